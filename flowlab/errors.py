@@ -1,0 +1,86 @@
+"""The errors flowlab raises: each is a FlowlabError and also the built-in that it resembles.
+
+An error says what was given, what was expected, and the next step. Catch `FlowlabError` to catch
+them all, or the built-in (`KeyError`, `ValueError`, `OSError`) as with any other library.
+"""
+
+from __future__ import annotations
+
+
+class FlowlabError(Exception):
+    """The root of every error that flowlab raises on purpose.
+
+    Example:
+        >>> issubclass(InvalidEventError, FlowlabError)
+        True
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class InvalidArgumentError(FlowlabError, ValueError):
+    """An argument is outside what the function accepts; nothing was done."""
+
+
+class InvalidEventError(FlowlabError, ValueError):
+    """An event breaks the schema; nothing of its batch was written.
+
+    The message names the event by its place in the batch and its id, and the field.
+    """
+
+
+class InvalidKeyError(FlowlabError, KeyError, ValueError):
+    """A hierarchical key does not follow the grammar; the message shows the place."""
+
+
+class NotFoundError(FlowlabError, KeyError, LookupError):
+    """No such stream, run, version or event; the message lists the nearest that exist."""
+
+
+class ConcurrencyError(FlowlabError, RuntimeError):
+    """The stream's head is not the `expected_version`; read it again, decide again, append again."""
+
+
+class FencedError(FlowlabError, RuntimeError):
+    """Another writer has taken over the store; this one must be opened again."""
+
+
+class LockedError(FlowlabError, TimeoutError):
+    """Another process holds the store's commit lock for longer than the timeout."""
+
+
+class PoisonedError(FlowlabError, OSError):
+    """A sync failed earlier, so what is durable is unknown; open the store again."""
+
+
+class CorruptionError(FlowlabError, ValueError):
+    """A file of the store is damaged; the message names the file and the offset."""
+
+
+class FormatVersionError(FlowlabError, ValueError):
+    """The store was written by a newer flowlab than this one."""
+
+
+class NotAStoreError(FlowlabError, OSError):
+    """The folder holds no flowlab store, or holds something else."""
+
+
+class TruncatedError(FlowlabError, LookupError):
+    """The events asked for lie before the stream's base; the message says where they went."""
+
+
+class QueryError(FlowlabError, ValueError):
+    """DuckDB refused the SQL; the message points at the place."""
+
+
+class ImportFormatError(FlowlabError, ValueError):
+    """A file could not be read as the format it was taken for."""
+
+
+class LimitError(FlowlabError, ValueError):
+    """A named limit was reached; the message says which, and how to raise it."""
+
+
+class MissingDependencyError(FlowlabError, ImportError):
+    """An optional library is needed for this; the message gives the extra to install."""

@@ -1,0 +1,108 @@
+"""Payloads as canonical JSON: equal values give equal bytes on every platform and Python.
+
+Keys are sorted by code point, no spaces, UTF-8, floats in their shortest form that reads back
+equal. What JSON cannot hold (NaN, infinities, keys that are no strings, sets) is refused, not
+altered.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final
+
+import msgspec
+
+from flowlab.errors import InvalidEventError
+
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
+_DECODER: Final = msgspec.json.Decoder()
+
+
+def encode_payload(value: object) -> bytes | None:
+    """Encode a JSON value canonically; bytes pass unchanged, and None means no payload.
+
+    Raises:
+        InvalidEventError: the value is not JSON: NaN, infinity, a key that is no string, a set.
+
+    Example:
+        >>> encode_payload({"b": 1.0, "a": "é"})
+        b'{"a":"\\xc3\\xa9","b":1.0}'
+    """
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value
+    return encode_json(value)
+
+
+def encode_json(value: object) -> bytes:
+    """Encode any JSON value canonically, None included.
+
+    Raises:
+        InvalidEventError: as for `encode_payload`.
+
+    Example:
+        >>> encode_json([None, True])
+        b'[null,true]'
+    """
+    try:
+        encoded = _ENCODER.encode(value)
+        # Reading back is the cheapest proof that nothing was altered: it costs half the encoding.
+        if _DECODER.decode(encoded) == value:
+            return encoded
+    except (UnicodeError, OverflowError, RecursionError, TypeError, ValueError):
+        pass
+    return _encode_with_care(value)
+
+
+def decode_payload(payload: bytes | None) -> Any:
+    """Decode a payload: a JSON value, or the bytes themselves when they are not JSON.
+
+    Example:
+        >>> decode_payload(b'{"a":1}'), decode_payload(b"\\xff"), decode_payload(None)
+        ({'a': 1}, b'\\xff', None)
+    """
+    if payload is None:
+        return None
+    try:
+        return _DECODER.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        try:
+            return json.loads(payload)
+        except (ValueError, RecursionError):
+            return payload
+
+
+def _encode_with_care(value: object) -> bytes:
+    """Encode what the fast path may not: big integers, tuples, lone surrogates; refuse the rest."""
+    plain = _plain(value, "payload", 0)
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _plain(value: object, where: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        message = f"{where} is nested deeper than {MAX_DEPTH} levels; flatten it or give bytes"
+        raise InvalidEventError(message)
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+    message = (
+        f"{where} holds {value!r} ({type(value).__name__}), which JSON cannot hold without loss; "
+        "give None, bool, int, finite float, str, list, or dict with str keys, or encode it "
+        "to bytes yourself"
+    )
+    raise InvalidEventError(message)
+
+
+MAX_DEPTH: Final = 200
+"""Deepest nesting of a payload that goes through the careful path."""

@@ -1,0 +1,260 @@
+"""The relations that every log has, defined once in SQL over events, runs and anomalies.
+
+`RELATIONS` maps each name to the SQL of a view. An EventLog and a store run the same text, so a
+simulated, an executed and an imported log answer alike. The base views are `events` (schema
+version 1), `run_info` and `anomalies`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+import pyarrow as pa
+
+from flowlab.errors import QueryError
+from flowlab.events.run import RunInfo
+from flowlab.events.vocabulary import EVENT_CATEGORIES, TERMINAL_STATUS, UNKNOWN_CATEGORY, CauseKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flowlab.events.log import EventLog
+
+
+def _case(column: str, pairs: dict[str, str], fallback: str) -> str:
+    arms = " ".join(f"WHEN '{key}' THEN '{value}'" for key, value in pairs.items())
+    return f"CASE {column} {arms} ELSE {fallback} END"
+
+
+_KIND_NAMES: Final = "[" + ", ".join(f"'{kind.label}'" for kind in CauseKind) + "]"
+_TERMINAL: Final = ", ".join(f"'{name}'" for name in TERMINAL_STATUS)
+_STATUS: Final = _case("event_type", TERMINAL_STATUS, "NULL")
+
+MACROS: Final = (
+    # try() turns bytes that are not JSON into NULL, so one binary payload spoils no query.
+    "CREATE OR REPLACE TEMP MACRO payload_json(payload) AS TRY(CAST(decode(payload) AS JSON))",
+    "CREATE OR REPLACE TEMP MACRO category(event_type) AS "
+    + _case(
+        "event_type",
+        {k: v for k, v in EVENT_CATEGORIES.items() if v != UNKNOWN_CATEGORY},
+        f"'{UNKNOWN_CATEGORY}'",
+    ),
+    "CREATE OR REPLACE TEMP MACRO cause_kind(kind) AS " + f"{_KIND_NAMES}[kind + 1]",
+)
+
+_CALLS: Final = """
+WITH called AS (
+    SELECT namespace, run_id, workflow_id, sequence, agent_id, name, time_ns, payload
+    FROM events WHERE event_type = 'ActivityScheduled'),
+acts AS (
+    SELECT namespace, run_id, workflow_id, sequence, event_type, agent_id, name, time_ns, payload,
+           causes FROM events
+    WHERE event_type IN ('ActivityStarted', 'ActivityCompleted', 'ActivityFailed',
+                         'ActivityTimedOut', 'ActivityCanceled')),
+refs AS (
+    SELECT a.namespace, a.run_id, a.workflow_id, a.sequence, c.ref.sequence AS cause
+    FROM acts a, unnest(a.causes) AS c(ref) WHERE c.ref.workflow_id = a.workflow_id),
+direct AS (
+    SELECT r.namespace, r.run_id, r.workflow_id, r.sequence, s.sequence AS scheduled
+    FROM refs r JOIN called s ON (r.namespace, r.run_id, r.workflow_id, r.cause)
+                               = (s.namespace, s.run_id, s.workflow_id, s.sequence)),
+through AS (
+    SELECT r.namespace, r.run_id, r.workflow_id, r.sequence, d.scheduled
+    FROM refs r JOIN direct d ON (r.namespace, r.run_id, r.workflow_id, r.cause)
+                               = (d.namespace, d.run_id, d.workflow_id, d.sequence)),
+linked AS (
+    SELECT namespace, run_id, workflow_id, sequence, max(scheduled) AS scheduled
+    FROM (FROM direct UNION ALL FROM through) GROUP BY ALL),
+steps AS (
+    SELECT a.*, l.scheduled FROM acts a
+    JOIN linked l USING (namespace, run_id, workflow_id, sequence)),
+calls AS (
+    SELECT namespace, run_id, workflow_id, scheduled,
+           count(*) FILTER (event_type = 'ActivityStarted') AS starts,
+           count(*) FILTER (event_type IN ('ActivityFailed', 'ActivityTimedOut')) AS failures,
+           max(struct_pack(s := sequence, t := time_ns, a := agent_id, p := payload))
+               FILTER (event_type = 'ActivityStarted') AS started,
+           max(struct_pack(s := sequence, e := event_type, t := time_ns, a := agent_id,
+                           p := payload))
+               FILTER (event_type <> 'ActivityStarted') AS ended
+    FROM steps GROUP BY ALL)
+"""
+
+RELATIONS: Final[dict[str, str]] = {
+    "runs": """
+SELECT i.*, coalesce(e.events, 0) AS events, coalesce(e.workflows, 0) AS workflows,
+       e.started_ns, e.ended_ns, e.ended_ns - e.started_ns AS duration_ns,
+       CASE WHEN e.failed > 0 THEN 'failed' WHEN e.finished = e.workflows AND e.workflows > 0
+            THEN 'completed' ELSE 'open' END AS outcome,
+       coalesce(a.anomalies, 0) AS anomalies
+FROM run_info i
+LEFT JOIN (SELECT namespace, run_id, sum(events)::BIGINT AS events, min(started_ns) AS started_ns,
+                  max(ended_ns) AS ended_ns, count(*) FILTER (history) AS workflows,
+                  count(*) FILTER (history AND status <> 'open') AS finished,
+                  count(*) FILTER (history AND status IN ('failed', 'timed_out')) AS failed
+           FROM (SELECT namespace, run_id, workflow_id, count(*) AS events,
+                        min(time_ns) AS started_ns, max(time_ns) AS ended_ns,
+                        NOT starts_with(workflow_id, '@') AS history,
+                        coalesce(arg_max({status}, sequence) FILTER (event_type IN ({terminal})),
+                                 'open') AS status
+                 FROM events GROUP BY ALL) GROUP BY ALL) e USING (namespace, run_id)
+LEFT JOIN (SELECT namespace, run_id, count(*) AS anomalies FROM anomalies GROUP BY ALL) a
+USING (namespace, run_id)
+""",
+    "workflows": """
+SELECT namespace, run_id, workflow_id, any_value(name) FILTER (event_type = 'WorkflowStarted')
+           AS name,
+       coalesce(arg_max({status}, sequence) FILTER (event_type IN ({terminal})), 'open') AS status,
+       count(*) AS events, max(generation) AS generation,
+       count(*) FILTER (event_type = 'ActivityScheduled') AS activities,
+       count(*) FILTER (event_type IN ('ActivityFailed', 'ActivityTimedOut',
+                        'ChildWorkflowFailed', 'CompensationFailed', 'WorkflowTaskFailed',
+                        'WorkflowTaskTimedOut', 'OperationFailed')) AS failures,
+       coalesce(sum(greatest(coalesce(TRY_CAST(payload_json(payload)->>'$.attempt' AS BIGINT), 1)
+                             - 1, 0)) FILTER (event_type = 'ActivityStarted'), 0)::BIGINT
+           AS retries,
+       count(*) FILTER (event_type = 'CompensationScheduled') AS compensations,
+       min(time_ns) AS started_ns,
+       max(time_ns) AS ended_ns, max(time_ns) - min(time_ns) AS duration_ns
+FROM events WHERE NOT starts_with(workflow_id, '@') GROUP BY namespace, run_id, workflow_id
+""",
+    "activities": _CALLS
+    + """
+SELECT s.namespace, s.run_id, s.workflow_id, s.sequence,
+       coalesce(c.ended.a, c.started.a, s.agent_id) AS agent_id, s.name,
+       greatest(coalesce(TRY_CAST(payload_json(c.started.p)->>'$.attempt' AS BIGINT), 1),
+                coalesce(c.starts, 0))::BIGINT AS attempt,
+       s.time_ns AS scheduled_ns, c.started.t AS started_ns, c.ended.t AS ended_ns,
+       CASE c.ended.e WHEN 'ActivityCompleted' THEN 'completed' WHEN 'ActivityFailed'
+            THEN 'failed' WHEN 'ActivityTimedOut' THEN 'timed_out' WHEN 'ActivityCanceled'
+            THEN 'canceled' ELSE CASE WHEN c.started.t IS NULL THEN 'scheduled' ELSE 'running' END
+            END AS status,
+       TRY_CAST(payload_json(c.ended.p)->>'$.usage.total_tokens' AS BIGINT) AS tokens,
+       TRY_CAST(payload_json(c.ended.p)->>'$.usage.cost' AS DOUBLE) AS cost,
+       c.started.s AS started_sequence, c.ended.s AS ended_sequence
+FROM called s LEFT JOIN calls c ON (s.namespace, s.run_id, s.workflow_id, s.sequence)
+                                 = (c.namespace, c.run_id, c.workflow_id, c.scheduled)
+""",
+    "edges": """
+SELECT namespace, run_id, ref.workflow_id AS cause_workflow_id, ref.sequence AS cause_sequence,
+       workflow_id, sequence, cause_kind(kind) AS kind
+FROM (SELECT namespace, run_id, workflow_id, sequence, unnest(causes) AS ref,
+             unnest(cause_kinds) AS kind FROM events)
+UNION ALL
+SELECT namespace, run_id, cause.w, cause.s, workflow_id, sequence, 'lane'
+FROM (SELECT namespace, run_id, workflow_id, sequence, follows_lane,
+             lag(struct_pack(w := workflow_id, s := sequence)) OVER (
+                 PARTITION BY namespace, run_id, agent_id
+                 ORDER BY agent_sequence, position, workflow_id, sequence) AS cause FROM events)
+WHERE follows_lane AND cause IS NOT NULL
+""",
+    "messages": """
+WITH sent AS (SELECT * FROM events WHERE event_type IN ('MessageSent', 'SignalInitiated')),
+arrows AS (
+    SELECT namespace, run_id, workflow_id, sequence, unnest(causes) AS ref,
+           unnest(cause_kinds) AS kind FROM events),
+links AS (SELECT * FROM arrows WHERE kind = 1)
+SELECT coalesce(s.namespace, r.namespace) AS namespace, coalesce(s.run_id, r.run_id) AS run_id,
+       s.workflow_id AS sent_workflow_id, s.sequence AS sent_sequence, s.agent_id AS sender,
+       s.name AS name, s.time_ns AS sent_ns, r.workflow_id AS received_workflow_id,
+       r.sequence AS received_sequence, r.agent_id AS receiver, r.time_ns AS received_ns,
+       CASE r.event_type WHEN 'MessageDropped' THEN 'dropped' WHEN 'MessageDuplicated'
+            THEN 'duplicated' ELSE 'delivered' END AS status
+FROM links l
+JOIN events s ON (l.namespace, l.run_id, l.ref.workflow_id, l.ref.sequence)
+               = (s.namespace, s.run_id, s.workflow_id, s.sequence)
+JOIN events r ON (l.namespace, l.run_id, l.workflow_id, l.sequence)
+               = (r.namespace, r.run_id, r.workflow_id, r.sequence)
+UNION ALL
+SELECT namespace, run_id, workflow_id, sequence, agent_id, name, time_ns, NULL, NULL, NULL, NULL,
+       'in flight'
+FROM sent WHERE (namespace, run_id, workflow_id, sequence) NOT IN (
+    SELECT (namespace, run_id, ref.workflow_id, ref.sequence) FROM links)
+""",
+    "compensations": """
+WITH asked AS (SELECT * FROM events WHERE event_type = 'CompensationScheduled'),
+ended AS (
+    SELECT e.namespace, e.run_id, e.workflow_id, e.event_type, e.time_ns, ref.sequence AS cause
+    FROM (SELECT namespace, run_id, workflow_id, event_type, time_ns, unnest(causes) AS ref
+          FROM events WHERE event_type IN ('CompensationCompleted', 'CompensationFailed')) e)
+SELECT a.namespace, a.run_id, a.workflow_id, a.sequence, a.agent_id, a.name, a.step_id,
+       a.time_ns AS scheduled_ns, max(e.time_ns) AS ended_ns,
+       CASE max(e.event_type) WHEN 'CompensationCompleted' THEN 'completed'
+            WHEN 'CompensationFailed' THEN 'failed' ELSE 'pending' END AS status
+FROM asked a LEFT JOIN ended e ON (a.namespace, a.run_id, a.workflow_id, a.sequence)
+                                = (e.namespace, e.run_id, e.workflow_id, e.cause)
+GROUP BY ALL
+""",
+}
+
+RELATION_NAMES: Final = ("events", *RELATIONS, "anomalies")
+
+RUN_INFO_SCHEMA: Final = pa.schema(
+    [
+        pa.field("namespace", pa.string(), False),
+        pa.field("run_id", pa.string(), False),
+        pa.field("clock", pa.string(), False),
+        pa.field("scenario", pa.string(), False),
+        pa.field("seed", pa.int64()),
+        pa.field("parameters", pa.string(), False),
+        pa.field("faults", pa.string(), False),
+        pa.field("code_digest", pa.string(), False),
+        pa.field("created_ns", pa.int64(), False),
+        pa.field("version", pa.string(), False),
+        pa.field("agents", pa.list_(pa.string()), False),
+        pa.field("source", pa.string(), False),
+        pa.field("attributes", pa.string(), False),
+    ]
+)
+
+
+def run_info_table(runs: Sequence[RunInfo]) -> pa.Table:
+    """Return the runs' metadata as a table; JSON fields are JSON text."""
+    from flowlab.events.codec import encode_json  # noqa: PLC0415
+
+    columns = []
+    for field in RUN_INFO_SCHEMA:
+        values = [getattr(run, field.name) for run in runs]
+        if field.name in {"parameters", "faults", "attributes"}:
+            values = [encode_json(value).decode() for value in values]
+        columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=RUN_INFO_SCHEMA)
+
+
+def define_relations(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the macros and views in a connection that has `events`, `run_info` and `anomalies`."""
+    for macro in MACROS:
+        connection.execute(macro)
+    for name, text in RELATIONS.items():
+        body = text.replace("{status}", _STATUS).replace("{terminal}", _TERMINAL)
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
+
+
+def connect(log: EventLog) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB connection that shows one log's relations."""
+    connection = duckdb.connect(":memory:")
+    connection.register("events", log.table)
+    connection.register("run_info", run_info_table(log.runs))
+    connection.register("anomalies", log.anomalies)
+    define_relations(connection)
+    return connection
+
+
+def run_query(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
+    """Run one query and return its result.
+
+    Raises:
+        QueryError: DuckDB refused it; the message is DuckDB's, with the place marked.
+    """
+    try:
+        relation = connection.sql(query)
+        if relation is None:
+            return pa.table({})
+        return relation.to_arrow_table()
+    except duckdb.Error as error:
+        message = (
+            f"{error}\n\nrelations: {', '.join(RELATION_NAMES)}; "
+            "functions: payload_json(payload), category(event_type)"
+        )
+        raise QueryError(message) from error
