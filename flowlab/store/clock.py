@@ -1,0 +1,56 @@
+"""The one place where the store meets the wall clock, and the identity of this boot and process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import zlib
+from functools import cache
+from pathlib import Path
+
+
+def wall_ns() -> int:
+    """Return the wall time in nanoseconds since 1970."""
+    return time.time_ns()
+
+
+def monotonic_s() -> float:
+    """Return a clock for timeouts, in seconds."""
+    return time.monotonic()
+
+
+def sleep_s(seconds: float) -> None:
+    """Wait."""
+    time.sleep(seconds)
+
+
+@cache
+def boot_id() -> int:
+    """Return a number that changes when the machine restarts, or 0 where none is known.
+
+    What a process wrote is in the page cache until then, so a durable watermark of another boot
+    says less than the files themselves.
+    """
+    try:
+        if sys.platform == "linux":
+            text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        elif sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        else:
+            return 0
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return zlib.crc32(text.strip().encode()) or 1
+
+
+def process_id() -> int:
+    """Return this process's id."""
+    return os.getpid()
+
+
+def random_salt() -> int:
+    """Return 64 random bits, by which frames of different files are told apart."""
+    return int.from_bytes(os.urandom(8), "little")

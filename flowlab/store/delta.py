@@ -1,0 +1,253 @@
+"""The commit log of the sealed part: a valid Delta Lake log (reader 1, writer 2).
+
+Source: the Delta transaction log protocol. Commits are numbered JSON-lines files that appear
+whole or not at all; commit N+1 is found only where N is. The `commitInfo` of each also carries
+what flowlab needs and Delta does not: see `SealInfo`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from flowlab.errors import CorruptionError, FencedError, FormatVersionError
+from flowlab.events import EVENT_SCHEMA
+from flowlab.store.files import Disk
+
+READER_VERSION: Final = 1
+WRITER_VERSION: Final = 2
+PARTITION_COLUMNS: Final = ("namespace", "bucket")
+FILE_COLUMNS: Final = tuple(name for name in EVENT_SCHEMA.names if name != "namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A sealed file that a commit added."""
+
+    path: str
+    namespace: str
+    bucket: int
+    size: int
+    rows: int
+    stats: dict[str, Any]
+    version: int = 0
+
+    def least(self, column: str) -> Any:
+        """Return the smallest value of a column, or None where it is not recorded."""
+        return self.stats.get("minValues", {}).get(column)
+
+    def most(self, column: str) -> Any:
+        """Return the largest value of a column, or None where it is not recorded."""
+        return self.stats.get("maxValues", {}).get(column)
+
+
+@dataclass(frozen=True, slots=True)
+class SealInfo:
+    """What a commit says about the store besides its files.
+
+    Args:
+        sealed_position: every event up to here is in sealed files.
+        tail: the number of the tail file that follows.
+        epoch: the writer.
+        committed_ns: when.
+        sidecar: the metadata file of this commit, empty where there is none.
+        sidecar_sha256: its checksum.
+    """
+
+    sealed_position: int = 0
+    tail: int = 1
+    epoch: int = 0
+    committed_ns: int = 0
+    sidecar: str = ""
+    sidecar_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """The sealed part at one version."""
+
+    version: int = -1
+    files: tuple[DataFile, ...] = ()
+    info: SealInfo = field(default_factory=SealInfo)
+    history: tuple[SealInfo, ...] = ()
+
+
+def commit_path(folder: Path, version: int) -> Path:
+    """Return the path of a commit in `_delta_log`."""
+    return folder / f"{version:020d}.json"
+
+
+def create_actions(table_id: str, created_ms: int) -> list[dict[str, Any]]:
+    """Return the actions that make an empty table."""
+    return [
+        {"protocol": {"minReaderVersion": READER_VERSION, "minWriterVersion": WRITER_VERSION}},
+        {
+            "metaData": {
+                "id": table_id,
+                "name": "flowlab events",
+                "format": {"provider": "parquet", "options": {}},
+                "schemaString": json.dumps(delta_schema(), separators=(",", ":")),
+                "partitionColumns": list(PARTITION_COLUMNS),
+                "configuration": {"delta.appendOnly": "false"},
+                "createdTime": created_ms,
+            }
+        },
+    ]
+
+
+def delta_schema() -> dict[str, Any]:
+    """Return schema version 1 in Delta's words; the bucket is a partition column of its own."""
+    fields = [_delta_field(column) for column in EVENT_SCHEMA]
+    bucket = {"name": "bucket", "type": "integer", "nullable": True, "metadata": {}}
+    return {"type": "struct", "fields": [fields[0], bucket, *fields[1:]]}
+
+
+def add_action(data: DataFile, *, modified_ms: int) -> dict[str, Any]:
+    """Return the action that adds a file; its path is percent-encoded once more."""
+    return {
+        "add": {
+            "path": quote(data.path, safe="/=-_.~@:+"),
+            "partitionValues": {"namespace": data.namespace, "bucket": str(data.bucket)},
+            "size": data.size,
+            "modificationTime": modified_ms,
+            "dataChange": True,
+            "stats": json.dumps(data.stats, separators=(",", ":"), ensure_ascii=True),
+        }
+    }
+
+
+def info_action(info: SealInfo, *, operation: str) -> dict[str, Any]:
+    """Return the `commitInfo` of a commit."""
+    flowlab = {name: getattr(info, name) for name in SealInfo.__slots__}
+    return {
+        "commitInfo": {
+            "timestamp": info.committed_ns // 1_000_000,
+            "operation": operation,
+            "operationParameters": {},
+            "engineInfo": "flowlab",
+            "flowlab": flowlab,
+        }
+    }
+
+
+def write_commit(
+    folder: Path, version: int, actions: list[dict[str, Any]], disk: Disk, *, epoch: int
+) -> None:
+    """Make a commit appear, durable.
+
+    Raises:
+        FencedError: another writer has made a commit of that number.
+    """
+    data = b"".join(
+        json.dumps(action, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+        for action in actions
+    )
+    if not disk.publish(commit_path(folder, version), data, scratch=f"e{epoch}"):
+        message = (
+            f"commit {version} exists already: another writer has taken over; open the store again"
+        )
+        raise FencedError(message)
+
+
+class CommitLog:
+    """Reads `_delta_log`, keeping what it has read: commits never change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._states: dict[int, TableState] = {-1: TableState()}
+        self._latest = -1
+
+    def latest(self) -> TableState:
+        """Return the newest state."""
+        while commit_path(self.folder, self._latest + 1).exists():
+            self._load(self._latest + 1)
+        return self._states[self._latest]
+
+    def at(self, version: int) -> TableState | None:
+        """Return the state at a version, or None where there is no such commit."""
+        self.latest()
+        return self._states.get(version)
+
+    def versions(self) -> range:
+        """Return the versions that exist."""
+        return range(self.latest().version + 1)
+
+    def _load(self, version: int) -> None:
+        path = commit_path(self.folder, version)
+        state = self._states[version - 1]
+        added: list[DataFile] = []
+        removed: set[str] = set()
+        info = state.info
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            try:
+                action = json.loads(line)
+            except ValueError as error:
+                message = f"{path.name}: line {number} of the commit is not JSON: {error}"
+                raise CorruptionError(message) from error
+            if "add" in action:
+                added.append(_data_file(action["add"], version))
+            elif "remove" in action:
+                removed.add(unquote(action["remove"]["path"]))
+            elif "protocol" in action:
+                _check_protocol(action["protocol"])
+            elif "commitInfo" in action:
+                info = SealInfo(**action["commitInfo"].get("flowlab", {}))
+        files = tuple(data for data in state.files if data.path not in removed) + tuple(added)
+        history = (*state.history, info)
+        self._states[version] = TableState(version, files, info, history)
+        self._latest = version
+
+
+def _data_file(action: dict[str, Any], version: int) -> DataFile:
+    stats = json.loads(action.get("stats") or "{}")
+    values = action["partitionValues"]
+    return DataFile(
+        path=unquote(action["path"]),
+        namespace=values["namespace"] or "",
+        bucket=int(values["bucket"]),
+        size=action["size"],
+        rows=stats.get("numRecords", -1),
+        stats=stats,
+        version=version,
+    )
+
+
+def _check_protocol(protocol: dict[str, Any]) -> None:
+    if protocol.get("minReaderVersion", 1) > READER_VERSION:
+        message = (
+            f"the sealed table asks for Delta reader version {protocol['minReaderVersion']}; "
+            f"this flowlab reads version {READER_VERSION}: use a newer flowlab"
+        )
+        raise FormatVersionError(message)
+
+
+def _delta_field(column: Any) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "type": _delta_type(column.type),
+        "nullable": True,
+        "metadata": {},
+    }
+
+
+def _delta_type(kind: Any) -> Any:
+    names = {
+        "string": "string",
+        "int64": "long",
+        "int32": "integer",
+        "int16": "short",
+        "int8": "byte",
+        "bool": "boolean",
+        "binary": "binary",
+    }
+    if str(kind) in names:
+        return names[str(kind)]
+    if hasattr(kind, "value_type"):
+        element = _delta_type(kind.value_type)
+        return {"type": "array", "elementType": element, "containsNull": True}
+    return {"type": "struct", "fields": [_delta_field(field) for field in kind]}
+
+

@@ -1,0 +1,170 @@
+"""Sealed files: Parquet, sorted by (run_id, workflow_id, sequence), one partition each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flowlab.events import EVENT_SCHEMA
+from flowlab.store.delta import FILE_COLUMNS, DataFile
+from flowlab.store.files import Disk
+from flowlab.store.layout import Layout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROW_GROUP_ROWS: Final = 4096
+MAX_STAT_CHARS: Final = 64
+FILE_SCHEMA: Final = pa.schema([EVENT_SCHEMA.field(name) for name in FILE_COLUMNS])
+
+_DICTIONARY: Final = [
+    "run_id",
+    "workflow_id",
+    "agent_id",
+    "event_type",
+    "name",
+    "coordination_id",
+    "step_id",
+    "generation",
+    "schema_version",
+    "causes.list.element.workflow_id",
+    "cause_kinds.list.element",
+    "reads.list.element.owner",
+    "reads.list.element.key",
+    "writes.list.element.owner",
+    "writes.list.element.key",
+]
+_DELTA: Final = (
+    "sequence",
+    "position",
+    "agent_sequence",
+    "time_ns",
+    "causes.list.element.sequence",
+)
+_STATISTICS: Final = ["run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns"]
+
+WRITE_OPTIONS: Final[dict[str, Any]] = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": _DICTIONARY,
+    "column_encoding": dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+    "write_statistics": _STATISTICS,
+    "write_page_checksum": True,
+    "store_schema": False,
+    "version": "2.6",
+    "data_page_version": "1.0",
+}
+"""How pyarrow writes a sealed file; a benchmark's raw write uses the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows bound for one partition, sorted."""
+
+    namespace: str
+    bucket: int
+    table: pa.Table
+
+
+def rank_strings(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
+    """Return each row's rank among the column's distinct values by code point, and the values."""
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    values = encoded.dictionary.take(pa.array(order)).to_pylist()
+    codes: NDArray[np.int64] = ranks[encoded.indices.to_numpy()]
+    return codes, values
+
+
+def partition(table: pa.Table, layout: Layout) -> list[Part]:
+    """Split rows by partition, each sorted by (run_id, workflow_id, sequence)."""
+    if table.num_rows == 0:
+        return []
+    spaces, space_names = rank_strings(table.column("namespace"))
+    runs, run_names = rank_strings(table.column("run_id"))
+    flows, flow_names = rank_strings(table.column("workflow_id"))
+    streams = (spaces * len(run_names) + runs) * len(flow_names) + flows
+    distinct, stream_of = np.unique(streams, return_inverse=True)
+    run_of = (distinct // len(flow_names)) % len(run_names)
+    flow_of = distinct % len(flow_names)
+    buckets = np.fromiter(
+        (
+            layout.bucket(run_names[run], flow_names[flow])
+            for run, flow in zip(run_of.tolist(), flow_of.tolist(), strict=True)
+        ),
+        np.int64,
+        len(distinct),
+    )
+    # np.unique has put the streams in (namespace, run, workflow) order already.
+    groups = (distinct // (len(flow_names) * len(run_names))) * layout.buckets + buckets
+    place = np.empty(len(distinct), np.int64)
+    place[np.lexsort((np.arange(len(distinct)), groups))] = np.arange(len(distinct))
+    order = np.lexsort((table.column("sequence").to_numpy(), place[stream_of]))
+    group_of = groups[stream_of][order]
+    edges = np.flatnonzero(np.diff(group_of)) + 1
+    sorted_table = table.select(FILE_COLUMNS)
+    parts = []
+    for rows in np.split(order, edges):
+        group = int(groups[stream_of[rows[0]]])
+        part = sorted_table.take(pa.array(rows))
+        parts.append(Part(space_names[group // layout.buckets], group % layout.buckets, part))
+    return parts
+
+
+def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int) -> DataFile:
+    """Write one sealed file, durable with its directory entry.
+
+    The name holds the writer's epoch, so a file left behind by a crashed writer is never reused.
+    """
+    folder = root / layout.folder(part.namespace, part.bucket)
+    disk.make_directory(folder)
+    positions = part.table.column("position")
+    bounds = pc.min_max(positions).as_py()
+    name = f"part-{bounds['min']:012d}-{bounds['max']:012d}-e{epoch}.parquet"
+    with disk.create(folder / name) as stream:
+        write_parquet(part.table, stream)
+        size = stream.tell()
+    disk.sync_directory(folder)
+    return DataFile(
+        path=f"{layout.folder(part.namespace, part.bucket)}/{name}",
+        namespace=part.namespace,
+        bucket=part.bucket,
+        size=size,
+        rows=part.table.num_rows,
+        stats=_stats(part.table),
+    )
+
+
+def write_parquet(table: pa.Table, stream: BinaryIO) -> None:
+    """Write a table in the sealed files' encoding."""
+    pq.write_table(table, stream, row_group_size=ROW_GROUP_ROWS, **WRITE_OPTIONS)
+
+
+def _stats(table: pa.Table) -> dict[str, Any]:
+    least: dict[str, Any] = {}
+    most: dict[str, Any] = {}
+    for name in _STATISTICS:
+        bounds = pc.min_max(table.column(name)).as_py()
+        if isinstance(bounds["min"], str) and not _short(bounds["min"], bounds["max"]):
+            continue
+        least[name], most[name] = bounds["min"], bounds["max"]
+    nulls = dict.fromkeys(least, 0)
+    return {
+        "numRecords": table.num_rows,
+        "minValues": least,
+        "maxValues": most,
+        "nullCount": nulls,
+    }
+
+
+def _short(*values: str) -> bool:
+    return all(len(value) <= MAX_STAT_CHARS and value.isprintable() for value in values)

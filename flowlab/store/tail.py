@@ -1,0 +1,240 @@
+"""The tail: the newest commits, in preallocated write-ahead files with a durable watermark."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from flowlab.errors import CorruptionError, LimitError, PoisonedError
+from flowlab.store.clock import boot_id, random_salt
+from flowlab.store.files import Disk
+from flowlab.store.frames import (
+    FILE_HEADER,
+    MAX_FRAME_BYTES,
+    Frame,
+    decode_file_header,
+    encode_file_header,
+    encode_frame,
+    scan,
+)
+
+PREALLOCATED_BYTES: Final = 1 << 20
+GROWTH_BYTES: Final = 1 << 18
+WATERMARK_NAME: Final = "watermark"
+_WATERMARK: Final = struct.Struct("<8sIIQqI4x")
+_WATERMARK_MAGIC: Final = b"FLMARK01"
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """Up to where the tail is durable, as of a boot: beyond it nothing may be shown."""
+
+    boot: int
+    file: int
+    offset: int
+    position: int
+
+    def encode(self) -> bytes:
+        """Return the 40 bytes of the file."""
+        fields = (_WATERMARK_MAGIC, self.boot, self.file, self.offset, self.position)
+        head = struct.pack("<8sIIQq", *fields)
+        return _WATERMARK.pack(*fields, zlib.crc32(head))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Watermark | None:
+        """Return the watermark, or None where the bytes are torn or absent."""
+        if len(data) < _WATERMARK.size:
+            return None
+        magic, boot, file, offset, position, crc = _WATERMARK.unpack_from(data)
+        if magic != _WATERMARK_MAGIC or zlib.crc32(data[:32]) != crc:
+            return None
+        return cls(boot, file, offset, position)
+
+
+def tail_path(folder: Path, number: int) -> Path:
+    """Return the path of a tail file."""
+    return folder / f"{number:08d}.log"
+
+
+def tail_numbers(folder: Path) -> list[int]:
+    """Return the numbers of the tail files present, in order."""
+    return sorted(int(path.stem) for path in folder.glob("[0-9]*.log") if path.stem.isdigit())
+
+
+def read_watermark(folder: Path) -> Watermark | None:
+    """Read the watermark; it is published by a plain write, so a torn read is tried again."""
+    for _ in range(3):
+        try:
+            data = (folder / WATERMARK_NAME).read_bytes()
+        except FileNotFoundError:
+            return None
+        mark = Watermark.decode(data)
+        if mark is not None:
+            return mark
+    return None
+
+
+def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Frame]:
+    """Return the durable frames of the tail file `number`.
+
+    Within the boot that wrote the watermark, frames end at it. After a restart the page cache is
+    gone, so every whole frame on disk is durable: then, and for a writer that is about to sync
+    (`all_whole`), the file itself decides.
+
+    Raises:
+        CorruptionError: a damaged frame is followed by a good one, or lies below the watermark.
+    """
+    mark = read_watermark(folder)
+    path = tail_path(folder, number)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    header = decode_file_header(data, where=path.name)
+    if header is None:
+        if mark is not None and mark.file == number and mark.offset > FILE_HEADER.size:
+            message = f"{path.name}: the file header is gone, but {mark.offset} bytes were committed"
+            raise CorruptionError(message)
+        return []
+    trusted = mark is not None and mark.boot == boot_id() and mark.boot != 0
+    end: int | None = None
+    if trusted and mark is not None and not all_whole:
+        end = mark.offset if mark.file == number else FILE_HEADER.size
+        if mark.file > number:
+            end = None
+    frames = scan(data, salt=header[1], start=FILE_HEADER.size, end=end, where=path.name)
+    if all_whole and trusted and mark is not None and mark.file == number:
+        reached = frames[-1].end if frames else FILE_HEADER.size
+        if reached < mark.offset:
+            message = f"{path.name}: the frame at offset {reached} is damaged, and was committed"
+            raise CorruptionError(message)
+    return frames
+
+
+class TailWriter:
+    """The open end of the tail: one frame and one sync for each commit."""
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self.folder = folder
+        self._disk = disk
+        self._descriptor = -1
+        self._mark_descriptor = -1
+        self._poisoned: str | None = None
+        self.number = 0
+        self._salt = 0
+        self._offset = 0
+        self._allocated = 0
+        self._frame_number = 0
+
+    @property
+    def offset(self) -> int:
+        """Where the next frame goes."""
+        return self._offset
+
+    def create(self, number: int, *, first_position: int) -> None:
+        """Begin a new tail file, durable with its directory entry before it is used."""
+        self.close()
+        path = tail_path(self.folder, number)
+        path.unlink(missing_ok=True)
+        salt = random_salt()
+        self._descriptor = self._disk.open_rw(path, create=True)
+        header = encode_file_header(number=number, salt=salt, first_position=first_position)
+        self._disk.write_at(self._descriptor, header.ljust(PREALLOCATED_BYTES, b"\0"), 0)
+        self._disk.sync_data(self._descriptor)
+        self._disk.sync_directory(self.folder)
+        self.number, self._salt = number, salt
+        self._offset, self._allocated = FILE_HEADER.size, PREALLOCATED_BYTES
+        self._frame_number = 0
+        self._publish(first_position - 1)
+
+    def resume(self, number: int) -> list[Frame]:
+        """Open an existing tail file for writing: sync what it holds, clear what was torn.
+
+        The scanned frames are synced before the watermark moves, so nothing is shown that a
+        power failure could still take back.
+        """
+        self.close()
+        path = tail_path(self.folder, number)
+        frames = read_tail(self.folder, number, all_whole=True)
+        data_size = path.stat().st_size
+        with path.open("rb") as stream:
+            header = decode_file_header(stream.read(FILE_HEADER.size), where=path.name)
+        if header is None:
+            return []
+        self._descriptor = self._disk.open_rw(path)
+        self.number, self._salt = number, header[1]
+        self._offset = frames[-1].end if frames else FILE_HEADER.size
+        self._frame_number = frames[-1].number if frames else 0
+        self._allocated = max(data_size, self._offset)
+        self._disk.write_at(self._descriptor, bytes(self._allocated - self._offset), self._offset)
+        self._disk.sync_data(self._descriptor)
+        return frames
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a file is open for writing."""
+        return self._descriptor >= 0
+
+    def write(self, body: bytes, *, first_position: int, last_position: int) -> None:
+        """Commit one frame: when this returns, it is durable and readers may see it.
+
+        Raises:
+            PoisonedError: the write or its sync failed, now or earlier.
+            LimitError: the frame is larger than `MAX_FRAME_BYTES`.
+        """
+        if self._poisoned:
+            raise PoisonedError(self._poisoned)
+        if len(body) > MAX_FRAME_BYTES:
+            message = (
+                f"the batch takes {len(body):,} bytes; one commit holds at most MAX_FRAME_BYTES "
+                f"({MAX_FRAME_BYTES:,}): split it, or use append_log"
+            )
+            raise LimitError(message)
+        frame = encode_frame(
+            body,
+            number=self._frame_number + 1,
+            first_position=first_position,
+            salt=self._salt,
+        )
+        end = self._offset + len(frame)
+        if end > self._allocated:
+            # The zeros after the frame ride on its own sync: growing costs no second one.
+            frame = frame + bytes(GROWTH_BYTES)
+        try:
+            self._disk.write_at(self._descriptor, frame, self._offset)
+            self._disk.sync_data(self._descriptor)
+        except OSError as error:
+            self._poisoned = (
+                f"writing {tail_path(self.folder, self.number).name} failed: {error}; what is "
+                "durable is unknown, and a second sync would hide it: open the store again"
+            )
+            raise PoisonedError(self._poisoned) from error
+        self._allocated = max(self._allocated, self._offset + len(frame))
+        self._offset = end
+        self._frame_number += 1
+        self._publish(last_position)
+
+    def publish(self, position: int) -> None:
+        """Move the watermark to the end of what is synced."""
+        self._publish(position)
+
+    def _publish(self, position: int) -> None:
+        if self._mark_descriptor < 0:
+            path = self.folder / WATERMARK_NAME
+            with contextlib.suppress(FileExistsError):
+                os.close(self._disk.open_rw(path, create=True))
+            self._mark_descriptor = self._disk.open_rw(path)
+        mark = Watermark(boot_id(), self.number, self._offset, position)
+        self._disk.write_at(self._mark_descriptor, mark.encode(), 0)
+
+    def close(self) -> None:
+        """Close the files; everything committed is durable already."""
+        for descriptor in (self._descriptor, self._mark_descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._mark_descriptor = -1
