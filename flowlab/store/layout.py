@@ -25,7 +25,7 @@ class Layout:
 
     Example:
         >>> Layout().partition("default", "", "trip-1")
-        ('default', 5)
+        ('default', 10)
     """
 
     buckets: int = DEFAULT_BUCKETS
