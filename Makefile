@@ -1,30 +1,61 @@
-PYTHON ?= python3
-PIP = .venv/bin/python -m pip --disable-pip-version-check
+# Everything happens in .venv, which is made once; a target that has nothing to do does nothing.
+#   make demo [FOLDER=path]   a report about the bundled sample, or about a folder of histories
+#   make test                 lint, types, tests: what continuous integration runs
+#   make lab                  the notebooks
+#   make check [AREA=log]     measure the claims again
+#   make PYTHON=python3.12 …  with another interpreter
 
-.PHONY: demo test lab check clean
+MAKEFLAGS += --no-print-directory
+# A shell finds the first Python that is new enough; one that a person names is taken as named.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; \
+	done; echo python3)
+PY = .venv/bin/python
+PIP = $(PY) -m pip --disable-pip-version-check --quiet
+CHECKED = flowlab/__init__.py flowlab/errors.py flowlab/events
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "flowlab needs Python 3.11 or later; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv .venv
+export FOLDER AREA
 
-.venv/core.stamp: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) install -q -c constraints.txt -e .
-	@touch $@
+.PHONY: demo test lint lab check clean
+.DELETE_ON_ERROR:
 
-.venv/test.stamp: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) install -q -c constraints.txt -e '.[test]'
-	@touch $@ .venv/core.stamp
+demo: .venv/core.stamp
+	@$(PY) -m flowlab demo $${FOLDER:+"$$FOLDER"}
 
-.venv/lab.stamp: .venv/core.stamp
-	$(PIP) install -q -c constraints.txt -e '.[lab]'
-	@touch $@
+test: lint
+	@$(PY) -m pytest
 
-test: .venv/test.stamp
-	.venv/bin/python -m pytest
+lint: .venv/test.stamp
+	@$(PY) -m ruff check --quiet $(CHECKED) tests
+	@$(PY) -m ruff format --check --quiet $(CHECKED) tests
+	@$(PY) -m mypy --no-error-summary $(CHECKED)
 
 lab: .venv/lab.stamp
-	.venv/bin/jupyter lab notebooks
+	$(PY) -m jupyter lab notebooks
+
+check: .venv/test.stamp
+	@$(PY) -m flowlab check $$AREA
 
 clean:
-	rm -rf .venv build dist report.html
+	rm -rf .venv build dist report.html .hypothesis .mypy_cache .ruff_cache test-results
+
+.venv/made.stamp:
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "flowlab needs Python 3.11 or later, and '$(PYTHON)' is not one;" \
+	       "name one that is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@rm -rf .venv
+	'$(PYTHON)' -m venv .venv || { rm -rf .venv; \
+	  echo "no environment could be made; on Debian: apt install python3-venv" >&2; exit 1; }
+	@touch $@
+
+.venv/core.stamp: .venv/made.stamp pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+.venv/test.stamp: .venv/made.stamp pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[test]'
+	@touch .venv/core.stamp $@
+
+.venv/lab.stamp: .venv/core.stamp
+	$(PIP) install -c constraints.txt -e '.[lab]'
+	@touch $@

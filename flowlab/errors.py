@@ -39,7 +39,7 @@ class NotFoundError(FlowlabError, KeyError, LookupError):
 
 
 class ConcurrencyError(FlowlabError, RuntimeError):
-    """The stream's head is not the `expected_version`; read it again, decide again, append again."""
+    """The stream's head is not the `expected_version`: read it, decide and append again."""
 
 
 class FencedError(FlowlabError, RuntimeError):

@@ -22,7 +22,10 @@ from flowlab.events import (
 
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
@@ -50,8 +53,17 @@ def test_an_id_survives_its_key_and_never_adds_a_segment(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["workflows", "/nothing", "/workflows//events", "/workflows/a/evnts", "/workflows/%zz",
-             "/workflows/a/events/0", "/workflows/a*/events", "/runs"]
+    "text",
+    [
+        "workflows",
+        "/nothing",
+        "/workflows//events",
+        "/workflows/a/evnts",
+        "/workflows/%zz",
+        "/workflows/a/events/0",
+        "/workflows/a*/events",
+        "/runs",
+    ],
 )
 def test_a_key_outside_the_grammar_is_refused_with_its_text(text: str) -> None:
     with pytest.raises(InvalidKeyError, match="."):
@@ -60,9 +72,16 @@ def test_a_key_outside_the_grammar_is_refused_with_its_text(text: str) -> None:
 
 def chain(order: list[int], *, time_ns: int = 0, position: int = 0) -> EventLog:
     return EventLog.from_events(
-        Event.of("MarkerRecorded", workflow_id="w", sequence=i, agent_id="a", time_ns=time_ns,
-                 position=position, payload={"i": i},
-                 causes=(Cause("w", i - 1),) if i > 1 else ())
+        Event.of(
+            "MarkerRecorded",
+            workflow_id="w",
+            sequence=i,
+            agent_id="a",
+            time_ns=time_ns,
+            position=position,
+            payload={"i": i},
+            causes=(Cause("w", i - 1),) if i > 1 else (),
+        )
         for i in order
     )
 

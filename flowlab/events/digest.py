@@ -45,7 +45,7 @@ def history_digest_table(table: pa.Table) -> str:
 
 
 def _over_runs(table: pa.Table, columns: list[str], *, history: bool = False) -> str:
-    digests = sorted(_digest_run(part, columns, history) for part in _runs(table))
+    digests = sorted(_digest_run(part, columns, history=history) for part in _runs(table))
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -65,7 +65,7 @@ def _runs(table: pa.Table) -> list[pa.Table]:
     return [table.take(pa.array(rows)) for rows in np.split(order, edges)]
 
 
-def _digest_run(table: pa.Table, columns: list[str], history: bool) -> str:
+def _digest_run(table: pa.Table, columns: list[str], *, history: bool) -> str:
     table = table.take(pa.array(id_order(table)))
     hasher = hashlib.sha256(b"flowlab-1\0" + len(table).to_bytes(8, "little"))
     if history:

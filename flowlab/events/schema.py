@@ -90,7 +90,9 @@ def table_from_events(events: Iterable[Event]) -> pa.Table:
             raise wrong_field(rows, name, error) from error
     columns["causes"] = _lists(
         [row.causes for row in rows],
-        lambda flat: _structs(CAUSE_TYPE, [c.workflow_id for c in flat], [c.sequence for c in flat]),
+        lambda flat: _structs(
+            CAUSE_TYPE, [c.workflow_id for c in flat], [c.sequence for c in flat]
+        ),
     )
     columns["cause_kinds"] = _lists(
         [row.causes for row in rows], lambda flat: pa.array([c.kind for c in flat], pa.int8())
