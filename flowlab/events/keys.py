@@ -137,7 +137,7 @@ class Key:
         parts: list[str] = []
         if self.namespace is not None:
             parts += ["namespaces", encode_id(self.namespace)]
-        if self.run_id is not None:
+        if self.run_id:  # the live run has no name
             parts += ["runs", encode_id(self.run_id)]
         if self.root is not None:
             parts.append(self.root)

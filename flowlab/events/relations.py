@@ -83,13 +83,14 @@ calls AS (
 
 RELATIONS: Final[dict[str, str]] = {
     "runs": """
-SELECT i.*, coalesce(e.events, 0) AS events, coalesce(e.workflows, 0) AS workflows,
+SELECT namespace, run_id, i.* EXCLUDE (namespace, run_id),
+       coalesce(e.events, 0) AS events, coalesce(e.workflows, 0) AS workflows,
        e.started_ns, e.ended_ns, e.ended_ns - e.started_ns AS duration_ns,
        CASE WHEN e.failed > 0 THEN 'failed' WHEN e.finished = e.workflows AND e.workflows > 0
             THEN 'completed' ELSE 'open' END AS outcome,
        coalesce(a.anomalies, 0) AS anomalies
 FROM run_info i
-LEFT JOIN (SELECT namespace, run_id, sum(events)::BIGINT AS events, min(started_ns) AS started_ns,
+FULL JOIN (SELECT namespace, run_id, sum(events)::BIGINT AS events, min(started_ns) AS started_ns,
                   max(ended_ns) AS ended_ns, count(*) FILTER (history) AS workflows,
                   count(*) FILTER (history AND status <> 'open') AS finished,
                   count(*) FILTER (history AND status IN ('failed', 'timed_out')) AS failed

@@ -1,0 +1,30 @@
+"""The event store: tail, sealed files, commit log, keys, SQL, time travel."""
+
+from __future__ import annotations
+
+from flowlab.store.event_store import CommitResult, EventStore
+from flowlab.store.files import Disk
+from flowlab.store.info import StoreInfo
+from flowlab.store.layout import Layout
+from flowlab.store.resolve import Located
+from flowlab.store.segments import ROW_GROUP_ROWS, WRITE_OPTIONS
+from flowlab.store.snapshot import Snapshot
+from flowlab.store.tree import Tree
+from flowlab.store.verify import Problem, VerifyReport
+from flowlab.store.writer import AppendResult
+
+__all__ = [
+    "ROW_GROUP_ROWS",
+    "WRITE_OPTIONS",
+    "AppendResult",
+    "CommitResult",
+    "Disk",
+    "EventStore",
+    "Layout",
+    "Located",
+    "Problem",
+    "Snapshot",
+    "StoreInfo",
+    "Tree",
+    "VerifyReport",
+]

@@ -134,9 +134,15 @@ def info_action(info: SealInfo, *, operation: str) -> dict[str, Any]:
 
 
 def write_commit(
-    folder: Path, version: int, actions: list[dict[str, Any]], disk: Disk, *, epoch: int
+    folder: Path,
+    version: int,
+    actions: list[dict[str, Any]],
+    disk: Disk,
+    *,
+    epoch: int,
+    exclusive: bool = True,
 ) -> None:
-    """Make a commit appear, durable.
+    """Make a commit appear, durable; unless `exclusive`, one that is there already is as good.
 
     Raises:
         FencedError: another writer has made a commit of that number.
@@ -145,7 +151,8 @@ def write_commit(
         json.dumps(action, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
         for action in actions
     )
-    if not disk.publish(commit_path(folder, version), data, scratch=f"e{epoch}"):
+    appeared = disk.publish(commit_path(folder, version), data, scratch=f"e{epoch}")
+    if exclusive and not appeared:
         message = (
             f"commit {version} exists already: another writer has taken over; open the store again"
         )
@@ -249,5 +256,3 @@ def _delta_type(kind: Any) -> Any:
         element = _delta_type(kind.value_type)
         return {"type": "array", "elementType": element, "containsNull": True}
     return {"type": "struct", "fields": [_delta_field(field) for field in kind]}
-
-

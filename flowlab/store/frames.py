@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from flowlab.errors import CorruptionError, FormatVersionError
-from flowlab.events import Event, RunInfo
+from flowlab.events import UNSTAMPED, Event, RunInfo
 
 FORMAT: Final = 1
 FILE_MAGIC: Final = b"FLTAIL01"
@@ -28,14 +28,49 @@ _SEALED_FIELDS: Final = struct.Struct("<QQqI")
 MAX_FRAME_BYTES: Final = 256 * 1024 * 1024
 
 
-class Transaction(msgspec.Struct, frozen=True, array_like=True):
-    """What one call committed, whole or not at all."""
+class Transaction(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one call committed to one stream, whole or not at all.
 
-    events: list[Event]
+    The events are kept as they were given; `filled` puts in what the commit gave them.
+
+    Args:
+        namespace, run_id, workflow_id: the stream.
+        first_sequence: of the first event; the others follow without gaps.
+        first_position: likewise.
+        ticks: the agent_sequence of each event.
+        events: as given, MessagePack; empty for a transaction that only records runs.
+        key: the idempotency key.
+        fingerprint: SHA-256 of the events as given, where there is a key.
+        runs: metadata recorded.
+    """
+
+    namespace: str
+    run_id: str
+    workflow_id: str
+    first_sequence: int
+    first_position: int
+    ticks: list[int]
+    events: msgspec.Raw
     key: str | None = None
     fingerprint: bytes | None = None
     runs: list[RunInfo] = []
-    anomalies: list[dict[str, str | int | None]] = []
+
+    def filled(self, committed_ns: int) -> list[Event]:
+        """Return the events with their place, lane tick and time."""
+        events = _EVENTS.decode(self.events)
+        put = msgspec.structs.force_setattr  # these objects are this method's own until returned
+        for index, (event, tick) in enumerate(zip(events, self.ticks, strict=True)):
+            put(event, "namespace", self.namespace)
+            put(event, "run_id", self.run_id)
+            put(event, "workflow_id", self.workflow_id)
+            put(event, "sequence", self.first_sequence + index)
+            put(event, "position", self.first_position + index)
+            put(event, "agent_sequence", tick)
+            if not event.agent_id:
+                put(event, "agent_id", self.workflow_id)
+            if event.time_ns == UNSTAMPED:
+                put(event, "time_ns", committed_ns)
+        return events
 
 
 class Commit(msgspec.Struct, frozen=True, array_like=True):
@@ -57,12 +92,26 @@ class Frame:
     body: bytes
 
     def commit(self) -> Commit:
-        """Decode the body."""
-        return _DECODER.decode(self.body)
+        """Decode the body.
+
+        Raises:
+            CorruptionError: the checksum holds but the content is not a commit of this format.
+        """
+        try:
+            return _DECODER.decode(self.body)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            message = f"the frame at offset {self.offset} holds no commit: {error}"
+            raise CorruptionError(message) from error
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Commit)
+_EVENTS: Final = msgspec.msgpack.Decoder(list[Event])
+
+
+def encode_events(events: list[Event]) -> bytes:
+    """Encode a batch of events as given."""
+    return _ENCODER.encode(events)
 
 
 def encode_commit(commit: Commit) -> bytes:
@@ -104,14 +153,17 @@ def decode_file_header(data: bytes, *, where: str) -> tuple[int, int, int] | Non
     return number, salt, first_position
 
 
-def scan(data: bytes, *, salt: int, start: int, end: int | None = None, where: str) -> list[Frame]:
+def scan(
+    data: bytes, *, salt: int, start: int, end: int | None = None, base: int = 0, where: str
+) -> list[Frame]:
     """Return the whole frames from `start`, in order, up to the first that is not whole.
 
     Args:
-        data: the file's bytes.
+        data: the file's bytes from offset `base` on; `start` and `end` count from there too.
         salt: the file's salt.
         start: offset of the first frame.
         end: the durable watermark: frames beyond it are not looked at.
+        base: where `data` begins in the file.
         where: the file's name, for errors.
 
     Raises:
@@ -129,15 +181,15 @@ def scan(data: bytes, *, salt: int, start: int, end: int | None = None, where: s
         offset = frame.end
     if end is not None:
         if offset < end:
-            message = f"{where}: the frame at offset {offset} is damaged, and was committed"
+            message = f"{where}: the frame at offset {base + offset} is damaged, and was committed"
             raise CorruptionError(message)
         return frames
     later = _next_frame(data, offset, salt)
     if later is not None:
         message = (
-            f"{where}: the frame at offset {offset} is damaged, but a good one follows at "
-            f"{later.offset}; restore the file from a copy, or remove everything from {offset} on "
-            "to keep only what is before"
+            f"{where}: the frame at offset {base + offset} is damaged, but a good one follows at "
+            f"{base + later.offset}; restore the file from a copy, or cut it off at "
+            f"{base + offset} to keep only what is before"
         )
         raise CorruptionError(message)
     return frames
@@ -167,4 +219,6 @@ def _next_frame(data: bytes, offset: int, salt: int) -> Frame | None:
 
 
 def _crc(body: bytes, number: int, first_position: int, salt: int) -> int:
-    return zlib.crc32(body, zlib.crc32(_SEALED_FIELDS.pack(salt, number, first_position, len(body))))
+    return zlib.crc32(
+        body, zlib.crc32(_SEALED_FIELDS.pack(salt, number, first_position, len(body)))
+    )

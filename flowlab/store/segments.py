@@ -130,6 +130,9 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
     positions = part.table.column("position")
     bounds = pc.min_max(positions).as_py()
     name = f"part-{bounds['min']:012d}-{bounds['max']:012d}-e{epoch}.parquet"
+    # A file of this name is what an earlier try of the same writer left: no commit names it, or its
+    # positions would be sealed.
+    (folder / name).unlink(missing_ok=True)
     with disk.create(folder / name) as stream:
         write_parquet(part.table, stream)
         size = stream.tell()

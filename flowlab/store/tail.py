@@ -98,7 +98,9 @@ def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Fra
     header = decode_file_header(data, where=path.name)
     if header is None:
         if mark is not None and mark.file == number and mark.offset > FILE_HEADER.size:
-            message = f"{path.name}: the file header is gone, but {mark.offset} bytes were committed"
+            message = (
+                f"{path.name}: the file header is gone, but {mark.offset} bytes were committed"
+            )
             raise CorruptionError(message)
         return []
     trusted = mark is not None and mark.boot == boot_id() and mark.boot != 0
@@ -114,6 +116,15 @@ def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Fra
             message = f"{path.name}: the frame at offset {reached} is damaged, and was committed"
             raise CorruptionError(message)
     return frames
+
+
+@dataclass(frozen=True, slots=True)
+class NewTail:
+    """A tail file that is ready and not yet in use."""
+
+    descriptor: int
+    number: int
+    salt: int
 
 
 class TailWriter:
@@ -137,20 +148,32 @@ class TailWriter:
         return self._offset
 
     def create(self, number: int, *, first_position: int) -> None:
-        """Begin a new tail file, durable with its directory entry before it is used."""
-        self.close()
+        """Begin a tail file and write to it from now on."""
+        self.adopt(self.prepare(number, first_position=first_position), first_position - 1)
+
+    def prepare(self, number: int, *, first_position: int) -> NewTail:
+        """Make a tail file, durable with its directory entry, without writing to it yet."""
         path = tail_path(self.folder, number)
         path.unlink(missing_ok=True)
         salt = random_salt()
-        self._descriptor = self._disk.open_rw(path, create=True)
-        header = encode_file_header(number=number, salt=salt, first_position=first_position)
-        self._disk.write_at(self._descriptor, header.ljust(PREALLOCATED_BYTES, b"\0"), 0)
-        self._disk.sync_data(self._descriptor)
-        self._disk.sync_directory(self.folder)
-        self.number, self._salt = number, salt
+        descriptor = self._disk.open_rw(path, create=True)
+        try:
+            header = encode_file_header(number=number, salt=salt, first_position=first_position)
+            self._disk.write_at(descriptor, header.ljust(PREALLOCATED_BYTES, b"\0"), 0)
+            self._disk.sync_data(descriptor)
+            self._disk.sync_directory(self.folder)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return NewTail(descriptor, number, salt)
+
+    def adopt(self, new: NewTail, position: int) -> None:
+        """Write to a prepared file from now on."""
+        self._close_file()
+        self._descriptor, self.number, self._salt = new.descriptor, new.number, new.salt
         self._offset, self._allocated = FILE_HEADER.size, PREALLOCATED_BYTES
         self._frame_number = 0
-        self._publish(first_position - 1)
+        self._publish(position)
 
     def resume(self, number: int) -> list[Frame]:
         """Open an existing tail file for writing: sync what it holds, clear what was torn.
@@ -158,7 +181,7 @@ class TailWriter:
         The scanned frames are synced before the watermark moves, so nothing is shown that a
         power failure could still take back.
         """
-        self.close()
+        self._close_file()
         path = tail_path(self.folder, number)
         frames = read_tail(self.folder, number, all_whole=True)
         data_size = path.stat().st_size
@@ -187,8 +210,7 @@ class TailWriter:
             PoisonedError: the write or its sync failed, now or earlier.
             LimitError: the frame is larger than `MAX_FRAME_BYTES`.
         """
-        if self._poisoned:
-            raise PoisonedError(self._poisoned)
+        self.check()
         if len(body) > MAX_FRAME_BYTES:
             message = (
                 f"the batch takes {len(body):,} bytes; one commit holds at most MAX_FRAME_BYTES "
@@ -219,6 +241,15 @@ class TailWriter:
         self._frame_number += 1
         self._publish(last_position)
 
+    def check(self) -> None:
+        """Raise PoisonedError if an earlier write or sync failed."""
+        if self._poisoned:
+            raise PoisonedError(self._poisoned)
+
+    def poison(self, reason: str) -> None:
+        """Refuse every further write: what is durable is unknown."""
+        self._poisoned = self._poisoned or f"{reason}; open the store again"
+
     def publish(self, position: int) -> None:
         """Move the watermark to the end of what is synced."""
         self._publish(position)
@@ -234,7 +265,12 @@ class TailWriter:
 
     def close(self) -> None:
         """Close the files; everything committed is durable already."""
-        for descriptor in (self._descriptor, self._mark_descriptor):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._mark_descriptor = -1
+        self._close_file()
+        if self._mark_descriptor >= 0:
+            os.close(self._mark_descriptor)
+        self._mark_descriptor = -1
+
+    def _close_file(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1

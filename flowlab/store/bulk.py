@@ -1,0 +1,317 @@
+"""Bulk append: whole tables are checked a column at a time and go straight to sealed files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowlab.errors import InvalidEventError
+from flowlab.events import (
+    EVENT_COLUMNS,
+    EVENT_SCHEMA,
+    MAX_CAUSES,
+    MAX_ID_BYTES,
+    MAX_PAYLOAD_BYTES,
+    SCHEMA_VERSION,
+    UNSTAMPED,
+    CauseKind,
+)
+from flowlab.store.heads import Heads
+from flowlab.store.segments import rank_strings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+_REQUIRED: Final = ("namespace", "workflow_id", "event_type")
+_TEXTS: Final = (
+    "namespace",
+    "run_id",
+    "workflow_id",
+    "agent_id",
+    "event_type",
+    "name",
+    "coordination_id",
+    "step_id",
+)
+_RANGES: Final = {
+    "sequence": (0, 2**63 - 1),
+    "generation": (0, 2**31 - 1),
+    "agent_sequence": (0, 2**63 - 1),
+    "schema_version": (1, SCHEMA_VERSION),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Streams:
+    """Each row's stream as a code; each stream's (namespace, run_id, workflow_id)."""
+
+    codes: Ints
+    names: list[tuple[str, str, str]]
+
+
+def admit(table: pa.Table, heads: Heads, *, position: int, now_ns: int) -> pa.Table:
+    """Check a whole table against the schema and the log; return it with every field filled in.
+
+    Rows keep their order where it respects causes, lanes and streams; otherwise positions follow
+    the topological order nearest to it.
+
+    Args:
+        table: conforms to `EVENT_SCHEMA`.
+        heads: of the store.
+        position: of the last event in the log.
+        now_ns: the time for events that have none.
+
+    Raises:
+        InvalidEventError: names the event and the field.
+    """
+    extra = [name for name in table.column_names if name not in EVENT_COLUMNS]
+    if extra:
+        message = f"the table has columns {extra} that no event has; put their values in `payload`"
+        raise InvalidEventError(message)
+    _check_columns(table)
+    owner = table.column("agent_id")
+    table = _put(
+        table, "agent_id", pc.if_else(pc.equal(owner, ""), table.column("workflow_id"), owner)
+    )
+    times = table.column("time_ns")
+    table = _put(table, "time_ns", pc.if_else(pc.equal(times, UNSTAMPED), now_ns, times))
+    streams = _streams(table)
+    sequence = _sequences(table, streams, heads)
+    table = _put(table, "sequence", pa.array(sequence))
+    lanes, ticks = _ticks(table, heads)
+    table = _put(table, "agent_sequence", pa.array(ticks))
+    before, after = _references(table, streams, sequence, heads)
+    positions = _positions(table, streams, sequence, (lanes, ticks), (before, after))
+    return _put(table, "position", pa.array(positions + position))
+
+
+def _put(table: pa.Table, name: str, values: Any) -> pa.Table:
+    index = EVENT_SCHEMA.get_field_index(name)
+    return table.set_column(
+        index, EVENT_SCHEMA.field(index), values.cast(EVENT_SCHEMA.types[index])
+    )
+
+
+def _check_columns(table: pa.Table) -> None:
+    for name in _TEXTS:
+        column = table.column(name)
+        sizes = pc.binary_length(column.cast(pa.binary()))
+        if name in _REQUIRED or name in {"coordination_id", "step_id"}:
+            _refuse_where(table, pc.equal(sizes, 0), name, "is empty; give it an id")
+        too_long = pc.greater(sizes, MAX_ID_BYTES)
+        _refuse_where(table, too_long, name, f"takes more than MAX_ID_BYTES ({MAX_ID_BYTES})")
+    for name, (least, most) in _RANGES.items():
+        column = table.column(name)
+        outside = pc.or_(pc.less(column, least), pc.greater(column, most))
+        _refuse_where(table, outside, name, f"is outside {least} to {most}")
+    sizes = pc.binary_length(table.column("payload"))
+    too_long = pc.greater(sizes, MAX_PAYLOAD_BYTES)
+    what = f"takes more than MAX_PAYLOAD_BYTES ({MAX_PAYLOAD_BYTES:,}): keep large data outside"
+    _refuse_where(table, too_long, "payload", what)
+    for name in ("causes", "reads", "writes"):
+        counts = pc.list_value_length(table.column(name))
+        too_many = pc.greater(counts, MAX_CAUSES)
+        _refuse_where(table, too_many, name, f"has more than MAX_CAUSES ({MAX_CAUSES})")
+    counts = pc.list_value_length(table.column("causes"))
+    kinds = pc.list_value_length(table.column("cause_kinds"))
+    unequal = pc.not_equal(counts, kinds)
+    _refuse_where(table, unequal, "cause_kinds", "must have one entry for each of `causes`")
+    flat = pc.list_flatten(table.column("cause_kinds"))
+    if len(flat) and not 0 <= (bounds := pc.min_max(flat).as_py())["min"] <= bounds["max"] <= max(
+        CauseKind
+    ):
+        message = f"field 'cause_kinds' holds {bounds}; expected 0 to {int(max(CauseKind))}"
+        raise InvalidEventError(message)
+
+
+def _refuse_where(table: pa.Table, mask: Any, field: str, what: str) -> None:
+    if pc.any(mask).as_py():
+        row = pc.index(pc.fill_null(mask, fill_value=False), value=True).as_py()
+        _refuse(table, int(row), field, what)
+
+
+def _refuse(table: pa.Table, row: int, field: str, what: str) -> NoReturn:
+    flow = table.column("workflow_id")[row].as_py()
+    sequence = table.column("sequence")[row].as_py()
+    message = f"event {row} of the table ({flow!r}/{sequence}): field {field!r} {what}"
+    raise InvalidEventError(message)
+
+
+def _streams(table: pa.Table) -> _Streams:
+    spaces, space_names = rank_strings(table.column("namespace"))
+    runs, run_names = rank_strings(table.column("run_id"))
+    flows, flow_names = rank_strings(table.column("workflow_id"))
+    keys = (spaces * len(run_names) + runs) * len(flow_names) + flows
+    distinct, codes = np.unique(keys, return_inverse=True)
+    names = [
+        (
+            space_names[key // len(flow_names) // len(run_names)],
+            run_names[key // len(flow_names) % len(run_names)],
+            flow_names[key % len(flow_names)],
+        )
+        for key in distinct.tolist()
+    ]
+    return _Streams(codes.astype(np.int64), names)
+
+
+def _sequences(table: pa.Table, streams: _Streams, heads: Heads) -> Ints:
+    """Check that each stream goes on at its head without gaps; number it where it does not say."""
+    given: Ints = table.column("sequence").to_numpy()
+    first = np.array([heads.head(*name) for name in streams.names], np.int64)
+    counts = np.bincount(streams.codes, minlength=len(streams.names))
+    starts = np.cumsum(counts) - counts
+    numbered = bool(given.any())
+    order = (
+        np.lexsort((given, streams.codes)) if numbered else np.argsort(streams.codes, kind="stable")
+    )
+    rank = np.arange(len(order)) - starts[streams.codes[order]]
+    expected = np.empty(len(order), np.int64)
+    expected[order] = first[streams.codes[order]] + rank + 1
+    if not numbered:
+        return expected
+    wrong = np.flatnonzero(given != expected)
+    if len(wrong):
+        wrong_sorted = order[np.flatnonzero(given[order] != expected[order])[0]]
+        row, want = int(wrong_sorted), int(expected[wrong_sorted])
+        what = "is a duplicate id" if given[row] < want else "leaves a gap"
+        _refuse(table, row, "sequence", f"{what}; the next of this stream is {want}")
+    return expected
+
+
+def _ticks(table: pa.Table, heads: Heads) -> tuple[Ints, Ints]:
+    """Return each row's lane code and tick, ticks numbered in row order where all are 0."""
+    spaces, space_names = rank_strings(table.column("namespace"))
+    runs, run_names = rank_strings(table.column("run_id"))
+    agents, agent_names = rank_strings(table.column("agent_id"))
+    keys = (spaces * len(run_names) + runs) * len(agent_names) + agents
+    distinct, lanes = np.unique(keys, return_inverse=True)
+    lanes = lanes.astype(np.int64)
+    given: Ints = table.column("agent_sequence").to_numpy()
+    if given.all():
+        return lanes, given
+    last = np.array(
+        [
+            heads.lane(
+                space_names[key // len(agent_names) // len(run_names)],
+                run_names[key // len(agent_names) % len(run_names)],
+                agent_names[key % len(agent_names)],
+            )
+            for key in distinct.tolist()
+        ],
+        np.int64,
+    )
+    if given.any():
+        row = int(np.flatnonzero(given == 0)[0])
+        what = "is 0 here and given elsewhere; give every tick, or leave all of them 0"
+        _refuse(table, row, "agent_sequence", what)
+    order = np.argsort(lanes, kind="stable")
+    counts = np.bincount(lanes, minlength=len(distinct))
+    starts = np.cumsum(counts) - counts
+    ticks = np.empty(len(order), np.int64)
+    ticks[order] = last[lanes[order]] + np.arange(len(order)) - starts[lanes[order]] + 1
+    return lanes, ticks
+
+
+def _references(
+    table: pa.Table, streams: _Streams, sequence: Ints, heads: Heads
+) -> tuple[Ints, Ints]:
+    """Check that every cause exists; return (cause row, effect row) for causes in the table."""
+    causes = table.column("causes").combine_chunks()
+    counts = pc.list_value_length(causes).to_numpy(zero_copy_only=False).astype(np.int64)
+    if not counts.sum():
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    flat = causes.flatten()
+    effect = np.repeat(np.arange(len(counts)), counts)
+    wanted: Ints = flat.field("sequence").to_numpy()
+    flows, flow_names = rank_strings(pa.chunked_array([flat.field("workflow_id")]))
+    world_of, worlds = _worlds(streams)
+    # A reference is (the effect's world, the cause's workflow): few distinct pairs, many rows.
+    pairs = world_of[streams.codes[effect]] * len(flow_names) + flows
+    distinct, pair_of = np.unique(pairs, return_inverse=True)
+    code_of = {name: code for code, name in enumerate(streams.names)}
+    codes, tops = np.empty(len(distinct), np.int64), np.empty(len(distinct), np.int64)
+    for index, pair in enumerate(distinct.tolist()):
+        stream = (*worlds[pair // len(flow_names)], flow_names[pair % len(flow_names)])
+        codes[index], tops[index] = code_of.get(stream, -1), heads.head(*stream)
+    size = np.bincount(streams.codes, minlength=len(streams.names))
+    code = codes[pair_of]
+    old_top = tops[pair_of]
+    top = old_top + np.where(code >= 0, size[code], 0)
+    own = code == streams.codes[effect]
+    top = np.where(own, sequence[effect] - 1, top)
+    bad = np.flatnonzero((wanted < 1) | (wanted > top))
+    if len(bad):
+        at = int(bad[0])
+        flow = flow_names[int(flows[at])]
+        what = (
+            f"names {flow!r}/{int(wanted[at])}, which does not exist before it; put the reference "
+            "in the log's anomalies instead"
+        )
+        _refuse(table, int(effect[at]), "causes", what)
+    inside = np.flatnonzero(wanted > old_top)
+    order = np.lexsort((sequence, streams.codes))
+    starts = np.cumsum(size) - size
+    rows = order[starts[code[inside]] + wanted[inside] - old_top[inside] - 1]
+    return rows.astype(np.int64), effect[inside].astype(np.int64)
+
+
+def _worlds(streams: _Streams) -> tuple[Ints, list[tuple[str, str]]]:
+    worlds = sorted({name[:2] for name in streams.names})
+    code = {world: index for index, world in enumerate(worlds)}
+    return np.array([code[name[:2]] for name in streams.names], np.int64), worlds
+
+
+def _positions(
+    table: pa.Table,
+    streams: _Streams,
+    sequence: Ints,
+    lanes: tuple[Ints, Ints],
+    causes: tuple[Ints, Ints],
+) -> Ints:
+    """Return positions from 1 that respect causes, lanes that are followed, and streams."""
+    rows = len(sequence)
+    by_stream = np.lexsort((sequence, streams.codes))
+    same = np.diff(streams.codes[by_stream]) == 0
+    lane, tick = lanes
+    by_lane = np.lexsort((np.arange(rows), tick, lane))
+    followed = table.column("follows_lane").to_numpy(zero_copy_only=False)[by_lane[1:]]
+    linked = (np.diff(lane[by_lane]) == 0) & followed
+    before = np.concatenate([causes[0], by_stream[:-1][same], by_lane[:-1][linked]])
+    after = np.concatenate([causes[1], by_stream[1:][same], by_lane[1:][linked]])
+    if (before < after).all():
+        return np.arange(1, rows + 1)
+    return _topological(table, before, after, rows)
+
+
+def _topological(table: pa.Table, before: Ints, after: Ints, rows: int) -> Ints:
+    order = np.argsort(before, kind="stable")
+    targets = after[order].tolist()
+    offsets = np.searchsorted(before[order], np.arange(rows + 1)).tolist()
+    waiting = np.bincount(after, minlength=rows).tolist()
+    ready = [row for row in range(rows) if not waiting[row]]
+    heapify(ready)
+    positions = np.zeros(rows, np.int64)
+    done = 0
+    while ready:
+        row = heappop(ready)
+        done += 1
+        positions[row] = done
+        for target in targets[offsets[row] : offsets[row + 1]]:
+            waiting[target] -= 1
+            if not waiting[target]:
+                heappush(ready, target)
+    if done < rows:
+        row = int(np.flatnonzero(positions == 0)[0])
+        what = (
+            "lies on a cycle of causes, lane order and stream order: it would come before itself; "
+            "put one of the references in the log's anomalies, or set follows_lane to false"
+        )
+        _refuse(table, row, "causes", what)
+    return positions

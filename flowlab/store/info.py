@@ -1,0 +1,118 @@
+"""What a store is, at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from flowlab.store.delta import TableState
+from flowlab.store.files import durability_notes
+from flowlab.store.manifest import Manifest
+from flowlab.store.tail_reader import TailView
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """The sizes and versions of a store.
+
+    Args:
+        path: its folder.
+        format: of the files.
+        buckets: of the layout.
+        version: of the commit log.
+        epoch: of the last writer that committed.
+        position: of the last durable event, which is also their number.
+        sealed_events, sealed_files, sealed_bytes: the Parquet part.
+        tail_events, tail_bytes: the part that is not sealed yet.
+        namespaces: in order.
+        runs: how many have metadata.
+        anomalies: how many were recorded.
+        notes: where durability is weaker on this platform, and what readers should know.
+    """
+
+    path: str
+    format: int
+    buckets: int
+    version: int
+    epoch: int
+    position: int
+    sealed_events: int
+    sealed_files: int
+    sealed_bytes: int
+    tail_events: int
+    tail_bytes: int
+    namespaces: tuple[str, ...]
+    runs: int
+    anomalies: int
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"StoreInfo({self.position} events, {self.sealed_events} sealed in "
+            f"{self.sealed_files} files, version {self.version})"
+        )
+
+    def __str__(self) -> str:
+        sealed = (
+            f"{self.sealed_events:,} events in {self.sealed_files:,} files, "
+            f"{self.sealed_bytes:,} bytes"
+        )
+        tail = f"{self.tail_events:,} events, {self.tail_bytes:,} bytes"
+        rows = {
+            "store": self.path,
+            "format": f"{self.format}, {self.buckets} buckets, commit version {self.version}, "
+            f"writer epoch {self.epoch}",
+            "events": f"{self.position:,}",
+            "sealed": sealed,
+            "tail": tail,
+            "namespaces": ", ".join(map(repr, self.namespaces)) or "none",
+            "runs": f"{self.runs:,} with metadata",
+            "anomalies": f"{self.anomalies:,}",
+        }
+        lines = [f"{name:<12}{value}".replace(",", ",") for name, value in rows.items()]
+        return "\n".join([*lines, *(f"{'note':<12}{note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def describe(
+    root: Path,
+    manifest: Manifest,
+    state: TableState,
+    view: TailView | None,
+    *,
+    runs: int,
+    anomalies: int,
+) -> StoreInfo:
+    """Return the info of a pinned state."""
+    spaces = {data.namespace for data in state.files}
+    if view is not None:
+        spaces |= {stream[0] for stream in view.buffer.streams}
+    marks = view.marks() if view is not None else []
+    notes = durability_notes()
+    if view is not None and view.events:
+        notes.append(
+            "other programs that read workflows/ as a Delta table see the sealed part only; "
+            "flowlab store seal DIR brings it up to date"
+        )
+    return StoreInfo(
+        path=str(root),
+        format=manifest.format,
+        buckets=manifest.layout.buckets,
+        version=state.version,
+        epoch=marks[-1].epoch if marks else state.info.epoch,
+        position=view.last_position(state.info.sealed_position)
+        if view is not None
+        else state.info.sealed_position,
+        sealed_events=sum(data.rows for data in state.files),
+        sealed_files=len(state.files),
+        sealed_bytes=sum(data.size for data in state.files),
+        tail_events=view.events if view is not None else 0,
+        tail_bytes=view.offset if view is not None else 0,
+        namespaces=tuple(sorted(spaces)),
+        runs=runs,
+        anomalies=anomalies,
+        notes=tuple(notes),
+    )

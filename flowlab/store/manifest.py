@@ -1,0 +1,113 @@
+"""`flowlab.json`: what a store is. Written once, when the store is created, and never changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from flowlab.errors import CorruptionError, FormatVersionError, InvalidArgumentError, NotAStoreError
+from flowlab.store.clock import random_salt, wall_ns
+from flowlab.store.delta import SealInfo, commit_path, create_actions, info_action, write_commit
+from flowlab.store.files import Disk
+from flowlab.store.layout import Layout
+
+FORMAT: Final = 1
+NAME: Final = "flowlab.json"
+FOLDERS: Final = ("tail", "workflows/_delta_log", "metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `flowlab.json` says."""
+
+    format: int
+    layout: Layout
+    table_id: str
+    created_ns: int
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Read the manifest of a store.
+
+    Raises:
+        NotAStoreError: the folder is absent, or is no store.
+        FormatVersionError: a newer flowlab made it.
+        CorruptionError: the manifest is damaged.
+    """
+    path = root / NAME
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = (
+            "is not a flowlab store (it has no flowlab.json)" if root.exists() else "is not there"
+        )
+        message = f"{root} {what}; EventStore(path) creates one in a new or empty folder"
+        raise NotAStoreError(message) from error
+    try:
+        data = json.loads(text)
+        version = data["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{path} is damaged ({error}); it never changes, so restore it from any copy"
+        raise CorruptionError(message) from error
+    if not isinstance(version, int) or version > FORMAT:
+        message = (
+            f"{root} has store format {version}; this flowlab reads up to {FORMAT}: use a newer one"
+        )
+        raise FormatVersionError(message)
+    try:
+        layout = Layout.from_json(data["layout"])
+        return Manifest(version, layout, data["table_id"], data["created_ns"])
+    except (InvalidArgumentError, KeyError, TypeError, AttributeError) as error:
+        message = f"{path} is damaged ({error}); it never changes, so restore it from any copy"
+        raise CorruptionError(message) from error
+
+
+def open_or_create(root: Path, *, layout: Layout, disk: Disk) -> Manifest:
+    """Read the manifest, making a new store where the folder is absent or empty.
+
+    Creation can stop anywhere and be done again: the manifest appears whole, first.
+
+    Raises:
+        NotAStoreError: the folder holds something else.
+    """
+    if not (root / NAME).exists():
+        if root.exists() and not root.is_dir():
+            message = f"{root} is a file; give a folder for the store"
+            raise NotAStoreError(message)
+        others = [] if not root.exists() else _others(root)
+        if others:
+            message = (
+                f"{root} is not a flowlab store and is not empty (it holds {others[0]!r}); "
+                "give a new or empty folder"
+            )
+            raise NotAStoreError(message)
+        disk.make_directory(root)
+        data = {
+            "format": FORMAT,
+            "layout": layout.to_json(),
+            "table_id": _table_id(),
+            "created_ns": wall_ns(),
+        }
+        text = json.dumps(data, indent=2).encode() + b"\n"
+        disk.publish(root / NAME, text, scratch=f"{random_salt():016x}")
+    manifest = read_manifest(root)
+    for folder in FOLDERS:
+        disk.make_directory(root / folder)
+    log = root / "workflows" / "_delta_log"
+    if not commit_path(log, 0).exists():
+        actions = create_actions(manifest.table_id, manifest.created_ns // 1_000_000)
+        info = SealInfo(committed_ns=manifest.created_ns)
+        actions.append(info_action(info, operation="CREATE TABLE"))
+        write_commit(log, 0, actions, disk, epoch=random_salt(), exclusive=False)
+    return manifest
+
+
+def _table_id() -> str:
+    return str(UUID(int=random_salt() << 64 | random_salt(), version=4))
+
+
+def _others(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if not path.name.startswith(f".{NAME}."))

@@ -1,0 +1,167 @@
+"""One resolver from keys to what they select: a stream, or a predicate and an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from flowlab.errors import InvalidKeyError, NotFoundError
+from flowlab.events import Key, parse_key
+
+if TYPE_CHECKING:
+    from flowlab.store.snapshot import Snapshot
+
+DEFAULT_NAMESPACE: Final = "default"
+LIVE_RUN: Final = ""
+MAX_NAMES_SHOWN: Final = 5
+_EVENT_SECTIONS: Final = (None, "events", "actions", "sequences")
+_ID_COLUMN: Final = {
+    "workflows": "workflow_id",
+    "agents": "agent_id",
+    "coordination": "coordination_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A key whose namespace and run are known.
+
+    Args:
+        key: complete.
+        stream: (namespace, run_id, workflow_id) where it names one stream, else None.
+        note: what was filled in that a person may not expect, else empty.
+    """
+
+    key: Key
+    stream: tuple[str, str, str] | None = None
+    note: str = ""
+
+
+def locate(text: str | Key, snapshot: Snapshot) -> Located:
+    """Fill in the namespace and run that a key leaves out.
+
+    Raises:
+        InvalidKeyError: the key names no events, or streams of several runs.
+        NotFoundError: nothing of that id exists.
+    """
+    key = text if isinstance(text, Key) else parse_key(text)
+    if key.section not in _EVENT_SECTIONS:
+        message = f"key {str(key)!r} names no events; " + (
+            "store.metadata(key) reads it" if key.section == "metadata" else "nothing is there"
+        )
+        raise InvalidKeyError(message)
+    if key.root is None:
+        if key.run_id is not None and key.namespace is None:
+            key = key.within(namespace=DEFAULT_NAMESPACE, run_id=key.run_id)
+        return Located(key)
+    namespace = DEFAULT_NAMESPACE if key.namespace is None else key.namespace
+    run_id, note = key.run_id, ""
+    if run_id is None:
+        runs = _runs_with(key, namespace, snapshot)
+        run_id = _choose(key, runs)
+        if run_id != LIVE_RUN:
+            note = f"no live run has {key}: this is run {run_id!r}, the only one that has it"
+    key = key.within(namespace=namespace, run_id=run_id)
+    stream = None
+    if key.root == "workflows" and key.id is not None and not key.id_is_prefix:
+        stream = (namespace, run_id, key.id)
+        if not snapshot.streams_in(namespace, run_id, key.id):
+            _refuse(key, namespace, run_id, snapshot)
+    elif key.id is not None and not _runs_with(key, namespace, snapshot, run_id=run_id):
+        _refuse(key, namespace, run_id, snapshot)
+    return Located(key, stream, note)
+
+
+def selection(located: Located, *, reverse: bool) -> tuple[str, str, list[Any]]:
+    """Return the WHERE clause, the ORDER BY clause and the parameters of a key."""
+    key = located.key
+    where, values = _where(key)
+    order = ["namespace", "run_id", "workflow_id", "sequence"]
+    if key.root == "agents":
+        where, values = _between(where, values, "time_ns", key)
+        order = ["agent_id", "time_ns", "agent_sequence", "workflow_id", "sequence"]
+    elif key.root == "coordination":
+        order = ["coordination_id", "position"]
+        if key.leaf is not None:
+            where.append("step_id = ?")
+            values.append(key.leaf)
+        elif key.section == "actions":
+            where.append("step_id IS NOT NULL")
+    else:
+        where, values = _between(where, values, "sequence", key)
+    if key.category is not None:
+        where.append("category(event_type) = ?")
+        values.append(key.category)
+    direction = " DESC" if reverse else ""
+    by = ", ".join(column + direction for column in order)
+    return " AND ".join(where) or "true", by, values
+
+
+def _where(key: Key) -> tuple[list[str], list[Any]]:
+    where: list[str] = []
+    values: list[Any] = []
+    for column, value in (("namespace", key.namespace), ("run_id", key.run_id)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            values.append(value)
+    column = _ID_COLUMN.get(key.root or "", "")
+    if key.root == "coordination" and key.id is None:
+        where.append("coordination_id IS NOT NULL")
+    if key.id is not None:
+        where.append(f"starts_with({column}, ?)" if key.id_is_prefix else f"{column} = ?")
+        values.append(key.id)
+    return where, values
+
+
+def _between(
+    where: list[str], values: list[Any], column: str, key: Key
+) -> tuple[list[str], list[Any]]:
+    if key.first is not None:
+        where, values = [*where, f"{column} >= ?"], [*values, key.first]
+    if key.last is not None:
+        where, values = [*where, f"{column} <= ?"], [*values, key.last]
+    return where, values
+
+
+def _runs_with(
+    key: Key, namespace: str, snapshot: Snapshot, *, run_id: str | None = None
+) -> list[str]:
+    if key.root == "workflows" and key.id is not None and not key.id_is_prefix:
+        return sorted(snapshot.streams_in(namespace, run_id, key.id))
+    where, values = _where(key.within(namespace=namespace, run_id=run_id))
+    text = (
+        f"SELECT DISTINCT run_id FROM events WHERE {' AND '.join(where)} ORDER BY run_id LIMIT 99"
+    )
+    return [str(row[0]) for row in snapshot.rows(text, values)]
+
+
+def _choose(key: Key, runs: list[str]) -> str:
+    if LIVE_RUN in runs or (not runs and key.id is None):
+        return LIVE_RUN
+    if len(runs) == 1:
+        return runs[0]
+    if not runs:
+        return LIVE_RUN
+    shown = ", ".join(repr(run) for run in runs[:MAX_NAMES_SHOWN])
+    more = "" if len(runs) <= MAX_NAMES_SHOWN else ", ..."
+    message = (
+        f"key {str(key)!r} is in {len(runs)} runs ({shown}{more}) and none is the live one; "
+        f"begin it with the run: {Key(run_id=runs[0])}{key}"
+    )
+    raise InvalidKeyError(message)
+
+
+def _refuse(key: Key, namespace: str, run_id: str, snapshot: Snapshot) -> NoReturn:
+    column = _ID_COLUMN[key.root or ""]
+    text = (
+        f"SELECT DISTINCT {column} FROM events WHERE namespace = ? AND run_id = ? "
+        f"AND {column} IS NOT NULL ORDER BY 1 LIMIT 10000"
+    )
+    names = [str(row[0]) for row in snapshot.rows(text, [namespace, run_id])]
+    near = get_close_matches(key.id or "", names, MAX_NAMES_SHOWN, 0.4) or names[:MAX_NAMES_SHOWN]
+    where = f"run {run_id!r}" if run_id else "the live run"
+    known = ", ".join(repr(name) for name in near)
+    hint = f"the nearest are {known}" if near else "it is empty; flowlab tree lists what there is"
+    message = f"nothing at {str(key)!r}: {where} has no such {(key.root or '').rstrip('s')}; {hint}"
+    raise NotFoundError(message)

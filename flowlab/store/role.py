@@ -1,0 +1,97 @@
+"""The writer's role: one lock for each commit, and an epoch that fences whoever held it before."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from flowlab.errors import FencedError
+from flowlab.store.clock import process_id, wall_ns
+from flowlab.store.files import Disk, exclusive_lock
+
+NAME: Final = "lock"
+SIZE: Final = 256
+
+
+class Role:
+    """Who may commit. The role is taken at the first write, and lost when another takes it.
+
+    Attributes:
+        epoch: of this writer, 0 before the role is taken.
+    """
+
+    def __init__(self, root: Path, disk: Disk, *, timeout_s: float) -> None:
+        self.epoch = 0
+        self._root = root
+        self._disk = disk
+        self._timeout_s = timeout_s
+        self._descriptor = -1
+        self._process = 0
+
+    @contextmanager
+    def held(self, *, least_epoch: int = 0) -> Iterator[bool]:
+        """Hold the commit lock for the block; yields whether the role was newly taken.
+
+        Raises:
+            LockedError: another process has held the lock for longer than the timeout.
+            FencedError: another writer has taken the role.
+        """
+        if self._descriptor < 0:
+            path = self._root / NAME
+            with suppress(FileExistsError):
+                os.close(self._disk.open_rw(path, create=True))
+            self._descriptor = self._disk.open_rw(path)
+        holder = f"by {_describe(self._read())}"
+        with exclusive_lock(self._descriptor, timeout_s=self._timeout_s, holder=holder):
+            record = self._read()
+            if self.epoch == 0:
+                self._take(max(int(record.get("epoch", 0)), least_epoch) + 1)
+                yield True
+                return
+            if self._process != process_id():
+                message = (
+                    f"this EventStore writes for process {self._process}, and this is "
+                    f"{process_id()}: open the store again in the child process"
+                )
+                raise FencedError(message)
+            if record.get("epoch") != self.epoch:
+                message = (
+                    f"another writer ({_describe(record)}) has taken over the store: its epoch is "
+                    f"{record.get('epoch')}, this one's {self.epoch}; open the store again to "
+                    "write. Nothing of this call was written"
+                )
+                raise FencedError(message)
+            yield False
+
+    def release(self) -> None:
+        """Give the role up without changing anything: the next write takes it again."""
+        self.epoch = 0
+
+    def close(self) -> None:
+        """Close the lock file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _take(self, epoch: int) -> None:
+        record = {"epoch": epoch, "pid": process_id(), "since_ns": wall_ns()}
+        self._disk.write_at(self._descriptor, json.dumps(record).encode().ljust(SIZE), 0)
+        self._disk.sync_data(self._descriptor)
+        self.epoch = epoch
+        self._process = process_id()
+
+    def _read(self) -> dict[str, Any]:
+        # Torn or absent, the record says nothing: the caller's least epoch comes from the log.
+        try:
+            record = json.loads((self._root / NAME).read_bytes() or b"{}")
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) and type(record.get("epoch")) is int else {}
+
+
+def _describe(record: dict[str, Any]) -> str:
+    return f"process {record.get('pid', 'unknown')}"

@@ -1,0 +1,126 @@
+"""Sealing: rows become sorted Parquet files, and one Delta commit makes them count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from flowlab.events import RunInfo
+from flowlab.store.clock import wall_ns
+from flowlab.store.delta import (
+    CommitLog,
+    DataFile,
+    SealInfo,
+    TableState,
+    add_action,
+    info_action,
+    write_commit,
+)
+from flowlab.store.files import Disk
+from flowlab.store.heads import Heads
+from flowlab.store.layout import Layout
+from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.segments import partition, write_part
+from flowlab.store.sidecar import MetadataLog, Sidecar, key_rows, pack_commits, write_sidecar
+from flowlab.store.tail import TailWriter, tail_path
+from flowlab.store.tail_reader import CommitMark, KeyUse, Stream, TailView
+
+
+@dataclass(frozen=True, slots=True)
+class Sealer:
+    """Writes sealed files and commits them; its caller holds the commit lock.
+
+    The order is the protocol: files and their directories durable, sidecar durable, next tail
+    file durable, Delta commit durable. Only then is the old tail removed. Stopped anywhere, the
+    store opens as it was before or after, never between.
+    """
+
+    root: Path
+    layout: Layout
+    log: CommitLog
+    reader: SegmentReader
+    metadata: MetadataLog
+    disk: Disk
+
+    def seal(self, view: TailView, writer: TailWriter, *, epoch: int, position: int) -> None:
+        """Move a whole tail into sealed files and begin the next tail file."""
+        sealed_number = writer.number
+        content = Sidecar(
+            runs=view.buffer.runs[: view.runs],
+            keys=key_rows(view.buffer.keys),
+            commits=pack_commits(view.marks()),
+        )
+        files = self.write_files(view.table(), epoch=epoch)
+        info = self._info(content, position=position, tail=sealed_number + 1, epoch=epoch)
+        fresh = writer.prepare(sealed_number + 1, first_position=position + 1)
+        try:
+            self._commit(files, info, operation="SEAL", epoch=epoch)
+        except BaseException as error:
+            # Whether the commit will be there after a restart is unknown: writing on to either
+            # tail file could lose what is written.
+            writer.poison(f"the commit that seals the tail failed: {error}")
+            raise
+        writer.adopt(fresh, position)
+        tail_path(self.root / "tail", sealed_number).unlink(missing_ok=True)
+
+    def commit_rows(
+        self,
+        table: pa.Table,
+        *,
+        runs: tuple[RunInfo, ...],
+        anomalies: pa.Table,
+        position: int,
+        committed_ns: int,
+        epoch: int,
+    ) -> int:
+        """Commit rows straight to sealed files; return the version. The tail is empty."""
+        files = self.write_files(table, epoch=epoch)
+        content = Sidecar(
+            runs=[(position, run) for run in runs],
+            anomalies=anomalies.to_pylist(),
+            anomalies_position=position,
+            commits=pack_commits([CommitMark(position, committed_ns, epoch)]),
+        )
+        tail = self.log.latest().info.tail
+        info = self._info(content, position=position, tail=tail, epoch=epoch)
+        return self._commit(files, info, operation="WRITE", epoch=epoch)
+
+    def write_files(self, table: pa.Table, *, epoch: int) -> list[DataFile]:
+        """Write one sealed file for each partition that has rows."""
+        root = self.root / "workflows"
+        return [
+            write_part(part, root=root, layout=self.layout, disk=self.disk, epoch=epoch)
+            for part in partition(table, self.layout)
+        ]
+
+    def heads(self, state: TableState, view: TailView) -> Heads:
+        """Return the heads of every stream and lane."""
+        heads = Heads(state, self.reader, self.layout)
+        heads.recent.update(view.heads())
+        for event in view.buffer.events[: view.events]:
+            lane = (event.namespace, event.run_id, event.agent_id)
+            if event.agent_sequence > heads.recent_lanes.get(lane, 0):
+                heads.recent_lanes[lane] = event.agent_sequence
+        return heads
+
+    def keys(self, state: TableState, view: TailView) -> dict[tuple[Stream, str], KeyUse]:
+        """Return every idempotency key that was used."""
+        return {**self.metadata.upto(state).keys, **view.buffer.keys}
+
+    def _info(self, content: Sidecar, *, position: int, tail: int, epoch: int) -> SealInfo:
+        version = self.log.latest().version + 1
+        name, checksum = write_sidecar(
+            self.root, content, version=version, epoch=epoch, disk=self.disk
+        )
+        return SealInfo(position, tail, epoch, wall_ns(), name, checksum)
+
+    def _commit(self, files: list[DataFile], info: SealInfo, *, operation: str, epoch: int) -> int:
+        version = self.log.latest().version + 1
+        modified_ms = info.committed_ns // 1_000_000
+        actions = [info_action(info, operation=operation)]
+        actions += [add_action(data, modified_ms=modified_ms) for data in files]
+        folder = self.root / "workflows" / "_delta_log"
+        write_commit(folder, version, actions, self.disk, epoch=epoch)
+        return version

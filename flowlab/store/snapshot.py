@@ -1,0 +1,330 @@
+"""A pinned state of the store: what every read sees, whatever is written meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+
+from flowlab.errors import InvalidKeyError, NotFoundError
+from flowlab.events import (
+    ANOMALY_SCHEMA,
+    EVENT_COLUMNS,
+    EVENT_SCHEMA,
+    EventLog,
+    Key,
+    RunInfo,
+    parse_key,
+    run_query,
+)
+from flowlab.store.delta import DataFile, TableState
+from flowlab.store.layout import Layout
+from flowlab.store.resolve import Located, locate, selection
+from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.sidecar import Metadata, MetadataLog
+from flowlab.store.stream_read import Span, read_stream
+from flowlab.store.tail_reader import TailView
+from flowlab.store.tree import Tree, draw_tree
+from flowlab.store.views import connect_views
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Stream = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What snapshots of one store share: where it is, and what has been read already."""
+
+    root: Path
+    layout: Layout
+    reader: SegmentReader
+    metadata: MetadataLog
+
+
+class Snapshot:
+    """The store at one (commit version, durable position); it never changes and never blocks.
+
+    Make one with `EventStore.snapshot()` or `EventStore.as_of(...)`.
+
+    Attributes:
+        version: of the commit log.
+        position: the last position that this snapshot shows.
+    """
+
+    def __init__(
+        self, files: Files, state: TableState, tail: TailView | None, *, bound: int | None = None
+    ) -> None:
+        self._files = files
+        self._state = state
+        self._tail = tail
+        self._bound = bound
+        self._lock = threading.Lock()
+        self._idle: list[duckdb.DuckDBPyConnection] = []
+        last = state.info.sealed_position
+        if tail is not None:
+            last = tail.last_position(last)
+        self.version = state.version
+        self.position = last if bound is None else min(bound, last)
+
+    def __repr__(self) -> str:
+        return f"Snapshot(version={self.version}, position={self.position})"
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(self, key: str | Key, *, reverse: bool = False, limit: int | None = None) -> EventLog:
+        """Return the events of a key or prefix, in the key's order.
+
+        A workflow's events come by sequence, an agent's by (time, agent_sequence), a
+        coordination's by position, a wider prefix by stream and sequence. One stream takes the
+        native path: only the row groups that can hold it are read, from either end.
+
+        Args:
+            key: as in `flowlab.events.parse_key`.
+            reverse: from the last to the first, at the same cost.
+            limit: at most so many events.
+
+        Raises:
+            InvalidKeyError: the key does not follow the grammar, or names several runs' streams.
+            NotFoundError: nothing of that id exists; the message lists the nearest.
+        """
+        located = self.locate(key)
+        if located.stream is not None and located.key.category is None:
+            table = self._read_stream(located, reverse=reverse, limit=limit)
+        else:
+            where, order, values = selection(located, reverse=reverse)
+            tail = f" LIMIT {int(limit)}" if limit is not None else ""
+            columns = ", ".join(EVENT_COLUMNS)
+            text = f"SELECT {columns} FROM events WHERE {where} ORDER BY {order}{tail}"
+            with self._cursor() as cursor:
+                table = cursor.sql(text, params=values).to_arrow_table().cast(EVENT_SCHEMA)
+        if not table.num_rows and located.stream is not None and not located.key.is_range:
+            head = self.streams_in(located.stream[0], located.stream[1], located.stream[2])
+            first, last = head[located.stream[1]]
+            message = f"no event at {str(located.key)!r}: the stream holds {first} to {last}"
+            raise NotFoundError(message)
+        return self._log(table, located)
+
+    def locate(self, key: str | Key) -> Located:
+        """Return the key with its namespace and run filled in, and what it selects.
+
+        Without a run, a key means the live run, or the only other run that has what it names.
+        """
+        return locate(key, self)
+
+    def log(self) -> EventLog:
+        """Return everything as one log, by stream and sequence."""
+        return self.read("/")
+
+    def metadata(self, key: str) -> Any:
+        """Return what `/workflows/{id}/metadata` holds, or one entry of it.
+
+        Returns:
+            `{"creation_time": ns, "version": ..., "agents": [...]}`, or the value named.
+
+        Raises:
+            InvalidKeyError: the key is not one of a workflow's metadata.
+        """
+        parsed = parse_key(key)
+        if parsed.root != "workflows" or parsed.section != "metadata" or parsed.id is None:
+            message = f"key {key!r} names no metadata; expected /workflows/{{id}}/metadata"
+            raise InvalidKeyError(message)
+        located = self.locate(replace(parsed, section="events", leaf=None))
+        assert located.stream is not None
+        namespace, run_id, workflow_id = located.stream
+        text = (
+            "SELECT agent_id, min(time_ns) FROM events WHERE namespace = ? AND run_id = ? "
+            "AND workflow_id = ? GROUP BY 1 ORDER BY min(sequence)"
+        )
+        rows = self.rows(text, [namespace, run_id, workflow_id])
+        info = next((run for run in self.runs if run.key == (namespace, run_id)), RunInfo())
+        found = {
+            "creation_time": min(row[1] for row in rows),
+            "version": info.version,
+            "agents": [row[0] for row in rows],
+        }
+        return found if parsed.leaf is None else found[parsed.leaf]
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Query the relations with DuckDB; return a Polars frame.
+
+        Raises:
+            QueryError: the SQL is refused; the message points at the place.
+        """
+        import polars as pl  # noqa: PLC0415
+
+        frame = pl.from_arrow(self.query(query))
+        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+    def query(self, query: str) -> pa.Table:
+        """Query the relations with DuckDB; return an Arrow table.
+
+        Raises:
+            QueryError: the SQL is refused; the message points at the place.
+        """
+        with self._cursor() as cursor:
+            return run_query(cursor, query)
+
+    def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:
+        """Return the last sequence of a stream, 0 where it does not exist."""
+        return self.streams_in(namespace, run_id, workflow_id).get(run_id, (0, 0))[1]
+
+    @property
+    def runs(self) -> tuple[RunInfo, ...]:
+        """The metadata of each run that has some, the latest of each, in order of appearance."""
+        latest: dict[tuple[str, str], RunInfo] = {}
+        for position, run in self._metadata.runs:
+            if self._shows(position):
+                latest[run.key] = run
+        if self._tail is not None:
+            for position, run in self._tail.buffer.runs[: self._tail.runs]:
+                if self._shows(position):
+                    latest[run.key] = run
+        return tuple(latest.values())
+
+    @property
+    def anomalies(self) -> pa.Table:
+        """The damage that importers recorded, as a table of `ANOMALY_SCHEMA`."""
+        shown = [table for position, table in self._metadata.anomalies if self._shows(position)]
+        return pa.concat_tables(shown) if shown else ANOMALY_SCHEMA.empty_table()
+
+    def tree(self, prefix: str = "/", *, depth: int = 3, limit: int = 20) -> Tree:
+        """Return the key tree below a prefix, with counts.
+
+        Args:
+            prefix: a key.
+            depth: levels shown below the prefix.
+            limit: entries shown at each level; the rest are counted.
+        """
+        return draw_tree(self, prefix, depth=depth, limit=limit)
+
+    # -- what the rest of the store asks ---------------------------------------------------------
+
+    def rows(self, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
+        """Run a query of our own with parameters; return its rows."""
+        with self._cursor() as cursor:
+            return cursor.execute(text, values).fetchall()
+
+    def count(self, key: Key) -> int:
+        """Return the number of events below a located key."""
+        where, _, values = selection(Located(key), reverse=False)
+        return int(self.rows(f"SELECT count(*) FROM events WHERE {where}", values)[0][0])
+
+    @property
+    def state(self) -> TableState:
+        """The sealed part."""
+        return self._state
+
+    @property
+    def tail(self) -> TailView | None:
+        """The durable tail."""
+        return self._tail
+
+    def streams_in(
+        self, namespace: str, run_id: str | None, workflow_id: str
+    ) -> dict[str, tuple[int, int]]:
+        """Return (first, last) sequence of a workflow in each run (or in one) that has it."""
+        found: dict[str, tuple[int, int]] = {}
+        bucket = None if run_id is None else self._files.layout.bucket(run_id, workflow_id)
+        for data in self._sealed():
+            if data.namespace != namespace or bucket not in {None, data.bucket}:
+                continue
+            index = self._files.reader.streams(data)
+            for run, first, last in index.of(workflow_id):
+                if run_id is None or run == run_id:
+                    known = found.get(run, (first, last))
+                    found[run] = (min(first, known[0]), max(last, known[1]))
+        if self._tail is not None:
+            for run, first, last in self._tail.runs_of(namespace, workflow_id):
+                if run_id in {None, run}:
+                    known = found.get(run, (first, last))
+                    found[run] = (min(first, known[0]), max(last, known[1]))
+        return found if self._bound is None else self._bounded(found, namespace, workflow_id)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    @cached_property
+    def _metadata(self) -> Metadata:
+        return self._files.metadata.upto(self._state)
+
+    def _shows(self, position: int) -> bool:
+        return self._bound is None or position <= self._bound
+
+    def _sealed(self) -> tuple[DataFile, ...]:
+        if self._bound is None:
+            return self._state.files
+        bound = self._bound
+        return tuple(data for data in self._state.files if (data.least("position") or 0) <= bound)
+
+    def _tail_table(self) -> pa.Table:
+        return EVENT_SCHEMA.empty_table() if self._tail is None else self._tail.table()
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a connection: threads that query at the same time each have their own."""
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = connect_views(
+                self._files.root,
+                self._sealed(),
+                self._tail_table(),
+                runs=self.runs,
+                anomalies=self.anomalies,
+                bound=self._bound,
+            )
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                self._idle.append(connection)
+
+    def _bounded(
+        self, found: dict[str, tuple[int, int]], namespace: str, workflow_id: str
+    ) -> dict[str, tuple[int, int]]:
+        kept = {}
+        for run, (first, _) in found.items():
+            key = Key("workflows", workflow_id, namespace=namespace, run_id=run)
+            located = Located(key, (namespace, run, workflow_id))
+            last = self._read_stream(located, reverse=True, limit=1)
+            if len(last):
+                kept[run] = (first, last.column("sequence")[0].as_py())
+        return kept
+
+    def _read_stream(self, located: Located, *, reverse: bool, limit: int | None) -> pa.Table:
+        assert located.stream is not None
+        span = Span(located.stream, located.key.first, located.key.last, self._bound)
+        bucket = self._files.layout.bucket(*located.stream[1:])
+        files = [
+            data
+            for data in self._sealed()
+            if data.bucket == bucket and data.namespace == located.stream[0]
+        ]
+        return read_stream(
+            span, files, self._tail, self._files.reader, reverse=reverse, limit=limit
+        )
+
+    def _log(self, table: pa.Table, located: Located) -> EventLog:
+        runs, damage = self.runs, self.anomalies
+        if located.key.root is None and located.key.namespace is None:
+            return EventLog(table, runs, damage)
+        if located.stream is not None:
+            streams = {located.stream}
+        else:
+            by = ["namespace", "run_id", "workflow_id"]
+            rows = table.group_by(by).aggregate([]).to_pylist()
+            streams = {(row["namespace"], row["run_id"], row["workflow_id"]) for row in rows}
+        worlds = {stream[:2] for stream in streams}
+        runs = tuple(run for run in runs if run.key in worlds)
+        if damage.num_rows:
+            rows = damage.select(["namespace", "run_id", "workflow_id"]).to_pylist()
+            damage = damage.filter(pa.array([tuple(row.values()) in streams for row in rows]))
+        return EventLog(table, runs, damage)

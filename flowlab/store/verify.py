@@ -1,0 +1,242 @@
+"""A first verify: every file against its checksum, every event against the rules of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from flowlab.errors import CorruptionError, FlowlabError
+from flowlab.events import ANOMALY_SCHEMA, EVENT_SCHEMA
+from flowlab.store.delta import CommitLog, TableState
+from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.sidecar import read_sidecar
+from flowlab.store.tail_reader import TailReader, TailView
+from flowlab.store.views import connect_views
+
+MAX_PROBLEMS: Final = 100
+"""Problems listed; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.
+
+    Args:
+        kind: missing, damaged, size, rows, order, gap, duplicate, position, cause or namespace.
+        where: the file, or the event's key.
+        detail: what was found and what was expected.
+    """
+
+    kind: str
+    where: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What `verify` found.
+
+    Args:
+        problems: at most `MAX_PROBLEMS`.
+        count: how many there are in all.
+        checked: what was looked at, with counts.
+    """
+
+    problems: tuple[Problem, ...]
+    count: int
+    checked: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.count == 0
+
+    def __repr__(self) -> str:
+        state = "ok" if self.ok else f"{self.count} problems"
+        return f"VerifyReport({state}, {self.checked.get('events', 0)} events)"
+
+    def __str__(self) -> str:
+        looked = ", ".join(
+            f"{count:,} {name}".replace(",", " ") for name, count in self.checked.items()
+        )
+        lines = [f"{'ok' if self.ok else f'{self.count} problems'}: {looked}"]
+        lines += [f"{item.kind}: {item.where}: {item.detail}" for item in self.problems]
+        if self.count > len(self.problems):
+            lines.append(f"... {len(self.problems)} of {self.count} shown")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+class Verifier:
+    """Checks one store; it repairs nothing."""
+
+    def __init__(self, root: Path, *, progress: Callable[[str], None] | None = None) -> None:
+        self._root = root
+        self._say = progress or (lambda _: None)
+        self._reader = SegmentReader(root / "workflows")
+        self._found: list[Problem] = []
+        self._count = 0
+        self._checked: dict[str, int] = {}
+
+    def run(self) -> VerifyReport:
+        """Check commit log, sidecars, sealed files, tail and events."""
+        self._say("commit log")
+        state = self._commits()
+        if state is None:
+            return self._report()
+        self._say("sealed files")
+        whole = self._files(state)
+        self._say("tail")
+        view = self._tail(state)
+        if whole:
+            self._say("events")
+            self._events(state, view)
+        return self._report()
+
+    def _report(self) -> VerifyReport:
+        self._reader.close()
+        return VerifyReport(tuple(self._found), self._count, self._checked)
+
+    def _problem(self, kind: str, where: str, detail: str) -> None:
+        self._count += 1
+        if len(self._found) < MAX_PROBLEMS:
+            self._found.append(Problem(kind, where, detail))
+
+    def _commits(self) -> TableState | None:
+        folder = self._root / "workflows" / "_delta_log"
+        try:
+            state = CommitLog(folder).latest()
+        except (FlowlabError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self._problem("damaged", "workflows/_delta_log", str(error))
+            return None
+        self._checked["commits"] = state.version + 1
+        numbers = sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit())
+        if numbers and numbers[-1] != state.version:
+            missing = next(n for n in range(numbers[-1] + 1) if n not in set(numbers))
+            detail = f"commit {missing} is missing, but {numbers[-1]} is there"
+            self._problem("missing", "workflows/_delta_log", detail)
+        for info in state.history:
+            try:
+                read_sidecar(self._root, info)
+            except CorruptionError as error:
+                self._problem("damaged", info.sidecar, str(error))
+        return state
+
+    def _files(self, state: TableState) -> bool:
+        whole = True
+        for data in state.files:
+            where = f"workflows/{data.path}"
+            path = self._root / "workflows" / data.path
+            try:
+                size = path.stat().st_size
+                table = self._reader.read(data, verify=True)
+            except (OSError, CorruptionError) as error:
+                kind = "damaged" if path.exists() else "missing"
+                self._problem(kind, where, str(error))
+                whole = False
+                continue
+            if size != data.size:
+                self._problem("size", where, f"{size} bytes; its commit says {data.size}")
+            if table.num_rows != data.rows:
+                self._problem("rows", where, f"{table.num_rows}; its commit says {data.rows}")
+            keys = table.select(["run_id", "workflow_id", "sequence"])
+            by = [(name, "ascending") for name in keys.column_names]
+            if not keys.equals(keys.sort_by(by)):
+                self._problem("order", where, "rows are not sorted by run, workflow, sequence")
+        self._checked["files"] = len(state.files)
+        return whole
+
+    def _tail(self, state: TableState) -> TailView | None:
+        try:
+            view = TailReader(self._root / "tail").view(state.info.tail)
+        except CorruptionError as error:
+            self._problem("damaged", "tail", str(error))
+            return None
+        if view is not None:
+            self._checked["frames"] = view.commits
+            first = state.info.sealed_position + 1
+            if view.events and view.buffer.events[0].position != first:
+                found = view.buffer.events[0].position
+                detail = f"the tail begins at position {found}; the sealed part ends at {first - 1}"
+                self._problem("position", "tail", detail)
+        return view
+
+    def _events(self, state: TableState, view: TailView | None) -> None:
+        connection = connect_views(
+            self._root / "workflows",
+            state.files,
+            EVENT_SCHEMA.empty_table() if view is None else view.table(),
+            runs=(),
+            anomalies=ANOMALY_SCHEMA.empty_table(),
+            bound=None,
+        )
+        with connection:
+            rows = connection.execute("SELECT count(*), max(position) FROM events").fetchone()
+            self._checked["events"] = int(rows[0]) if rows else 0
+            for kind, detail, query in _RULES:
+                for row in self._rows(connection, query):
+                    where = f"{row[0]!r}/{row[1]!r}/{row[2]!r}/{row[3]}"
+                    self._problem(kind, where, detail.format(*row))
+
+    @staticmethod
+    def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[Any, ...]]:
+        yield from connection.execute(f"{query} LIMIT {MAX_PROBLEMS + 1}").fetchall()
+
+
+_RULES: Final = (
+    (
+        "gap",
+        "the stream holds {4} events, sequences {5} to {3}",
+        (
+            "SELECT namespace, run_id, workflow_id, max(sequence), count(DISTINCT sequence), "
+            "min(sequence) FROM events GROUP BY ALL "
+            "HAVING min(sequence) <> 1 OR max(sequence) <> count(DISTINCT sequence)"
+        ),
+    ),
+    (
+        "duplicate",
+        "the event is there {4} times",
+        (
+            "SELECT namespace, run_id, workflow_id, sequence, count(*) FROM events GROUP BY ALL "
+            "HAVING count(*) > 1"
+        ),
+    ),
+    (
+        "position",
+        "position {4} follows {5}",
+        (
+            "SELECT namespace, run_id, workflow_id, sequence, position, before FROM (SELECT *, "
+            "lag(position, 1, 0) OVER (ORDER BY position) AS before FROM events) "
+            "WHERE position <> before + 1"
+        ),
+    ),
+    (
+        "position",
+        "position {4} is not above that of the event before it in the stream",
+        (
+            "SELECT namespace, run_id, workflow_id, sequence, position FROM (SELECT *, "
+            "lag(position, 1, 0) OVER (PARTITION BY namespace, run_id, workflow_id "
+            "ORDER BY sequence) AS before "
+            "FROM events) WHERE position <= before"
+        ),
+    ),
+    (
+        "cause",
+        "its cause {4!r}/{5} does not exist before it",
+        (
+            "SELECT e.namespace, e.run_id, e.workflow_id, e.sequence, e.ref.workflow_id, "
+            "e.ref.sequence FROM (SELECT namespace, run_id, workflow_id, sequence, position, "
+            "unnest(causes) AS ref FROM events) e LEFT JOIN events c ON (e.namespace, e.run_id, "
+            "e.ref.workflow_id, e.ref.sequence) = (c.namespace, c.run_id, c.workflow_id, "
+            "c.sequence) "
+            "WHERE c.position IS NULL OR c.position >= e.position"
+        ),
+    ),
+)

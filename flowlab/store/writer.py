@@ -1,0 +1,345 @@
+"""The one writer: group commit into the tail, and sealing."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from flowlab.errors import (
+    ConcurrencyError,
+    CorruptionError,
+    FlowlabError,
+    InvalidArgumentError,
+    LimitError,
+)
+from flowlab.events import RunInfo
+from flowlab.store.admission import Batch
+from flowlab.store.clock import wall_ns
+from flowlab.store.delta import CommitLog, TableState
+from flowlab.store.files import Disk
+from flowlab.store.frames import MAX_FRAME_BYTES, Commit, Transaction, encode_commit
+from flowlab.store.heads import Heads
+from flowlab.store.role import Role
+from flowlab.store.sealing import Sealer
+from flowlab.store.tail import TailWriter, tail_numbers, tail_path
+from flowlab.store.tail_reader import KeyUse, Stream, TailReader, TailView
+
+MAX_TRANSACTION_BYTES: Final = MAX_FRAME_BYTES // 2
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """Where an append put its events.
+
+    Args:
+        first_sequence, last_sequence: in the stream.
+        first_position, last_position: in the whole log.
+        repeated: the idempotency key had been used: nothing new was written.
+    """
+
+    first_sequence: int
+    last_sequence: int
+    first_position: int
+    last_position: int
+    repeated: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One append that waits for its commit."""
+
+    batch: Batch | None
+    expected_version: int | None = None
+    key: str | None = None
+    runs: list[RunInfo] = field(default_factory=list)
+    result: AppendResult | None = None
+    error: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it was committed or refused."""
+        return self.result is not None or self.error is not None
+
+
+class Writer:
+    """Appends for one open store; threads share its commits, processes take turns by epoch."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        role: Role,
+        sealer: Sealer,
+        log: CommitLog,
+        tail: TailReader,
+        disk: Disk,
+        seal_events: int,
+        seal_bytes: int,
+    ) -> None:
+        self._root = root
+        self._role = role
+        self._sealer = sealer
+        self._log = log
+        self._reader = tail
+        self._writer = TailWriter(root / "tail", disk)
+        self._seal_events = seal_events
+        self._seal_bytes = seal_bytes
+        self._queue: list[Request] = []
+        self._queue_lock = threading.Lock()
+        self._leader = threading.Lock()
+        self._heads: Heads | None = None
+        self._keys: dict[tuple[Stream, str], KeyUse] = {}
+        self._position = 0
+        self._last_ns = 0
+        self._pending = 0
+
+    def submit(self, request: Request) -> AppendResult:
+        """Commit one request, together with whatever other threads have waiting.
+
+        Raises:
+            FlowlabError: why it was refused; nothing of it was written.
+        """
+        with self._queue_lock:
+            self._queue.append(request)
+        with self._leader:
+            if not request.done:
+                with self._queue_lock:
+                    waiting, self._queue = self._queue, []
+                self._lead(waiting)
+        if request.error is not None:
+            raise request.error
+        assert request.result is not None
+        return request.result
+
+    def exclusively(self, action: Callable[[Heads, TableState, int, int], T]) -> T:
+        """Seal the tail, then run an action under the lock: (heads, state, position, now).
+
+        The action makes its own Delta commit; afterwards the writer looks at the log again.
+        """
+        with self._leader, self._held():
+            self._seal()
+            heads = self._need_heads()
+            result = action(heads, self._log.latest(), self._position, self._now())
+            self._refresh()
+            return result
+
+    def seal(self) -> bool:
+        """Move the tail into sealed files; return whether there was anything to move."""
+        with self._leader, self._held():
+            return self._seal()
+
+    def next_tail(self) -> int:
+        """Return the number of the current tail file."""
+        return self._writer.number
+
+    def close(self) -> None:
+        """Close the files; everything committed is durable already."""
+        with self._leader:
+            self._writer.close()
+            self._role.close()
+
+    # -- inside: everything below runs under the leader's mutex ------------------------------------
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the commit lock; the first time, open what the last writer left."""
+        self._writer.check()
+        with self._role.held(least_epoch=self._log.latest().info.epoch) as taken:
+            if taken:
+                try:
+                    self._open()
+                except BaseException:
+                    self._role.release()
+                    raise
+            yield
+
+    def _lead(self, waiting: list[Request]) -> None:
+        try:
+            with self._held():
+                while waiting:
+                    waiting = self._commit(waiting)
+                if self._full():
+                    self._seal_or_warn()
+        except BaseException as error:
+            for request in waiting:
+                if not request.done:
+                    request.error = error
+            if not isinstance(error, (FlowlabError, OSError)):
+                self._writer.poison(f"a commit was interrupted by {type(error).__name__}")
+                raise
+
+    def _commit(self, waiting: list[Request]) -> list[Request]:
+        """Commit as many requests as one frame takes; return the rest."""
+        now_ns = self._now()
+        accepted: list[tuple[Request, AppendResult]] = []
+        transactions: list[Transaction] = []
+        position, size = self._position, 0
+        rest: list[Request] = []
+        for number, request in enumerate(waiting):
+            if size > MAX_TRANSACTION_BYTES:
+                rest = waiting[number:]
+                break
+            try:
+                found = self._admit(request, position + 1)
+            except FlowlabError as error:
+                request.error = error
+                continue
+            if isinstance(found, AppendResult):
+                request.result = found
+                continue
+            transactions.append(found)
+            count = len(found.ticks)
+            last = found.first_sequence + count - 1
+            result = AppendResult(found.first_sequence, last, position + 1, position + count)
+            accepted.append((request, result))
+            position += count
+            size += len(bytes(found.events))
+        if transactions:
+            body = encode_commit(Commit(self._role.epoch, now_ns, transactions))
+            self._writer.write(body, first_position=self._position + 1, last_position=position)
+            self._pending += position - self._position
+            self._position, self._last_ns = position, now_ns
+            for request, result in accepted:
+                request.result = result
+        return rest
+
+    def _admit(self, request: Request, position: int) -> Transaction | AppendResult:
+        batch = request.batch
+        if batch is None:
+            empty = msgspec.Raw(b"\x90")
+            return Transaction("", "", "", 0, position, [], empty, runs=request.runs)
+        heads = self._need_heads()
+        fingerprint = None
+        if request.key is not None:
+            fingerprint = hashlib.sha256(batch.encoded).digest()
+            use = self._keys.get((batch.stream, request.key))
+            if use is not None:
+                return _repeat(use, fingerprint, request.key, batch.stream)
+        if request.expected_version is not None:
+            head = heads.head(*batch.stream)
+            if head != request.expected_version:
+                message = (
+                    f"stream {batch.stream[2]!r} is at version {head}, not at the expected "
+                    f"{request.expected_version}; read what is new, decide again, append again"
+                )
+                raise ConcurrencyError(message)
+        if len(batch.encoded) > MAX_TRANSACTION_BYTES:
+            message = (
+                f"the batch takes {len(batch.encoded):,} bytes; one append holds at most "
+                f"MAX_TRANSACTION_BYTES ({MAX_TRANSACTION_BYTES:,}): split it, or use append_log"
+            )
+            raise LimitError(message)
+        first, ticks = batch.place(heads)
+        heads.advance(batch.stream, first + len(ticks) - 1, batch.agents(), ticks)
+        if request.key is not None and fingerprint is not None:
+            last = first + len(ticks) - 1
+            self._keys[batch.stream, request.key] = KeyUse(
+                fingerprint, first, last, position, position + len(ticks) - 1
+            )
+        return Transaction(
+            *batch.stream,
+            first,
+            position,
+            ticks,
+            msgspec.Raw(batch.encoded),
+            request.key,
+            fingerprint,
+            request.runs,
+        )
+
+    def _now(self) -> int:
+        # Commit times never run backwards, so that a time names one place in the log.
+        return max(wall_ns(), self._last_ns)
+
+    def _full(self) -> bool:
+        return self._pending >= self._seal_events or self._writer.offset >= self._seal_bytes
+
+    def _seal_or_warn(self) -> None:
+        try:
+            self._seal()
+        except OSError as error:
+            # The commit that filled the tail is durable: its caller must not be told otherwise.
+            self._seal_events *= 2
+            self._seal_bytes *= 2
+            message = f"sealing failed and will be tried again later: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+    def _seal(self) -> bool:
+        self._writer.check()
+        view = self._view()
+        if not view.events and not view.runs:
+            return False
+        heads = self._need_heads()
+        self._sealer.seal(view, self._writer, epoch=self._role.epoch, position=self._position)
+        heads.state = self._log.latest()
+        self._pending = 0
+        return True
+
+    def _need_heads(self) -> Heads:
+        assert self._heads is not None
+        return self._heads
+
+    def _view(self) -> TailView:
+        view = self._reader.view(self._writer.number)
+        assert view is not None
+        return view
+
+    def _open(self) -> None:
+        """Look at the log as the new holder of the role: sync what the last one left."""
+        state = self._log.latest()
+        number = state.info.tail
+        if tail_path(self._root / "tail", number).exists():
+            frames = self._writer.resume(number)
+        else:
+            frames = []
+        if not self._writer.is_open:
+            self._writer.create(number, first_position=state.info.sealed_position + 1)
+        for stale in tail_numbers(self._root / "tail"):
+            if stale < number:
+                tail_path(self._root / "tail", stale).unlink(missing_ok=True)
+        last = state.info.sealed_position
+        if frames:
+            commit = frames[-1].commit()
+            ends = [t.first_position + len(t.ticks) - 1 for t in commit.transactions]
+            last = max(last, *ends)
+        self._writer.publish(last)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        state = self._log.latest()
+        view = self._reader.view(state.info.tail)
+        if view is None:
+            message = f"tail file {state.info.tail} is not there, and the commit log names it"
+            raise CorruptionError(message)
+        self._heads = self._sealer.heads(state, view)
+        self._keys = self._sealer.keys(state, view)
+        self._position = view.last_position(state.info.sealed_position)
+        self._pending = view.events
+        marks = view.marks()
+        last_ns = marks[-1].committed_ns if marks else state.info.committed_ns
+        self._last_ns = max(self._last_ns, last_ns)
+
+
+def _repeat(use: KeyUse, fingerprint: bytes, key: str, stream: Stream) -> AppendResult:
+    if use.fingerprint != fingerprint:
+        message = (
+            f"idempotency key {key!r} of stream {stream[2]!r} was used for another batch "
+            f"(sequences {use.first_sequence} to {use.last_sequence}); use a new key for new events"
+        )
+        raise InvalidArgumentError(message)
+    return AppendResult(
+        use.first_sequence,
+        use.last_sequence,
+        use.first_position,
+        use.last_position,
+        repeated=True,
+    )
