@@ -121,16 +121,7 @@ class Batch:
         if not self._events:
             message = "the batch is empty; give at least one event"
             raise InvalidEventError(message)
-        # Encoding and decoding with types checks a plain batch in C; what that refuses is looked
-        # at again field by field, to say what is wrong with it or to find it unusual but right.
-        try:
-            self.encoded = encode_events(self._events)
-            self._drafts: Sequence[_Shape] = _DRAFTS.decode(self.encoded)
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
-            for index, event in enumerate(self._events):
-                _check_fields(event, index)
-            self.encoded = encode_events(self._events)
-            self._drafts = self._events
+        self.encoded, self._drafts = _checked(self._events)
         homes = (namespace, "default")
         for index, draft in enumerate(self._drafts):
             if (
@@ -175,6 +166,21 @@ class Batch:
         """Return the lane of each event."""
         own = self.stream[2]
         return [draft.agent_id or own for draft in self._drafts]
+
+
+def _checked(events: list[Event]) -> tuple[bytes, Sequence[_Shape]]:
+    """Encode a batch and check its shape.
+
+    Encoding and decoding with types checks a plain batch in C; what that refuses is looked at
+    again field by field, to say what is wrong with it or to find it unusual but right.
+    """
+    try:
+        encoded = encode_events(events)
+        return encoded, _DRAFTS.decode(encoded)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+        for index, event in enumerate(events):
+            _check_fields(event, index)
+        return encode_events(events), events
 
 
 def _event(value: Mapping[str, Any], index: int) -> Event:
