@@ -3,6 +3,7 @@
 #   make test                 lint, types, tests: what continuous integration runs
 #   make lab                  the notebooks
 #   make check [AREA=log]     measure the claims again
+#   make docs                 the pages that are written from docstrings
 #   make PYTHON=python3.12 …  with another interpreter
 
 MAKEFLAGS += --no-print-directory
@@ -12,11 +13,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	done; echo python3)
 PY = .venv/bin/python
 PIP = $(PY) -m pip --disable-pip-version-check --quiet
-CHECKED = flowlab/__init__.py flowlab/errors.py flowlab/events
+CHECKED = flowlab/__init__.py flowlab/errors.py flowlab/events flowlab/store
 
 export FOLDER AREA
 
-.PHONY: demo test lint lab check clean
+.PHONY: demo test lint lab check docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/core.stamp
@@ -26,8 +27,8 @@ test: lint
 	@$(PY) -m pytest
 
 lint: .venv/test.stamp
-	@$(PY) -m ruff check --quiet $(CHECKED) tests
-	@$(PY) -m ruff format --check --quiet $(CHECKED) tests
+	@$(PY) -m ruff check --quiet $(CHECKED) docs tests
+	@$(PY) -m ruff format --check --quiet $(CHECKED) docs tests
 	@$(PY) -m mypy --no-error-summary $(CHECKED)
 
 lab: .venv/lab.stamp
@@ -35,6 +36,9 @@ lab: .venv/lab.stamp
 
 check: .venv/test.stamp
 	@$(PY) -m flowlab check $$AREA
+
+docs: .venv/core.stamp
+	@$(PY) docs/generate.py
 
 clean:
 	rm -rf .venv build dist report.html .hypothesis .mypy_cache .ruff_cache test-results
