@@ -20,6 +20,7 @@ from flowlab.store.files import Disk
 READER_VERSION: Final = 1
 WRITER_VERSION: Final = 2
 PARTITION_COLUMNS: Final = ("namespace", "bucket")
+FOOTER_TAG: Final = "flowlab.footer_crc32"
 FILE_COLUMNS: Final = tuple(name for name in EVENT_SCHEMA.names if name != "namespace")
 
 
@@ -33,6 +34,7 @@ class DataFile:
     size: int
     rows: int
     stats: dict[str, Any]
+    footer_crc: int | None = None
     version: int = 0
 
     def least(self, column: str) -> Any:
@@ -106,7 +108,10 @@ def delta_schema() -> dict[str, Any]:
 
 
 def add_action(data: DataFile, *, modified_ms: int) -> dict[str, Any]:
-    """Return the action that adds a file; its path is percent-encoded once more."""
+    """Return the action that adds a file; its path is percent-encoded once more.
+
+    Parquet's page checksums leave the footer out, so its CRC-32 stands here, as a tag.
+    """
     return {
         "add": {
             "path": quote(data.path, safe="/=-_.~@:+"),
@@ -115,6 +120,7 @@ def add_action(data: DataFile, *, modified_ms: int) -> dict[str, Any]:
             "modificationTime": modified_ms,
             "dataChange": True,
             "stats": json.dumps(data.stats, separators=(",", ":"), ensure_ascii=True),
+            "tags": {FOOTER_TAG: f"{data.footer_crc or 0:08x}"},
         }
     }
 
@@ -211,6 +217,7 @@ class CommitLog:
 def _data_file(action: dict[str, Any], version: int) -> DataFile:
     stats = json.loads(action.get("stats") or "{}")
     values = action["partitionValues"]
+    tags = action.get("tags") or {}
     return DataFile(
         path=unquote(action["path"]),
         namespace=values["namespace"] or "",
@@ -218,6 +225,7 @@ def _data_file(action: dict[str, Any], version: int) -> DataFile:
         size=action["size"],
         rows=stats.get("numRecords", -1),
         stats=stats,
+        footer_crc=int(tags[FOOTER_TAG], 16) if FOOTER_TAG in tags else None,
         version=version,
     )
 

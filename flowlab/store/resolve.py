@@ -57,6 +57,7 @@ def locate(text: str | Key, snapshot: Snapshot) -> Located:
         return Located(key)
     namespace = DEFAULT_NAMESPACE if key.namespace is None else key.namespace
     run_id, note = key.run_id, ""
+    runs: list[str] | None = None
     if run_id is None:
         runs = _runs_with(key, namespace, snapshot)
         run_id = _choose(key, runs)
@@ -66,7 +67,9 @@ def locate(text: str | Key, snapshot: Snapshot) -> Located:
     stream = None
     if key.root == "workflows" and key.id is not None and not key.id_is_prefix:
         stream = (namespace, run_id, key.id)
-        if not snapshot.streams_in(namespace, run_id, key.id):
+        if runs is None:
+            runs = _runs_with(key, namespace, snapshot, run_id=run_id)
+        if not runs:
             _refuse(key, namespace, run_id, snapshot)
     elif key.id is not None and not _runs_with(key, namespace, snapshot, run_id=run_id):
         _refuse(key, namespace, run_id, snapshot)
@@ -128,7 +131,9 @@ def _runs_with(
     key: Key, namespace: str, snapshot: Snapshot, *, run_id: str | None = None
 ) -> list[str]:
     if key.root == "workflows" and key.id is not None and not key.id_is_prefix:
-        return sorted(snapshot.streams_in(namespace, run_id, key.id))
+        # The live run is in one bucket; only where it has no such stream are all files asked.
+        live = snapshot.streams_in(namespace, LIVE_RUN, key.id) if run_id is None else {}
+        return sorted(live or snapshot.streams_in(namespace, run_id, key.id))
     where, values = _where(key.within(namespace=namespace, run_id=run_id))
     text = (
         f"SELECT DISTINCT run_id FROM events WHERE {' AND '.join(where)} ORDER BY run_id LIMIT 99"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,21 +17,38 @@ import pyarrow.parquet as pq
 from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import FILE_COLUMNS, DataFile
+from flowlab.store.segments import CONSTANTS_KEY, read_footer
 
 MAX_CACHED_FOOTERS: Final = 512
 MAX_CACHED_HANDLES: Final = 64
-FEW_GROUPS: Final = 4
-"""So many row groups are decoded sooner by one thread than by handing them to several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of one stream.
+
+    Args:
+        stream: (namespace, run_id, workflow_id).
+        first: the least sequence, None for the stream's first.
+        last: the greatest, None for the stream's last.
+        bound: the last position to show, None for all.
+    """
+
+    stream: tuple[str, str, str]
+    first: int | None = None
+    last: int | None = None
+    bound: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """The bounds of one row group, from the footer."""
+    """The bounds of one row group, from the footer, and the columns that hold one value only."""
 
     index: int
     rows: int
     least: dict[str, Any]
     most: dict[str, Any]
+    fixed: dict[str, Any]
 
     def may_hold(self, column: str, low: Any, high: Any) -> bool:
         """Whether a value between low and high (None: open) can be inside."""
@@ -97,38 +116,70 @@ class SegmentReader:
         Raises:
             CorruptionError: the file is missing or damaged.
         """
-        wanted = list(columns)
         try:
             with self._lock:
                 handle = self._open(data, verify=verify)
                 if groups is None:
-                    return handle.read(columns=wanted, use_threads=True)
-                return handle.read_row_groups(
-                    groups, columns=wanted, use_threads=len(groups) > FEW_GROUPS
-                )
+                    return handle.read(columns=list(columns))
+                return handle.read_row_groups(groups, columns=list(columns))
         except (OSError, pa.ArrowException) as error:
-            self._handles.pop(data.path, None)
-            message = f"sealed file {data.path} cannot be read: {error}; flowlab store verify DIR"
-            raise CorruptionError(message) from error
+            raise self._damaged(data, error) from error
 
-    def with_namespace(self, table: pa.Table, namespace: str) -> pa.Table:
-        """Put the partition's namespace back as a column, in schema order."""
-        column = pa.repeat(pa.scalar(namespace, pa.string()), table.num_rows)
-        arrays = [column, *(table.column(name) for name in FILE_COLUMNS)]
-        cast = [
-            array if array.type == field.type else array.cast(field.type)
-            for array, field in zip(arrays, EVENT_SCHEMA, strict=True)
+    def read_rows(self, data: DataFile, group: int, span: Span) -> pa.Table:
+        """Read the rows of a span from one row group, decoding only columns that vary in it.
+
+        Raises:
+            CorruptionError: the file is missing or damaged.
+        """
+        fixed = self.row_groups(data)[group].fixed
+        _, run_id, workflow_id = span.stream
+        varying = [name for name in FILE_COLUMNS if name not in fixed]
+        table = self.read(data, [group], columns=tuple(varying))
+        mask: pa.ChunkedArray | None = None
+        for name, value in (("run_id", run_id), ("workflow_id", workflow_id)):
+            if name in fixed:
+                if fixed[name] != value:
+                    return EVENT_SCHEMA.empty_table()
+                continue
+            mask = _both(mask, pc.equal(table.column(name), value))
+        for name, low, high in (
+            ("sequence", span.first, span.last),
+            ("position", None, span.bound),
+        ):
+            if low is not None:
+                mask = _both(mask, pc.greater_equal(table.column(name), low))
+            if high is not None:
+                mask = _both(mask, pc.less_equal(table.column(name), high))
+        if mask is not None:
+            # Rows are sorted by stream and sequence, so those of a span lie together.
+            rows = pc.indices_nonzero(mask)
+            first = rows[0].as_py() if len(rows) else 0
+            table = table.slice(first, len(rows))
+        values = {"namespace": span.stream[0], **fixed}
+        arrays = [
+            pa.repeat(pa.scalar(values[field.name], field.type), table.num_rows)
+            if field.name in values
+            else _as(table.column(field.name), field.type)
+            for field in EVENT_SCHEMA
         ]
-        return pa.Table.from_arrays(cast, schema=EVENT_SCHEMA)
+        return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)
+
+    def _damaged(self, data: DataFile, error: Exception) -> CorruptionError:
+        self._handles.pop(data.path, None)
+        return CorruptionError(
+            f"sealed file {data.path} cannot be read: {error}; flowlab store verify DIR"
+        )
 
     def _footer(self, data: DataFile) -> tuple[pq.FileMetaData, tuple[RowGroup, ...]]:
         if data.path not in self._footers:
+            path = self.root / data.path
             try:
-                metadata = pq.read_metadata(self.root / data.path)
-            except (OSError, pa.ArrowException) as error:
-                message = f"sealed file {data.path} has no readable footer: {error}"
-                raise CorruptionError(message) from error
-            self._footers[data.path] = (metadata, _bounds(metadata))
+                _check_footer(data, path)
+                metadata = pq.read_metadata(path)
+                groups = _bounds(metadata)
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                raise self._damaged(data, error) from error
+            self._footers[data.path] = (metadata, groups)
             if len(self._footers) > MAX_CACHED_FOOTERS:
                 self._footers.popitem(last=False)
         self._footers.move_to_end(data.path)
@@ -137,8 +188,7 @@ class SegmentReader:
     def _open(self, data: DataFile, *, verify: bool) -> pq.ParquetFile:
         metadata = self._footer(data)[0]
         if verify:
-            path = self.root / data.path
-            return pq.ParquetFile(path, page_checksum_verification=True)
+            return pq.ParquetFile(self.root / data.path, page_checksum_verification=True)
         if data.path not in self._handles:
             # Reading a page's checksum costs less than a tenth of decoding it.
             self._handles[data.path] = pq.ParquetFile(
@@ -163,6 +213,7 @@ def _bounds(metadata: pq.FileMetaData) -> tuple[RowGroup, ...]:
         for i, name in enumerate(names)
         if name in {"run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns"}
     ]
+    told = json.loads((metadata.metadata or {}).get(CONSTANTS_KEY.encode(), b"[]"))
     groups = []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
@@ -172,12 +223,20 @@ def _bounds(metadata: pq.FileMetaData) -> tuple[RowGroup, ...]:
             statistics = group.column(i).statistics
             if statistics is not None and statistics.has_min_max:
                 least[name], most[name] = statistics.min, statistics.max
-        groups.append(RowGroup(index, group.num_rows, least, most))
+        fixed = told[index] if told else {}
+        groups.append(RowGroup(index, group.num_rows, least, most, fixed))
     return tuple(groups)
 
 
-def stream_mask(table: pa.Table, run_id: str, workflow_id: str) -> pa.Array:
-    """Return which rows belong to one stream."""
-    return pc.and_(
-        pc.equal(table.column("run_id"), run_id), pc.equal(table.column("workflow_id"), workflow_id)
-    )
+def _check_footer(data: DataFile, path: Path) -> None:
+    if data.footer_crc is not None and zlib.crc32(read_footer(path)) != data.footer_crc:
+        message = "its footer does not have the checksum that the commit log names"
+        raise ValueError(message)
+
+
+def _both(mask: Any, other: Any) -> Any:
+    return other if mask is None else pc.and_(mask, other)
+
+
+def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind else column.cast(kind)

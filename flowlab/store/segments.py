@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -20,6 +23,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROW_GROUP_ROWS: Final = 4096
+CONSTANTS_KEY: Final = "flowlab.constants"
+_MAY_BE_CONSTANT: Final = (
+    "run_id",
+    "workflow_id",
+    "generation",
+    "agent_id",
+    "event_type",
+    "name",
+    "follows_lane",
+    "causes",
+    "cause_kinds",
+    "reads",
+    "writes",
+    "coordination_id",
+    "step_id",
+    "schema_version",
+)
 MAX_STAT_CHARS: Final = 64
 FILE_SCHEMA: Final = pa.schema([EVENT_SCHEMA.field(name) for name in FILE_COLUMNS])
 
@@ -136,6 +156,7 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
     with disk.create(folder / name) as stream:
         write_parquet(part.table, stream)
         size = stream.tell()
+    footer = read_footer(folder / name)
     disk.sync_directory(folder)
     return DataFile(
         path=f"{layout.folder(part.namespace, part.bucket)}/{name}",
@@ -144,12 +165,61 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
         size=size,
         rows=part.table.num_rows,
         stats=_stats(part.table),
+        footer_crc=zlib.crc32(footer),
     )
 
 
 def write_parquet(table: pa.Table, stream: BinaryIO) -> None:
-    """Write a table in the sealed files' encoding."""
-    pq.write_table(table, stream, row_group_size=ROW_GROUP_ROWS, **WRITE_OPTIONS)
+    """Write a table in the sealed files' encoding.
+
+    The footer lists, for each row group, the columns that hold one value only: reading a stream
+    then decodes those that vary.
+    """
+    with pq.ParquetWriter(stream, FILE_SCHEMA, **WRITE_OPTIONS) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        groups = [
+            constants(table.slice(start, ROW_GROUP_ROWS))
+            for start in range(0, table.num_rows, ROW_GROUP_ROWS)
+        ]
+        text = json.dumps(groups, separators=(",", ":"))
+        writer.add_key_value_metadata({CONSTANTS_KEY: text})
+
+
+def constants(table: pa.Table) -> dict[str, Any]:
+    """Return the columns whose rows are all equal, with their value."""
+    found: dict[str, Any] = {}
+    for name in _MAY_BE_CONSTANT:
+        column = table.column(name)
+        if column.null_count == len(column):
+            found[name] = None
+        elif column.null_count:
+            continue
+        elif pa.types.is_list(column.type):
+            if not pc.sum(pc.list_value_length(column)).as_py():
+                found[name] = []
+        elif (
+            column[0].as_py() == column[-1].as_py() and pc.all(pc.equal(column, column[0])).as_py()
+        ):
+            found[name] = column[0].as_py()
+    return found
+
+
+def read_footer(path: Path) -> bytes:
+    """Return a Parquet file's footer, its length and magic included.
+
+    Raises:
+        ValueError: the file is too short, or does not end as Parquet does.
+    """
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 8))
+        end = stream.read(8)
+        length = int.from_bytes(end[:4], "little") + 8
+        if end[4:] != b"PAR1" or length > size:
+            message = "the file does not end with a Parquet footer"
+            raise ValueError(message)
+        stream.seek(size - length)
+        return stream.read(length)
 
 
 def _stats(table: pa.Table) -> dict[str, Any]:

@@ -27,9 +27,9 @@ from flowlab.events import (
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.layout import Layout
 from flowlab.store.resolve import Located, locate, selection
-from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.segment_reader import SegmentReader, Span
 from flowlab.store.sidecar import Metadata, MetadataLog
-from flowlab.store.stream_read import Span, read_stream
+from flowlab.store.stream_read import read_stream
 from flowlab.store.tail_reader import TailView
 from flowlab.store.tree import Tree, draw_tree
 from flowlab.store.views import connect_views
@@ -177,7 +177,7 @@ class Snapshot:
         """Return the last sequence of a stream, 0 where it does not exist."""
         return self.streams_in(namespace, run_id, workflow_id).get(run_id, (0, 0))[1]
 
-    @property
+    @cached_property
     def runs(self) -> tuple[RunInfo, ...]:
         """The metadata of each run that has some, the latest of each, in order of appearance."""
         latest: dict[tuple[str, str], RunInfo] = {}
@@ -190,7 +190,7 @@ class Snapshot:
                     latest[run.key] = run
         return tuple(latest.values())
 
-    @property
+    @cached_property
     def anomalies(self) -> pa.Table:
         """The damage that importers recorded, as a table of `ANOMALY_SCHEMA`."""
         shown = [table for position, table in self._metadata.anomalies if self._shows(position)]
