@@ -15,6 +15,12 @@ PY = .venv/bin/python
 PIP = $(PY) -m pip --disable-pip-version-check --quiet
 CHECKED = flowlab/__init__.py flowlab/errors.py flowlab/events flowlab/store
 
+ifeq ($(origin PYTHON)$(filter clean,$(MAKECMDGOALS)),command line)
+  ifneq ($(shell [ ! -x $(PY) ] || [ "$$($(PY) -V)" = "$$('$(PYTHON)' -V)" ] || echo other),)
+    $(error .venv has another Python than '$(PYTHON)'; run make clean first)
+  endif
+endif
+
 export FOLDER AREA
 
 .PHONY: demo test lint lab check docs clean
@@ -32,7 +38,7 @@ lint: .venv/test.stamp
 	@$(PY) -m mypy --no-error-summary $(CHECKED)
 
 lab: .venv/lab.stamp
-	$(PY) -m jupyter lab notebooks
+	@$(PY) -m jupyter lab notebooks
 
 check: .venv/test.stamp
 	@$(PY) -m flowlab check $$AREA
@@ -48,18 +54,22 @@ clean:
 	  echo "flowlab needs Python 3.11 or later, and '$(PYTHON)' is not one;" \
 	       "name one that is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@rm -rf .venv
-	'$(PYTHON)' -m venv .venv || { rm -rf .venv; \
+	@echo "making .venv with $$('$(PYTHON)' --version)"
+	@'$(PYTHON)' -m venv .venv || { rm -rf .venv; \
 	  echo "no environment could be made; on Debian: apt install python3-venv" >&2; exit 1; }
 	@touch $@
 
 .venv/core.stamp: .venv/made.stamp pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e .
+	@echo "installing flowlab and its libraries"
+	@$(PIP) install -c constraints.txt -e .
 	@touch $@
 
 .venv/test.stamp: .venv/made.stamp pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[test]'
+	@echo "installing flowlab, its libraries and what the tests need"
+	@$(PIP) install -c constraints.txt -e '.[test]'
 	@touch .venv/core.stamp $@
 
 .venv/lab.stamp: .venv/core.stamp
-	$(PIP) install -c constraints.txt -e '.[lab]'
+	@echo "installing JupyterLab"
+	@$(PIP) install -c constraints.txt -e '.[lab]'
 	@touch $@

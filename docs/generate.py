@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def row(name: str, value: Any) -> str:
 
 def methods(cls: type) -> list[tuple[str, Any]]:
     """Return the public methods and properties that a class defines, in the order it does."""
-    kinds = (property, classmethod, staticmethod)
+    kinds = (property, cached_property, classmethod, staticmethod)
     return [
         (name, getattr(cls, name))
         for name, value in vars(cls).items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -31,9 +32,12 @@ def public_names() -> list[tuple[str, str]]:
     return found
 
 
+def pages() -> list[Path]:
+    return [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+
+
 def documentation() -> str:
-    pages = sorted(DOCS.glob("*.md"))
-    return "\n".join(page.read_text(encoding="utf-8") for page in [*pages, PROJECT / "README.md"])
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages())
 
 
 def generator() -> ModuleType:
@@ -89,6 +93,13 @@ def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
 def test_the_docs_mention_every_facade_name() -> None:
     text = documentation()
     assert [name for name in flowlab._NAMES if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_every_link_in_the_docs_leads_to_a_file_of_the_project(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    inside = [target for target in targets if not target.startswith(("https://", "http://"))]
+    assert [target for target in inside if not (page.parent / target).exists()] == []
 
 
 def test_the_api_page_is_what_the_docstrings_say() -> None:
