@@ -68,7 +68,8 @@ def _absent_means(fixtures: set[str]) -> str | None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say which tests were left out, and why."""
     for reason, count in _left_out.items():
-        terminalreporter.write_line(f"{count} tests deselected: {reason}")
+        tests = "test" if count == 1 else "tests"
+        terminalreporter.write_line(f"{count} {tests} deselected: {reason}")
 
 
 @pytest.fixture(scope="session")
