@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +80,25 @@ def read_watermark(folder: Path) -> Watermark | None:
     return None
 
 
+def missing_bytes(folder: Path, number: int) -> int:
+    """Return how many committed bytes a cut-off tail file lacks, as far as this boot can tell."""
+    mark = read_watermark(folder)
+    if mark is None or mark.file != number or mark.boot != boot_id() or not mark.boot:
+        return 0
+    try:
+        size = tail_path(folder, number).stat().st_size
+    except FileNotFoundError:
+        size = 0
+    return max(0, mark.offset - size)
+
+
 def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Frame]:
     """Return the durable frames of the tail file `number`.
 
     Within the boot that wrote the watermark, frames end at it. After a restart the page cache is
     gone, so every whole frame on disk is durable: then, and for a writer that is about to sync
-    (`all_whole`), the file itself decides.
+    (`all_whole`), the file itself decides. A file that was cut off gives the whole frames before
+    the cut, with a warning.
 
     Raises:
         CorruptionError: a damaged frame is followed by a good one, or lies below the watermark.
@@ -96,25 +110,27 @@ def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Fra
     except FileNotFoundError:
         return []
     header = decode_file_header(data, where=path.name)
-    if header is None:
-        if mark is not None and mark.file == number and mark.offset > FILE_HEADER.size:
+    committed = 0
+    if mark is not None and mark.boot == boot_id() != 0 and mark.file == number:
+        committed = mark.offset
+        if len(data) < committed:
             message = (
-                f"{path.name}: the file header is gone, but {mark.offset} bytes were committed"
+                f"{path.name} is cut off at {len(data)} bytes, but {committed} were committed: "
+                "what is gone is lost, and what is whole before it is shown"
             )
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            committed = 0
+    if header is None:
+        if committed > FILE_HEADER.size:
+            message = f"{path.name}: the file header is gone, but {committed} bytes were committed"
             raise CorruptionError(message)
         return []
-    trusted = mark is not None and mark.boot == boot_id() and mark.boot != 0
-    end: int | None = None
-    if trusted and mark is not None and not all_whole:
-        end = mark.offset if mark.file == number else FILE_HEADER.size
-        if mark.file > number:
-            end = None
+    end = committed if committed and not all_whole else None
     frames = scan(data, salt=header[1], start=FILE_HEADER.size, end=end, where=path.name)
-    if all_whole and trusted and mark is not None and mark.file == number:
-        reached = frames[-1].end if frames else FILE_HEADER.size
-        if reached < mark.offset:
-            message = f"{path.name}: the frame at offset {reached} is damaged, and was committed"
-            raise CorruptionError(message)
+    reached = frames[-1].end if frames else FILE_HEADER.size
+    if reached < committed:
+        message = f"{path.name}: the frame at offset {reached} is damaged, and was committed"
+        raise CorruptionError(message)
     return frames
 
 

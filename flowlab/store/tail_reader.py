@@ -194,7 +194,7 @@ class TailReader:
                 data = stream.read(mark.offset - held.offset)
         except FileNotFoundError:
             return False
-        if header is None or header[1] != held.salt:
+        if header is None or header[1] != held.salt or len(data) < mark.offset - held.offset:
             return False
         frames = scan(
             data, salt=held.salt, start=0, end=len(data), base=held.offset, where=path.name

@@ -15,6 +15,7 @@ from flowlab.events import ANOMALY_SCHEMA, EVENT_SCHEMA
 from flowlab.store.delta import CommitLog, TableState
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import read_sidecar
+from flowlab.store.tail import missing_bytes
 from flowlab.store.tail_reader import TailReader, TailView
 from flowlab.store.views import connect_views
 
@@ -154,6 +155,9 @@ class Verifier:
         return whole
 
     def _tail(self, state: TableState) -> TailView | None:
+        lost = missing_bytes(self._root / "tail", state.info.tail)
+        if lost:
+            self._problem("missing", "tail", f"{lost} committed bytes at its end are gone")
         try:
             view = TailReader(self._root / "tail").view(state.info.tail)
         except CorruptionError as error:
