@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import pyarrow as pa
 
 from flowlab.errors import CorruptionError, InvalidArgumentError, NotFoundError
-from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, RunInfo, conform
+from flowlab.events import ANOMALY_SCHEMA, UNSTAMPED, Event, EventLog, RunInfo, conform
 from flowlab.store import bulk
 from flowlab.store.admission import Batch
 from flowlab.store.delta import CommitLog, TableState
@@ -216,13 +216,16 @@ class EventStore:
         """Append an Arrow table or a Polars frame of events straight to sealed files.
 
         Missing columns take their defaults; `sequence` and `agent_sequence` are numbered in row
-        order where they are absent.
+        order, and the time is the commit's, where they are absent.
 
         Raises:
             InvalidEventError: a column or an event does not fit; nothing was written.
         """
         self._check_writable()
         arrow = table if isinstance(table, pa.Table) else table.to_arrow()
+        if "time_ns" not in arrow.column_names:
+            unstamped = pa.repeat(pa.scalar(UNSTAMPED, pa.int64()), arrow.num_rows)
+            arrow = arrow.append_column("time_ns", unstamped)
         return self._append_table(
             conform(arrow), runs=tuple(runs), anomalies=ANOMALY_SCHEMA.empty_table()
         )

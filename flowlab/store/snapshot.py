@@ -106,7 +106,8 @@ class Snapshot:
             text = f"SELECT {columns} FROM events WHERE {where} ORDER BY {order}{tail}"
             with self._cursor() as cursor:
                 table = cursor.sql(text, params=values).to_arrow_table().cast(EVENT_SCHEMA)
-        if not table.num_rows and located.stream is not None and not located.key.is_range:
+        missing = not table.num_rows and limit != 0
+        if missing and located.stream is not None and not located.key.is_range:
             head = self.streams_in(located.stream[0], located.stream[1], located.stream[2])
             first, last = head[located.stream[1]]
             message = f"no event at {str(located.key)!r}: the stream holds {first} to {last}"
