@@ -161,12 +161,41 @@ def test_threads_share_syncs_and_every_acknowledged_event_is_there_once(store: E
     for worker in workers:
         worker.join()
 
-    assert store.disk.data_syncs - before < threads * each / 2
+    assert store.disk.data_syncs - before <= threads * each
     events = store.log().events()
     found = {(event.workflow_id, event.sequence, event.position) for event in events}
     assert set(results) <= found
     assert len(results) == len(set(results)) == threads * each
     assert sorted(event.position for event in events) == list(range(1, threads * each + 2))
+
+
+def test_callers_that_wait_for_a_sync_share_the_next_one(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.append("w", mark())
+    syncing, release = threading.Event(), threading.Event()
+    original = store.disk.sync_data
+
+    def held(descriptor: int) -> None:
+        syncing.set()
+        release.wait()
+        original(descriptor)
+
+    monkeypatch.setattr(store.disk, "sync_data", held)
+    before = store.disk.data_syncs
+    workers = [threading.Thread(target=store.append, args=("w", mark())) for _ in range(16)]
+    workers[0].start()
+    syncing.wait()
+    for worker in workers[1:]:
+        worker.start()
+    while len(store._writer._queue) < 15:
+        pass
+    release.set()
+    for worker in workers:
+        worker.join()
+
+    assert store.disk.data_syncs - before == 2
+    assert store.snapshot().position == 17
 
 
 def test_a_refused_request_does_not_fail_those_that_share_its_commit(store: EventStore) -> None:

@@ -63,6 +63,7 @@ class Request:
     runs: list[RunInfo] = field(default_factory=list)
     result: AppendResult | None = None
     error: BaseException | None = None
+    woken: threading.Event = field(default_factory=threading.Event)
 
     @property
     def done(self) -> bool:
@@ -95,6 +96,7 @@ class Writer:
         self._seal_bytes = seal_bytes
         self._queue: list[Request] = []
         self._queue_lock = threading.Lock()
+        self._led = False
         self._leader = threading.Lock()
         self._heads: Heads | None = None
         self._keys: dict[tuple[Stream, str], KeyUse] = {}
@@ -110,11 +112,20 @@ class Writer:
         """
         with self._queue_lock:
             self._queue.append(request)
-        with self._leader:
-            if not request.done:
-                with self._queue_lock:
-                    waiting, self._queue = self._queue, []
-                self._lead(waiting)
+            leads = not self._led
+            self._led = True
+        if not leads:
+            # The leader of the moment commits this request too, or hands the lead over to it.
+            request.woken.wait()
+        if not request.done:
+            waiting: list[Request] = []
+            try:
+                with self._leader:
+                    with self._queue_lock:
+                        waiting, self._queue = self._queue, []
+                    self._lead(waiting)
+            finally:
+                self._hand_over(waiting)
         if request.error is not None:
             raise request.error
         assert request.result is not None
@@ -146,6 +157,15 @@ class Writer:
         with self._leader:
             self._writer.close()
             self._role.close()
+
+    def _hand_over(self, committed: list[Request]) -> None:
+        with self._queue_lock:
+            following = self._queue[0] if self._queue else None
+            self._led = following is not None
+        for request in committed:
+            request.woken.set()
+        if following is not None:
+            following.woken.set()
 
     # -- inside: everything below runs under the leader's mutex ------------------------------------
 
