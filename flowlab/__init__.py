@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from flowlab.errors import FlowlabError
     from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo
+    from flowlab.interop import export_log, import_log
     from flowlab.store import EventStore, Layout, Snapshot
 
 __version__ = "0.1.0"
@@ -30,6 +31,8 @@ _NAMES: Final[dict[str, str]] = {
     "Layout": "flowlab.store",
     "RunInfo": "flowlab.events",
     "Snapshot": "flowlab.store",
+    "export_log": "flowlab.interop",
+    "import_log": "flowlab.interop",
 }
 
 _ACCESSORS: Final[dict[str, str]] = {}
@@ -48,6 +51,8 @@ __all__ = [
     "RunInfo",
     "Snapshot",
     "__version__",
+    "export_log",
+    "import_log",
 ]
 
 

@@ -194,8 +194,8 @@ def _ticks(table: pa.Table, heads: Heads) -> tuple[Ints, Ints]:
     distinct, lanes = np.unique(keys, return_inverse=True)
     lanes = lanes.astype(np.int64)
     given: Ints = table.column("agent_sequence").to_numpy()
-    if given.all():
-        return lanes, given
+    if given.any():
+        return lanes, given  # an importer's ticks stand as they were found, 0 where there was none
     last = np.array(
         [
             heads.lane(
@@ -207,10 +207,6 @@ def _ticks(table: pa.Table, heads: Heads) -> tuple[Ints, Ints]:
         ],
         np.int64,
     )
-    if given.any():
-        row = int(np.flatnonzero(given == 0)[0])
-        what = "is 0 here and given elsewhere; give every tick, or leave all of them 0"
-        _refuse(table, row, "agent_sequence", what)
     order = np.argsort(lanes, kind="stable")
     counts = np.bincount(lanes, minlength=len(distinct))
     starts = np.cumsum(counts) - counts
