@@ -1,4 +1,4 @@
-"""Write docs/api.md from the docstrings of the public names: `make docs`."""
+"""Write docs/api.md and docs/cli.md from docstrings and parsers: `make docs`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import flowlab
+from flowlab.cli import reference
 
 PLACE = Path(__file__).parent / "api.md"
 HEAD = """# The public names
@@ -54,3 +55,4 @@ def api() -> str:
 
 if __name__ == "__main__":
     PLACE.write_text(api(), encoding="utf-8")
+    (PLACE.parent / "cli.md").write_text(reference(), encoding="utf-8")

@@ -1,0 +1,126 @@
+"""Verbs that bring logs in and out: import and export."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any, Final
+
+from flowlab.cli.output import answer, counted, say
+from flowlab.cli.stores import add_store, open_store
+from flowlab.cli.verb import FOUND, OK, Verb
+
+_FORMATS: Final = ("temporal", "shiviz", "jsonl", "csv")
+
+
+class Bar:
+    """A progress bar on standard error, where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        """Show that so many of the files are done."""
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            from tqdm import tqdm  # noqa: PLC0415
+
+            self._bar = tqdm(total=total, unit="file", file=sys.stderr, leave=False)
+        self._bar.n = done
+        self._bar.set_postfix_str(name[-40:])
+        if done == total:
+            self._bar.close()
+
+
+def _import_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="files and folders")
+    add_store(parser, what="the store to append to; made where it is absent")
+    parser.add_argument("--as", dest="as_", choices=_FORMATS, help="take only this format's files")
+    parser.add_argument("--mapping", metavar="FILE", help="how to read JSON Lines and CSV (TOML)")
+    parser.add_argument(
+        "--pattern", metavar="REGEX", help="ShiViz: with the groups host, clock and event"
+    )
+    parser.add_argument("--lane", metavar="EXPR", help="SQL over an event that gives its lane")
+    parser.add_argument("--payloads", choices=("keep", "hash", "drop"), default="keep")
+    parser.add_argument("--namespace", metavar="N", default="default")
+
+
+def _import(arguments: Namespace) -> int:
+    from flowlab.interop import import_log, load_mapping, propose_mapping  # noqa: PLC0415
+    from flowlab.store import EventStore  # noqa: PLC0415
+
+    mapping = None if arguments.mapping is None else load_mapping(arguments.mapping)
+    with EventStore(arguments.store) as store:
+        report = import_log(
+            arguments.paths,
+            as_=arguments.as_,
+            mapping=mapping,
+            pattern=arguments.pattern,
+            lane=arguments.lane,
+            payloads=arguments.payloads,
+            namespace=arguments.namespace,
+            store=store,
+            progress=Bar(),
+        )
+    for left in report.skipped:
+        say(f"skipped: {left.file}: {left.reason}")
+    for bad in report.failed:
+        say(f"failed: {bad.file}: {bad.error}")
+        path = next((p for p in arguments.paths if p.name == bad.file and p.is_file()), None)
+        if path is not None and "needs a mapping" in bad.error:
+            say(f"a mapping to edit, for --mapping FILE:\n{propose_mapping(path)}")
+    runs = sum(len(item.runs) for item in report.imported)
+    answer(
+        f"{counted(len(report.imported), 'file')}, {counted(runs, 'run')}, "
+        f"{counted(report.events, 'event')}, anomalies: {report.anomalies}, "
+        f"skipped: {len(report.skipped)}, failed: {len(report.failed)}"
+    )
+    for item in report.imported:
+        if item.anomalies:
+            answer(f"damaged: {item.file}: {item.anomalies} anomalies")
+    return FOUND if report.failed else OK
+
+
+def _export_arguments(parser: ArgumentParser) -> None:
+    add_store(parser)
+    parser.add_argument("--as", dest="as_", choices=_FORMATS, required=True, help="the format")
+    parser.add_argument("--run", metavar="RUN", help="one run; without it, every run")
+    parser.add_argument(
+        "-o", dest="output", metavar="PATH", required=True, help="a file, or a folder for many runs"
+    )
+
+
+def _export(arguments: Namespace) -> int:
+    from flowlab.interop import export_log  # noqa: PLC0415
+
+    with open_store(arguments.store) as store:
+        log = store.log()
+    for path in export_log(log, arguments.as_, arguments.output, run_id=arguments.run):
+        answer(str(path))
+    return OK
+
+
+VERBS: Final = (
+    Verb(
+        name="import",
+        summary="Append logs of other systems to a store.",
+        text="Reads Temporal and Cadence histories (JSON), ShiViz logs, and JSON Lines or CSV by a "
+        "mapping; folders with everything below them. A file that cannot be read is named and the "
+        "rest goes on; damage inside a file goes to the relation anomalies.",
+        example="flowlab import histories/ --as temporal --store S",
+        run=_import,
+        arguments=_import_arguments,
+        found="a file could not be read; it is named on standard error",
+    ),
+    Verb(
+        name="export",
+        summary="Write runs of a store in another system's format.",
+        text="What was imported from Temporal or ShiViz goes out equal; any run goes out as JSON "
+        "Lines or CSV. Prints the files written.",
+        example="flowlab export --store S --as shiviz --run chord -o chord.log",
+        run=_export,
+        arguments=_export_arguments,
+    ),
+)

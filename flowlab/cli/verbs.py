@@ -1,0 +1,10 @@
+"""The verbs, in the order of `--help`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flowlab.cli import logs, stores
+from flowlab.cli.verb import Verb
+
+VERBS: Final[tuple[Verb, ...]] = (*logs.VERBS, *stores.VERBS)
