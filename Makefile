@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	done; echo python3)
 PY = .venv/bin/python
 PIP = $(PY) -m pip --disable-pip-version-check --quiet
-CHECKED = flowlab/__init__.py flowlab/__main__.py flowlab/errors.py flowlab/cli flowlab/events flowlab/interop flowlab/store
+CHECKED = flowlab
 
 ifeq ($(origin PYTHON)$(filter clean,$(MAKECMDGOALS)),command line)
   ifneq ($(shell [ ! -x $(PY) ] || [ "$$($(PY) -V)" = "$$('$(PYTHON)' -V)" ] || echo other),)

@@ -35,7 +35,7 @@ _NAMES: Final[dict[str, str]] = {
     "import_log": "flowlab.interop",
 }
 
-_ACCESSORS: Final[dict[str, str]] = {}
+_ACCESSORS: Final[dict[str, str]] = {"diagram": "flowlab.figures.accessor:diagram"}
 """What rooms above `events` add to every EventLog: attribute -> "module:function of the log"."""
 
 __all__ = [

@@ -1,0 +1,7 @@
+"""Pure functions from logs to static pictures."""
+
+from __future__ import annotations
+
+from flowlab.figures.space_time import Figure, space_time
+
+__all__ = ["Figure", "space_time"]

@@ -1,0 +1,143 @@
+"""The causes among the events that are drawn: hidden ones are bridged, and order is theirs."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowlab.events import Event, EventLog
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cause and its effect as rows of the window.
+
+    `kind` is the word of the edge, `assumed` if any part of the way is an importer's guess, and
+    `bridged` says that hidden events lie between.
+    """
+
+    cause: int
+    effect: int
+    kind: str
+    bridged: bool = False
+
+
+def visible_links(log: EventLog, events: Sequence[Event], visible: Sequence[bool]) -> list[Link]:
+    """Return the links between visible events; chains of hidden events become one link each.
+
+    A bridged link that follows from others is left out.
+    """
+    rows: dict[tuple[Any, ...], int] = {event.id: row for row, event in enumerate(events)}
+    incoming: list[list[tuple[int, str]]] = [[] for _ in events]
+    names = ("namespace", "run_id", "workflow_id", "sequence")
+    causes = ("namespace", "run_id", "cause_workflow_id", "cause_sequence")
+    edges = log.query("SELECT * FROM edges").to_pydict()
+    for effect_id, cause_id, kind in zip(
+        zip(*(edges[name] for name in names), strict=True),
+        zip(*(edges[name] for name in causes), strict=True),
+        edges["kind"],
+        strict=True,
+    ):
+        cause = rows.get(cause_id)
+        if cause is not None and cause != rows[effect_id]:
+            incoming[rows[effect_id]].append((cause, kind))
+    found: dict[tuple[int, int], Link] = {}
+    for row, shown in enumerate(visible):
+        if shown:
+            for link in _links_into(row, incoming, visible):
+                key = (link.cause, link.effect)
+                if key not in found or _rank(link) < _rank(found[key]):
+                    found[key] = link
+    return _without_implied([found[key] for key in sorted(found)], len(events))
+
+
+def _rank(link: Link) -> tuple[bool, bool, str]:
+    return (link.bridged, link.kind in {"assumed", "lane"}, link.kind)
+
+
+def _links_into(
+    row: int, incoming: list[list[tuple[int, str]]], visible: Sequence[bool]
+) -> list[Link]:
+    links: list[Link] = []
+    seen = set()
+    pending = [(cause, kind, kind == "assumed") for cause, kind in incoming[row]]
+    while pending:
+        cause, kind, assumed = pending.pop()
+        if visible[cause]:
+            direct = (cause, kind) in incoming[row]
+            word = kind if direct else "assumed" if assumed else kind
+            links.append(Link(cause, row, word, not direct))
+        elif (cause, assumed) not in seen:
+            seen.add((cause, assumed))
+            pending.extend(
+                (before, word, assumed or word == "assumed") for before, word in incoming[cause]
+            )
+    return links
+
+
+def _without_implied(links: list[Link], size: int) -> list[Link]:
+    """Drop bridged links whose cause is already an ancestor of another cause of the effect."""
+    if not any(link.bridged for link in links):
+        return links
+    into: dict[int, list[Link]] = {}
+    for link in links:
+        into.setdefault(link.effect, []).append(link)
+    ancestors = [0] * size
+    kept = []
+    for row in causal_order(links, size):
+        for link in into.get(row, ()):
+            ancestors[row] |= ancestors[link.cause] | 1 << link.cause
+        for link in into.get(row, ()):
+            others = (other.cause for other in into[row] if other.cause != link.cause)
+            if not (link.bridged and any(ancestors[other] >> link.cause & 1 for other in others)):
+                kept.append(link)
+    return sorted(kept, key=lambda link: (link.cause, link.effect))
+
+
+def causal_order(links: Sequence[Link], size: int) -> list[int]:
+    """Return the rows so that causes come first, and otherwise in their own order.
+
+    Rows on a cycle (a damaged log) follow the rest, in their own order.
+
+    Example:
+        >>> causal_order([Link(2, 0, "message")], 3)
+        [1, 2, 0]
+    """
+    waiting = [0] * size
+    effects: list[list[int]] = [[] for _ in range(size)]
+    for link in links:
+        waiting[link.effect] += 1
+        effects[link.cause].append(link.effect)
+    ready = [row for row in range(size) if not waiting[row]]
+    heapq.heapify(ready)
+    order: list[int] = []
+    while ready:
+        row = heapq.heappop(ready)
+        order.append(row)
+        for effect in effects[row]:
+            waiting[effect] -= 1
+            if not waiting[effect]:
+                heapq.heappush(ready, effect)
+    placed = set(order)
+    return order + [row for row in range(size) if row not in placed]
+
+
+def causal_depth(links: Sequence[Link], order: Sequence[int]) -> dict[int, int]:
+    """Return the length of the longest chain of causes before each row.
+
+    Example:
+        >>> causal_depth([Link(0, 1, "lane"), Link(1, 2, "lane")], [0, 1, 2])
+        {0: 0, 1: 1, 2: 2}
+    """
+    depth = dict.fromkeys(order, 0)
+    place = {row: index for index, row in enumerate(order)}
+    into: dict[int, list[int]] = {}
+    for link in links:
+        if place[link.cause] < place[link.effect]:
+            into.setdefault(link.effect, []).append(link.cause)
+    for row in order:
+        for cause in into.get(row, ()):
+            depth[row] = max(depth[row], depth[cause] + 1)
+    return depth

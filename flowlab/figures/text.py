@@ -1,0 +1,208 @@
+"""Words and numbers as people read them: units, widths, ellipses, and text that is safe in XML.
+
+Widths are estimates from Helvetica's metrics, so that a layout needs no font and is the same on
+every machine.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_NARROW: Final = dict.fromkeys("iljtfrI.,:;'|!()[]{}/\\ -`\"", 0.31) | dict.fromkeys("ftr", 0.34)
+_WIDE: Final = dict.fromkeys("mwMW@%", 0.86)
+_OTHER_WIDTH: Final = 0.56
+_CAPITAL_WIDTH: Final = 0.69
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNSAFE: Final = frozenset("\u061c\u200b\u200e\u200f\u2028\u2029\ufeff\ufffe\uffff") | frozenset(
+    chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+)
+_SMALL_UNITS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
+_WALL_FROM_NS: Final = 10**17
+THIN_SPACE: Final = "\u202f"
+
+
+def clean(text: object) -> str:
+    """Make any text one visible line that XML allows.
+
+    Control characters become their pictures, line breaks and tabs become spaces, and what would
+    reorder or hide the rest (direction marks, zero widths, lone surrogates) becomes U+FFFD.
+
+    Example:
+        >>> clean("a\\nb\\x00")
+        'a b␀'
+    """
+    return "".join(_clean_character(character) for character in str(text))
+
+
+def _clean_character(character: str) -> str:
+    code = ord(character)
+    if character in "\n\r\t":
+        return " "
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0x80 <= code < 0xA0 or 0xD800 <= code < 0xE000 or character in _UNSAFE:
+        return "\ufffd"
+    return character
+
+
+def escape(text: object) -> str:
+    """Clean a text and escape it for XML and HTML, attributes included.
+
+    Example:
+        >>> escape('<a title="x">&')
+        '&lt;a title=&quot;x&quot;&gt;&amp;'
+    """
+    safe = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return safe.replace('"', "&quot;").replace("'", "&#39;")
+
+
+def text_width(text: str, size: float) -> float:
+    """Estimate the width of a line of text in pixels, on the safe side.
+
+    Example:
+        >>> text_width("iii", 10) < text_width("mmm", 10)
+        True
+    """
+    return size * sum(_character_width(character) for character in text)
+
+
+def _character_width(character: str) -> float:
+    known = _NARROW.get(character) or _WIDE.get(character)
+    if known is not None:
+        return known
+    if character.isascii():
+        return _CAPITAL_WIDTH if character.isupper() else _OTHER_WIDTH
+    if unicodedata.combining(character):
+        return 0.0
+    return 1.0 if unicodedata.east_asian_width(character) in "WF" else 0.68
+
+
+def ellipsize(text: str, size: float, room: float) -> str:
+    """Shorten a text in the middle to fit a width; empty if not even three letters would fit.
+
+    Example:
+        >>> ellipsize("research_assistant", 11, 60)
+        'resear…tant'
+        >>> ellipsize("planner", 11, 100)
+        'planner'
+    """
+    if text_width(text, size) <= room:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text_width(_shortened(text, middle), size) <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return _shortened(text, low) if low >= 3 else ""
+
+
+def _shortened(text: str, kept: int) -> str:
+    tail = kept * 2 // 5
+    return text[: kept - tail] + "…" + (text[-tail:] if tail else "")
+
+
+def number(value: float, *, digits: int = 1) -> str:
+    """Write a number with thin spaces between thousands.
+
+    Example:
+        >>> number(12431).replace(THIN_SPACE, " "), number(2.5), number(0.04)
+        ('12 431', '2.5', '0.04')
+    """
+    if isinstance(value, int) or float(value).is_integer():
+        return f"{int(value):,}".replace(",", THIN_SPACE)
+    if abs(value) < 0.1:
+        return f"{value:.2g}"
+    return f"{value:,.{digits}f}".replace(",", THIN_SPACE)
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count and its noun.
+
+    Example:
+        >>> plural(1, "event"), plural(2, "activity")
+        ('1 event', '2 activities')
+    """
+    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    many = noun + "es" if noun.endswith(("ss", "sh", "ch")) else many
+    return f"{number(count)} {noun if count == 1 else many}"
+
+
+def duration(ns: int | None) -> str:
+    """Write a duration in nanoseconds with three figures and the unit that fits.
+
+    Example:
+        >>> duration(18_726_000), duration(2_500_000_000), duration(192 * 10**9), duration(None)
+        ('18.7 ms', '2.5 s', '3 min 12 s', '–')
+    """
+    if ns is None:
+        return "–"
+    if ns < 0:
+        return "-" + duration(-ns)
+    seconds = ns / 1e9
+    if seconds >= 119.5:
+        return _long_duration(round(seconds))
+    for unit, name in _SMALL_UNITS:
+        if ns >= unit * 0.9995:
+            return f"{_figures(ns / unit)} {name}"
+    return "0 s"
+
+
+def _figures(value: float) -> str:
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _long_duration(seconds: int) -> str:
+    for unit, name, smaller, smaller_name in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= unit:
+            whole, rest = divmod(seconds, unit)
+            part = rest // smaller
+            tail = f" {part} {smaller_name}" if part and whole < 100 else ""
+            return f"{number(whole)} {name}{tail}"
+    return f"{seconds} s"
+
+
+def is_wall_time(time_ns: int) -> bool:
+    """Say whether a time can be a date (after March 1973) rather than virtual time."""
+    return time_ns >= _WALL_FROM_NS
+
+
+def moment(time_ns: int) -> str:
+    """Write a wall time as a date in UTC with milliseconds, a virtual one as a duration.
+
+    Example:
+        >>> moment(1_751_299_442_623_610_000), moment(5_000_000)
+        ('2025-06-30 16:04:02.623 UTC', '5 ms')
+    """
+    if not is_wall_time(time_ns):
+        return duration(time_ns)
+    try:
+        date = _EPOCH + timedelta(microseconds=time_ns // 1000)
+    except OverflowError:
+        return f"{time_ns} ns"
+    return f"{date:%Y-%m-%d %H:%M:%S}.{date.microsecond // 1000:03d} UTC"
+
+
+def words(event_type: str) -> str:
+    """Write an event type in words.
+
+    Example:
+        >>> words("WorkflowContinuedAsNew")
+        'workflow continued as new'
+    """
+    spaced = "".join(
+        f" {character.lower()}" if character.isupper() and place else character
+        for place, character in enumerate(event_type)
+    )
+    return spaced[:1].lower() + spaced[1:]

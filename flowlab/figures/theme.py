@@ -1,0 +1,60 @@
+"""The colours and measures of every picture: Okabe and Ito's palette, safe for colour-blind eyes.
+
+A picture is drawn in the light colours, on its own panel. A page that holds it inline turns it
+dark with `dark_rules`: rules on presentation attributes, which any style sheet outranks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PANEL: Final = "#ffffff"
+BORDER: Final = "#d8dee4"
+BAND: Final = "#f6f8fa"
+GRID: Final = "#e7ebef"
+INK: Final = "#1b1f24"
+MUTED: Final = "#59636e"
+FAINT: Final = "#9aa4af"
+BLUE: Final = "#0072b2"
+SKY: Final = "#56b4e9"
+ORANGE: Final = "#e69f00"
+VERMILION: Final = "#d55e00"
+GREEN: Final = "#009e73"
+PURPLE: Final = "#cc79a7"
+WASH: Final = "#fdeee3"
+ON_BAR: Final = "#fffffe"
+"""The text on a bar: it stays light when the panel turns dark."""
+
+FONT: Final = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
+MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace"
+
+_DARK: Final = {
+    PANEL: "#161b22",
+    BORDER: "#30363d",
+    BAND: "#1c222a",
+    GRID: "#2a313a",
+    INK: "#e9eef3",
+    MUTED: "#9fabb7",
+    FAINT: "#66717d",
+    BLUE: "#2b87c8",
+    SKY: "#7cc7f2",
+    ORANGE: "#f0b429",
+    VERMILION: "#f0803c",
+    GREEN: "#2fbf95",
+    PURPLE: "#dd9cc0",
+    WASH: "#3a2416",
+}
+
+
+def dark_rules(scope: str) -> str:
+    """Return CSS rules that turn the pictures below a selector dark.
+
+    Example:
+        >>> dark_rules(".figure").splitlines()[0]
+        '.figure [fill="#ffffff"]{fill:#161b22}'
+    """
+    rules = []
+    for light, dark in _DARK.items():
+        rules.append(f'{scope} [fill="{light}"]{{fill:{dark}}}')
+        rules.append(f'{scope} [stroke="{light}"]{{stroke:{dark}}}')
+    return "\n".join(rules)
