@@ -186,7 +186,7 @@ def _bar(bar: Bar, scene: Scene, axis: Axis) -> str:
         f'stroke="{colour}"{dashed}/>'
     )
     label = bar.label + (f" ×{bar.attempt}" if bar.attempt > 1 else "")
-    inside = ellipsize(label, 11, wide - 8) if wide > 40 else ""
+    inside = ellipsize(label, 11, (wide - 10) * 0.86) if wide > 40 else ""
     if inside:
         parts.append(_text(began + 4, y + 14, inside, size=11, fill=theme.ON_BAR))
     else:
