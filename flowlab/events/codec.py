@@ -1,8 +1,8 @@
 """Payloads as canonical JSON: equal values give equal bytes on every platform and Python.
 
 Keys are sorted by code point, no spaces, UTF-8, floats in their shortest form that reads back
-equal. What JSON cannot hold (NaN, infinities, keys that are no strings, sets) is refused, not
-altered.
+equal (docs/format.md has the whole grammar). What JSON cannot hold (NaN, infinities, keys that are
+no strings, sets) is refused, not altered.
 """
 
 from __future__ import annotations
@@ -77,11 +77,29 @@ def decode_payload(payload: bytes | None) -> Any:
 def _encode_with_care(value: object) -> bytes:
     """Encode what the fast path may not: big integers, tuples, lone surrogates; refuse the rest."""
     plain = _plain(value, "payload", 0)
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+        # Only a lone surrogate is not UTF-8: it becomes \udXXX, as JSON writes it.
+        encoded = _text(plain).encode("utf-8", "backslashreplace")
+        if json.loads(encoded) == plain:
+            return encoded
+    except ValueError:  # an int of more digits than Python converts
+        pass
+    message = (
+        "the payload holds text of two surrogates that JSON joins into one character, or an int "
+        "of thousands of digits; give valid Unicode, or encode it to bytes yourself"
+    )
+    raise InvalidEventError(message)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        members = (f"{_text(key)}:{_text(value[key])}" for key in sorted(value))
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_text, value)) + "]"
+    if isinstance(value, float):
+        return _ENCODER.encode(float(value)).decode()
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _plain(value: object, where: str, depth: int) -> Any:

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowlab.events.schema import conform
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -31,7 +33,7 @@ def digest_table(table: pa.Table) -> str:
 
     Leaves out position, namespace, run_id and the physical encoding.
     """
-    return _over_runs(table, _DIGEST_COLUMNS)
+    return _over_runs(conform(table), _DIGEST_COLUMNS)
 
 
 def history_digest_table(table: pa.Table) -> str:
@@ -40,6 +42,7 @@ def history_digest_table(table: pa.Table) -> str:
     Causes outside history streams are left out too, so that a simulated and an executed world
     with equal histories agree.
     """
+    table = conform(table)
     mask = pc.invert(pc.starts_with(table.column("workflow_id"), "@"))
     return _over_runs(table.filter(mask), _HISTORY_COLUMNS, history=True)
 

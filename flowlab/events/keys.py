@@ -31,6 +31,7 @@ from flowlab.events.event import Event
 SEQUENCE_DIGITS: Final = 8
 _SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~@:+")
 _NUMBER: Final = re.compile(r"-?\d+\Z", re.ASCII)
+_INT64: Final = range(-(2**63), 2**63)
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 CATEGORY_SECTIONS: Final = {
@@ -213,6 +214,9 @@ def _parse_below_id(text: str, key: Key, rest: list[str]) -> Key:
 def _parse_leaf(text: str, key: Key, raw: str, choices: tuple[str, ...]) -> Key:
     if "{number}" in choices and (bounds := _parse_range(raw)) is not None:
         first, last = bounds
+        if any(bound is not None and bound not in _INT64 for bound in bounds):
+            message = f"key {text[:80]!r}: a number there is signed and has 64 bits"
+            raise InvalidKeyError(message)
         if key.root == "workflows" and first is not None and first < 1:
             message = f"key {text!r}: sequences begin with 1, not {first}"
             raise InvalidKeyError(message)
@@ -228,10 +232,16 @@ def _parse_range(raw: str) -> tuple[int | None, int | None] | None:
     low, dots, high = raw.partition("..")
     if any(part and not _NUMBER.match(part) for part in (low, high)) or not (low or high):
         return None
-    first = int(low) if low else None
+    first = _number(low) if low else None
     if not dots:
         return first, first
-    return first, (int(high) if high else None)
+    return first, (_number(high) if high else None)
+
+
+def _number(digits: str) -> int:
+    # Zeros in front may be any number; past 20 digits, what is left is out of range anyway.
+    sign, plain = digits[: digits.startswith("-")], digits.lstrip("-0")
+    return int(f"{sign}{plain[:20] or '0'}")
 
 
 def _format_range(first: int | None, last: int | None) -> str:

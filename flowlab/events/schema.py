@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowlab.errors import InvalidEventError
 from flowlab.events.event import SCHEMA_VERSION, Cause, Cell, Event
@@ -167,7 +168,19 @@ def _conform_column(table: pa.Table, field: pa.Field, where: str) -> pa.ChunkedA
     if not field.nullable and column.null_count:
         message = f"column {field.name!r} of the {where} has {column.null_count} nulls; fill them"
         raise InvalidEventError(message)
+    if pa.types.is_list(field.type) and _has_holes(column):
+        message = (
+            f"column {field.name!r} of the {where} has a list with a null inside; leave it out"
+        )
+        raise InvalidEventError(message)
     return column
+
+
+def _has_holes(column: pa.ChunkedArray) -> bool:
+    inner = pc.list_flatten(column)
+    parts = range(inner.type.num_fields if pa.types.is_struct(inner.type) else 0)
+    nulls = (pc.struct_field(inner, part).null_count for part in parts)
+    return bool(inner.null_count or any(nulls))
 
 
 def _default_column(field: pa.Field, rows: int, table: pa.Table) -> pa.Array | pa.ChunkedArray:
