@@ -119,6 +119,8 @@ def _check_columns(table: pa.Table) -> None:
         counts = pc.list_value_length(table.column(name))
         too_many = pc.greater(counts, MAX_CAUSES)
         _refuse_where(table, too_many, name, f"has more than MAX_CAUSES ({MAX_CAUSES})")
+    for name in ("reads", "writes"):
+        _check_cells(table, name)
     counts = pc.list_value_length(table.column("causes"))
     kinds = pc.list_value_length(table.column("cause_kinds"))
     unequal = pc.not_equal(counts, kinds)
@@ -129,6 +131,17 @@ def _check_columns(table: pa.Table) -> None:
     ):
         message = f"field 'cause_kinds' holds {bounds}; expected 0 to {int(max(CauseKind))}"
         raise InvalidEventError(message)
+
+
+def _check_cells(table: pa.Table, name: str) -> None:
+    column = table.column(name)
+    cells = pc.list_flatten(column)
+    for part in ("owner", "key"):
+        sizes = pc.binary_length(pc.struct_field(cells, part).cast(pa.binary()))
+        if pc.any(pc.greater(sizes, MAX_ID_BYTES)).as_py():
+            place = pc.index(pc.greater(sizes, MAX_ID_BYTES), value=True)
+            row = pc.list_parent_indices(column)[place.as_py()].as_py()
+            _refuse(table, row, f"{name}.{part}", f"takes more than MAX_ID_BYTES ({MAX_ID_BYTES})")
 
 
 def _refuse_where(table: pa.Table, mask: Any, field: str, what: str) -> None:

@@ -2,7 +2,8 @@
 
 Source: the Delta transaction log protocol. Commits are numbered JSON-lines files that appear
 whole or not at all; commit N+1 is found only where N is. The `commitInfo` of each also carries
-what flowlab needs and Delta does not: see `SealInfo`.
+what flowlab needs and Delta does not: see `SealInfo`, and the CRC-32 of the whole commit, since a
+wrong bound or namespace would hide events without a sound.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from urllib.parse import quote, unquote
 from flowlab.errors import CorruptionError, FencedError, FormatVersionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.files import Disk
+from flowlab.store.selfcheck import BLANK, crc_holds, with_crc
 
 READER_VERSION: Final = 1
 WRITER_VERSION: Final = 2
 PARTITION_COLUMNS: Final = ("namespace", "bucket")
 FOOTER_TAG: Final = "flowlab.footer_crc32"
+FILE_TAG: Final = "flowlab.file_crc32"
 FILE_COLUMNS: Final = tuple(name for name in EVENT_SCHEMA.names if name != "namespace")
 
 
@@ -35,6 +38,7 @@ class DataFile:
     rows: int
     stats: dict[str, Any]
     footer_crc: int | None = None
+    file_crc: int | None = None
     version: int = 0
 
     def least(self, column: str) -> Any:
@@ -110,7 +114,8 @@ def delta_schema() -> dict[str, Any]:
 def add_action(data: DataFile, *, modified_ms: int) -> dict[str, Any]:
     """Return the action that adds a file; its path is percent-encoded once more.
 
-    Parquet's page checksums leave the footer out, so its CRC-32 stands here, as a tag.
+    Parquet's page checksums leave the footer out, so its CRC-32 stands here, as a tag; that of the
+    whole file too, for readers that check no page (DuckDB).
     """
     return {
         "add": {
@@ -120,7 +125,10 @@ def add_action(data: DataFile, *, modified_ms: int) -> dict[str, Any]:
             "modificationTime": modified_ms,
             "dataChange": True,
             "stats": json.dumps(data.stats, separators=(",", ":"), ensure_ascii=True),
-            "tags": {FOOTER_TAG: f"{data.footer_crc or 0:08x}"},
+            "tags": {
+                FOOTER_TAG: f"{data.footer_crc or 0:08x}",
+                FILE_TAG: f"{data.file_crc or 0:08x}",
+            },
         }
     }
 
@@ -134,7 +142,7 @@ def info_action(info: SealInfo, *, operation: str) -> dict[str, Any]:
             "operation": operation,
             "operationParameters": {},
             "engineInfo": "flowlab",
-            "flowlab": flowlab,
+            "flowlab": {**flowlab, "crc32": BLANK},
         }
     }
 
@@ -157,7 +165,7 @@ def write_commit(
         json.dumps(action, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
         for action in actions
     )
-    appeared = disk.publish(commit_path(folder, version), data, scratch=f"e{epoch}")
+    appeared = disk.publish(commit_path(folder, version), with_crc(data), scratch=f"e{epoch}")
     if exclusive and not appeared:
         message = (
             f"commit {version} exists already: another writer has taken over; open the store again"
@@ -190,16 +198,30 @@ class CommitLog:
 
     def _load(self, version: int) -> None:
         path = commit_path(self.folder, version)
+        data = path.read_bytes()
+        if b'"flowlab"' not in data:
+            message = (
+                f"{path.name} was committed by another program: the table is for reading; if it "
+                "is the newest and added no rows, take that file away"
+            )
+            raise CorruptionError(message)
+        if not crc_holds(data):
+            message = f"{path.name} is damaged: it does not have the CRC-32 that it names"
+            raise CorruptionError(message)
+        try:
+            self._states[version] = self._applied(version, data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            message = f"{path.name} is not a commit of this format: {error!r}"
+            raise CorruptionError(message) from error
+        self._latest = version
+
+    def _applied(self, version: int, data: bytes) -> TableState:
         state = self._states[version - 1]
         added: list[DataFile] = []
         removed: set[str] = set()
         info = state.info
-        for number, line in enumerate(path.read_bytes().splitlines(), 1):
-            try:
-                action = json.loads(line)
-            except ValueError as error:
-                message = f"{path.name}: line {number} of the commit is not JSON: {error}"
-                raise CorruptionError(message) from error
+        for line in data.splitlines():
+            action = json.loads(line)
             if "add" in action:
                 added.append(_data_file(action["add"], version))
             elif "remove" in action:
@@ -207,11 +229,10 @@ class CommitLog:
             elif "protocol" in action:
                 _check_protocol(action["protocol"])
             elif "commitInfo" in action:
-                info = SealInfo(**action["commitInfo"].get("flowlab", {}))
+                told = action["commitInfo"]["flowlab"]
+                info = SealInfo(**{name: told[name] for name in SealInfo.__slots__})
         files = tuple(data for data in state.files if data.path not in removed) + tuple(added)
-        history = (*state.history, info)
-        self._states[version] = TableState(version, files, info, history)
-        self._latest = version
+        return TableState(version, files, info, (*state.history, info))
 
 
 def _data_file(action: dict[str, Any], version: int) -> DataFile:
@@ -226,6 +247,7 @@ def _data_file(action: dict[str, Any], version: int) -> DataFile:
         rows=stats.get("numRecords", -1),
         stats=stats,
         footer_crc=int(tags[FOOTER_TAG], 16) if FOOTER_TAG in tags else None,
+        file_crc=int(tags[FILE_TAG], 16) if FILE_TAG in tags else None,
         version=version,
     )
 

@@ -23,6 +23,7 @@ from flowlab.store.info import StoreInfo, describe
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import open_or_create, read_manifest
 from flowlab.store.role import Role
+from flowlab.store.run_check import check_run
 from flowlab.store.sealing import Sealer
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import MetadataLog
@@ -208,7 +209,7 @@ class EventStore:
             InvalidEventError: names the event and the field; nothing was written.
         """
         self._check_writable()
-        return self._append_table(log.table, runs=log.runs, anomalies=log.anomalies)
+        return self._append_table(conform(log.table), runs=log.runs, anomalies=log.anomalies)
 
     def append_table(
         self, table: pa.Table | pl.DataFrame, *, runs: Iterable[RunInfo] = ()
@@ -233,7 +234,7 @@ class EventStore:
     def record_run(self, run: RunInfo) -> None:
         """Record what is known of a run; the latest record of a run counts. Durable on return."""
         self._check_writable()
-        self._writer.submit(Request(None, runs=[run]))
+        self._writer.submit(Request(None, runs=[check_run(run)]))
 
     def seal(self) -> bool:
         """Move the tail into sorted Parquet files; return whether there was anything to move."""
@@ -358,16 +359,14 @@ class EventStore:
         for _ in range(_PIN_TRIES):
             state = self._log.latest()
             view = self._tail.view(state.info.tail)
-            # A tail that is gone was sealed meanwhile: then there is a newer version.
-            if view is not None or self._log.latest().version == state.version:
-                if view is not None and view.events:
-                    first = view.buffer.events[0].position
-                    if first != state.info.sealed_position + 1:
-                        message = (
-                            f"the tail begins at position {first}, but the sealed part ends at "
-                            f"{state.info.sealed_position}; flowlab store verify DIR"
-                        )
-                        raise CorruptionError(message)
+            if view is not None and view.follows(state.info.sealed_position):
+                return state, view
+            # A tail that is gone, or begins further on, was overtaken by a newer version.
+            if self._log.latest().version == state.version:
+                if view is not None:
+                    first, last = view.buffer.events[0].position, state.info.sealed_position
+                    message = f"the tail begins at {first}, the sealed part ends at {last}: verify"
+                    raise CorruptionError(message)
                 return state, view
         message = "the store is sealed faster than it can be read; try again"
         raise CorruptionError(message)
@@ -381,6 +380,8 @@ class EventStore:
     def _append_table(
         self, table: pa.Table, *, runs: tuple[RunInfo, ...], anomalies: pa.Table
     ) -> CommitResult:
+        runs = tuple(check_run(run) for run in runs)
+
         def commit(heads: Heads, _state: TableState, position: int, now_ns: int) -> CommitResult:
             rows = bulk.admit(table, heads, position=position, now_ns=now_ns)
             last = position + rows.num_rows

@@ -13,6 +13,7 @@ from flowlab.store.clock import random_salt, wall_ns
 from flowlab.store.delta import SealInfo, commit_path, create_actions, info_action, write_commit
 from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
+from flowlab.store.selfcheck import BLANK, crc_holds, with_crc
 
 FORMAT: Final = 1
 NAME: Final = "flowlab.json"
@@ -57,6 +58,11 @@ def read_manifest(root: Path) -> Manifest:
             f"{root} has store format {version}; this flowlab reads up to {FORMAT}: use a newer one"
         )
         raise FormatVersionError(message)
+    if not crc_holds(text):
+        message = (
+            f"{path} is damaged (not its CRC-32); it never changes, so restore it from any copy"
+        )
+        raise CorruptionError(message)
     try:
         layout = Layout.from_json(data["layout"])
         return Manifest(version, layout, data["table_id"], data["created_ns"])
@@ -90,9 +96,10 @@ def open_or_create(root: Path, *, layout: Layout, disk: Disk) -> Manifest:
             "layout": layout.to_json(),
             "table_id": _table_id(),
             "created_ns": wall_ns(),
+            "crc32": BLANK,
         }
         text = json.dumps(data, indent=2).encode() + b"\n"
-        disk.publish(root / NAME, text, scratch=f"{random_salt():016x}")
+        disk.publish(root / NAME, with_crc(text), scratch=f"{random_salt():016x}")
     manifest = read_manifest(root)
     for folder in FOLDERS:
         disk.make_directory(root / folder)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import FILE_COLUMNS, DataFile
-from flowlab.store.segments import CONSTANTS_KEY, read_footer
+from flowlab.store.segments import CONSTANTS_KEY, file_crc, read_footer
 
 MAX_CACHED_FOOTERS: Final = 512
 MAX_CACHED_HANDLES: Final = 64
@@ -80,6 +80,25 @@ class SegmentReader:
             OrderedDict()
         )
         self._handles: OrderedDict[str, pq.ParquetFile] = OrderedDict()
+        self._whole: set[str] = set()
+
+    def check(self, files: tuple[DataFile, ...]) -> None:
+        """Check files against their checksums, each once, for a reader that checks no page.
+
+        Raises:
+            CorruptionError: a file is missing or damaged.
+        """
+        for data in files:
+            if data.path in self._whole:
+                continue
+            try:
+                found = file_crc(self.root / data.path)
+            except OSError as error:
+                raise self._damaged(data, error) from error
+            if data.file_crc not in {None, found}:
+                wrong = ValueError("it does not have the checksum that the commit log names")
+                raise self._damaged(data, wrong)
+            self._whole.add(data.path)
 
     def row_groups(self, data: DataFile) -> tuple[RowGroup, ...]:
         """Return the bounds of a file's row groups."""

@@ -41,6 +41,7 @@ _MAY_BE_CONSTANT: Final = (
     "schema_version",
 )
 MAX_STAT_CHARS: Final = 64
+READ_BYTES: Final = 1 << 20
 FILE_SCHEMA: Final = pa.schema([EVENT_SCHEMA.field(name) for name in FILE_COLUMNS])
 
 _DICTIONARY: Final = [
@@ -156,7 +157,7 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
     with disk.create(folder / name) as stream:
         write_parquet(part.table, stream)
         size = stream.tell()
-    footer = read_footer(folder / name)
+    footer, whole = read_footer(folder / name), file_crc(folder / name)
     disk.sync_directory(folder)
     return DataFile(
         path=f"{layout.folder(part.namespace, part.bucket)}/{name}",
@@ -166,6 +167,7 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
         rows=part.table.num_rows,
         stats=_stats(part.table),
         footer_crc=zlib.crc32(footer),
+        file_crc=whole,
     )
 
 
@@ -220,6 +222,15 @@ def read_footer(path: Path) -> bytes:
             raise ValueError(message)
         stream.seek(size - length)
         return stream.read(length)
+
+
+def file_crc(path: Path) -> int:
+    """Return the CRC-32 of a whole file, read in pieces."""
+    crc = 0
+    with path.open("rb") as stream:
+        while piece := stream.read(READ_BYTES):
+            crc = zlib.crc32(piece, crc)
+    return crc
 
 
 def _stats(table: pa.Table) -> dict[str, Any]:

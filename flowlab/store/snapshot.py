@@ -274,6 +274,7 @@ class Snapshot:
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
+            self._files.reader.check(self._sealed())
             connection = connect_views(
                 self._files.root,
                 self._sealed(),

@@ -147,6 +147,10 @@ class TailView:
             if (count := bisect_left(places, self.events))
         }
 
+    def follows(self, sealed: int) -> bool:
+        """Say whether the tail goes on where a sealed part ends."""
+        return not self.events or self.buffer.events[0].position == sealed + 1
+
     def last_position(self, sealed: int) -> int:
         """Return the position of the last event, `sealed` where there is none."""
         return self.buffer.events[self.events - 1].position if self.events else sealed

@@ -137,6 +137,7 @@ class Verifier:
             path = self._root / "workflows" / data.path
             try:
                 size = path.stat().st_size
+                self._reader.check((data,))
                 table = self._reader.read(data, verify=True)
             except (OSError, CorruptionError) as error:
                 kind = "damaged" if path.exists() else "missing"

@@ -28,6 +28,7 @@ from flowlab.store.files import Disk
 from flowlab.store.frames import MAX_FRAME_BYTES, Commit, Transaction, encode_commit
 from flowlab.store.heads import Heads
 from flowlab.store.role import Role
+from flowlab.store.run_check import MAX_RUN_BYTES
 from flowlab.store.sealing import Sealer
 from flowlab.store.tail import TailWriter, tail_numbers, tail_path
 from flowlab.store.tail_reader import KeyUse, Stream, TailReader, TailView
@@ -205,7 +206,7 @@ class Writer:
         position, size = self._position, 0
         rest: list[Request] = []
         for number, request in enumerate(waiting):
-            if size > MAX_TRANSACTION_BYTES:
+            if size and size + _most_bytes(request) > MAX_TRANSACTION_BYTES:
                 rest = waiting[number:]
                 break
             try:
@@ -222,7 +223,7 @@ class Writer:
             result = AppendResult(found.first_sequence, last, position + 1, position + count)
             accepted.append((request, result))
             position += count
-            size += len(bytes(found.events))
+            size += _most_bytes(request)
         if transactions:
             body = encode_commit(Commit(self._role.epoch, now_ns, transactions))
             self._writer.write(body, first_position=self._position + 1, last_position=position)
@@ -347,6 +348,11 @@ class Writer:
         marks = view.marks()
         last_ns = marks[-1].committed_ns if marks else state.info.committed_ns
         self._last_ns = max(self._last_ns, last_ns)
+
+
+def _most_bytes(request: Request) -> int:
+    batch = 0 if request.batch is None else len(request.batch.encoded)
+    return batch + MAX_RUN_BYTES * len(request.runs)
 
 
 def _repeat(use: KeyUse, fingerprint: bytes, key: str, stream: Stream) -> AppendResult:
