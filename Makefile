@@ -33,8 +33,8 @@ test: lint
 	@$(PY) -m pytest
 
 lint: .venv/test.stamp
-	@$(PY) -m ruff check --quiet $(CHECKED) docs tests
-	@$(PY) -m ruff format --check --quiet $(CHECKED) docs tests
+	@$(PY) -m ruff check --quiet $(CHECKED) data docs tests
+	@$(PY) -m ruff format --check --quiet $(CHECKED) data docs tests
 	@$(PY) -m mypy --no-error-summary $(CHECKED)
 
 lab: .venv/lab.stamp
