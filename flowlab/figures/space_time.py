@@ -6,15 +6,21 @@ from dataclasses import dataclass
 from html import escape
 from os import PathLike
 from pathlib import Path
+from typing import Final
 
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import EventLog
-from flowlab.figures.draw import draw
-from flowlab.figures.marks import scene
+from flowlab.figures.chart import chart
+from flowlab.figures.draw import Picture, draw, summary
+from flowlab.figures.scene import Scene, read_scene
+from flowlab.figures.text import clean, plural
 from flowlab.figures.window import choose_window
 
-MAX_MARKS = 2_000
+MAX_MARKS: Final = 2_000
 """Events drawn; the rest is counted in the picture."""
+MAX_PANELS: Final = 12
+"""Runs drawn in one picture, each on an axis of its own; the rest is counted in the picture."""
+MIN_WIDTH: Final = 480
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -23,7 +29,7 @@ class Figure:
 
     Args:
         svg: the picture, deterministic to the byte.
-        text: what it shows, in lines.
+        text: what it shows, in lines of characters.
         title: of the picture.
     """
 
@@ -41,7 +47,7 @@ class Figure:
         return f"Figure({self.title!r})"
 
     def _repr_html_(self) -> str:
-        return f'<figure aria-label="{escape(self.title)}">{self.svg}</figure>'
+        return f'<figure aria-label="{escape(clean(self.title))}">{self.svg}</figure>'
 
 
 def space_time(
@@ -57,6 +63,9 @@ def space_time(
 ) -> Figure:
     """Draw a log: a lane for each agent, activities as bars, causes across lanes as arrows.
 
+    A log of several runs is drawn as a panel for each, on an axis of its own: at most
+    `MAX_PANELS`, those with the most agents and calls. An empty log gives a picture that says so.
+
     Args:
         log: any log.
         run_id: draw that run alone.
@@ -64,33 +73,79 @@ def space_time(
         axis: `time`, `order` (causal), `depth` (causal), or `auto`: time where it is usable.
         detail: `activities` leaves the engine's own task events out, `all` draws them.
         limit: events drawn; the picture says how many there are.
-        width: in pixels.
+        width: in pixels, at least `MIN_WIDTH`.
         title: of the picture.
 
     Raises:
-        NotFoundError: nothing is left to draw.
-        InvalidArgumentError: axis or detail is unknown.
+        NotFoundError: the log has events, but none of that run and workflow.
+        InvalidArgumentError: axis or detail is unknown, or limit or width is too small.
 
     Example:
         >>> log = EventLog.from_events([{"workflow_id": "w", "sequence": 1, "time_ns": 0,
         ...                              "event_type": "Signaled"}])
         >>> space_time(log, title="one event")
         Figure('one event')
+        >>> space_time(log, title="one event").text.splitlines()[1]
+        'showing 1 of 1 event; along the axis: causal depth'
     """
+    _check(axis, detail, limit, width)
+    part = log.filter(run_id=run_id, workflow_id=workflow_id)
+    if not len(part) and len(log):
+        message = "the log has no such events; name a run and a workflow that it has"
+        raise NotFoundError(message)
+    runs = _runs(part)
+    scenes: list[Scene] = []
+    headings: list[str] = []
+    left = limit
+    for namespace, run in runs[:MAX_PANELS]:
+        if left <= 0:
+            break
+        one = part.filter(namespace=namespace, run_id=run) if len(runs) > 1 else part
+        window = choose_window(
+            one, axis=axis, lanes=None, detail=detail, limit=left, whole=workflow_id is None
+        )
+        scenes.append(read_scene(window))
+        headings.append(clean(run[:400]) or "live run")
+        left -= sum(window.visible)
+    name = title if title is not None else _title(part, run_id, workflow_id)
+    picture = Picture(tuple(scenes), tuple(headings), len(part), len(runs), name)
+    lines = [clean(name), summary(picture), *chart(picture)]
+    return Figure(draw(picture, width=width), "\n".join(lines), name)
+
+
+def _check(axis: str, detail: str, limit: int, width: int) -> None:
     if axis not in {"auto", "time", "order", "depth"} or detail not in {"activities", "all"}:
         message = (
             f"axis is {axis!r} and detail {detail!r}; expected auto, time, order or depth, and "
             "activities or all"
         )
         raise InvalidArgumentError(message)
-    part = log.filter(run_id=run_id, workflow_id=workflow_id)
-    if not len(part):
-        message = "the log has no such events; name a run and a workflow that it has"
-        raise NotFoundError(message)
-    made = scene(choose_window(part, axis=axis, lanes=None, detail=detail, limit=limit))
-    name = title or run_id or workflow_id or repr(part)
-    lines = [name, *(f"{lane.label}: {lane.note}" for lane in made.lanes)]
-    lines += [
-        f"  {made.lanes[bar.lane].label} | {bar.status:<9} | {bar.label}" for bar in made.bars
-    ]
-    return Figure(draw(made, width=width, title=name), "\n".join(lines), name)
+    if limit < 1 or width < MIN_WIDTH:
+        message = f"limit is {limit} and width {width}; expected at least 1 and {MIN_WIDTH}"
+        raise InvalidArgumentError(message)
+
+
+def _runs(log: EventLog) -> list[tuple[str, str]]:
+    """Return the runs, those with the most agents and calls first, equal ones by name."""
+    rows = log.query(
+        "SELECT namespace, run_id, count(DISTINCT agent_id) AS agents, "
+        "count(*) FILTER (event_type = 'ActivityScheduled') AS calls "
+        "FROM events GROUP BY namespace, run_id"
+    ).to_pylist()
+    rows.sort(key=lambda r: (-r["agents"] * (min(r["calls"], 30) + 1), r["namespace"], r["run_id"]))
+    return [(row["namespace"], row["run_id"]) for row in rows]
+
+
+def _title(log: EventLog, run_id: str | None, workflow_id: str | None) -> str:
+    """Name a picture: by what was asked for, else by its only run or workflow, else by its size."""
+    for named in (run_id, workflow_id):
+        if named:
+            return named
+    runs = log.table.column("run_id").unique().to_pylist()
+    if len(runs) == 1 and runs[0]:
+        return str(runs[0])
+    streams = [w for w in log.table.column("workflow_id").unique().to_pylist() if w[:1] != "@"]
+    if len(streams) == 1:
+        return str(streams[0])
+    count = plural(len(log), "event")
+    return count if len(runs) < 2 else f"{count} of {plural(len(runs), 'run')}"

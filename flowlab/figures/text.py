@@ -1,7 +1,7 @@
 """Words and numbers as people read them: units, widths, ellipses, and text that is safe in XML.
 
-Widths are estimates from Helvetica's metrics, so that a layout needs no font and is the same on
-every machine.
+Widths are estimates, so that a layout needs no font and is the same on every machine. They follow
+DejaVu Sans, one of the widest fonts that systems set a page in: elsewhere text is shorter.
 """
 
 from __future__ import annotations
@@ -10,10 +10,20 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-_NARROW: Final = dict.fromkeys("iljtfrI.,:;'|!()[]{}/\\ -`\"", 0.31) | dict.fromkeys("ftr", 0.34)
-_WIDE: Final = dict.fromkeys("mwMW@%", 0.86)
-_OTHER_WIDTH: Final = 0.56
-_CAPITAL_WIDTH: Final = 0.69
+_WIDTHS: Final = {
+    0.28: "ijl",
+    0.30: "IJ'",
+    0.34: " .,:;/\\|·",
+    0.40: "tfr-()[]!",
+    0.53: 'czs?"_`*L',
+    0.59: "kvxyFPTY",
+    0.80: "wDGHNOQU&",
+    0.90: "#%+=<>~^×M",
+    1.00: "mW@…",
+}
+_WIDTH_OF: Final = {sign: width for width, signs in _WIDTHS.items() for sign in signs}
+_OTHER_WIDTH: Final = 0.64
+_CAPITAL_WIDTH: Final = 0.70
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSAFE: Final = frozenset("\u061c\u200b\u200e\u200f\u2028\u2029\ufeff\ufffe\uffff") | frozenset(
     chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -21,6 +31,9 @@ _UNSAFE: Final = frozenset("\u061c\u200b\u200e\u200f\u2028\u2029\ufeff\ufffe\uff
 _SMALL_UNITS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 _WALL_FROM_NS: Final = 10**17
 THIN_SPACE: Final = "\u202f"
+MAX_LINE: Final = 600
+"""Characters of a line that are looked at: more would not fit any picture."""
+_JOINTS: Final = frozenset(" /._-:")
 
 
 def clean(text: object) -> str:
@@ -71,25 +84,30 @@ def text_width(text: str, size: float) -> float:
 
 
 def _character_width(character: str) -> float:
-    known = _NARROW.get(character) or _WIDE.get(character)
+    known = _WIDTH_OF.get(character)
     if known is not None:
         return known
     if character.isascii():
         return _CAPITAL_WIDTH if character.isupper() else _OTHER_WIDTH
     if unicodedata.combining(character):
         return 0.0
-    return 1.0 if unicodedata.east_asian_width(character) in "WF" else 0.68
+    return 1.0 if unicodedata.east_asian_width(character) in "WF" else 0.75
 
 
 def ellipsize(text: str, size: float, room: float) -> str:
-    """Shorten a text in the middle to fit a width; empty if not even three letters would fit.
+    """Shorten a text to fit a width; empty if not even three letters would fit.
+
+    A sentence loses its end; an identifier keeps both ends, since its last part tells it apart.
 
     Example:
         >>> ellipsize("research_assistant", 11, 60)
-        'resear…tant'
+        'resea…nt'
+        >>> ellipsize("Choose a flight and a hotel", 11, 80)
+        'Choose a fli…'
         >>> ellipsize("planner", 11, 100)
         'planner'
     """
+    text = text[:MAX_LINE]
     if text_width(text, size) <= room:
         return text
     low, high = 0, len(text)
@@ -103,8 +121,29 @@ def ellipsize(text: str, size: float, room: float) -> str:
 
 
 def _shortened(text: str, kept: int) -> str:
-    tail = kept * 2 // 5
-    return text[: kept - tail] + "…" + (text[-tail:] if tail else "")
+    tail = 0 if " " in text else kept * 2 // 5
+    return text[: kept - tail].rstrip() + "…" + (text[-tail:] if tail else "")
+
+
+def wrap(text: str, size: float, room: float) -> tuple[str, ...]:
+    """Break a name into at most two lines, after a space or a sign that joins words.
+
+    Example:
+        >>> wrap("go.uber.org/cadence.Execute", 11, 100)
+        ('go.uber.org/', 'cadence.Execute')
+        >>> wrap("planner", 11, 90)
+        ('planner',)
+    """
+    text = text[:MAX_LINE]
+    if text_width(text, size) <= room:
+        return (text,)
+    places = [place + 1 for place, sign in enumerate(text) if sign in _JOINTS]
+    first = next(
+        (place for place in reversed(places) if text_width(text[:place].rstrip(), size) <= room), 0
+    )
+    if not first:
+        return (ellipsize(text, size, room),)
+    return (text[:first].rstrip(), ellipsize(text[first:], size, room))
 
 
 def number(value: float, *, digits: int = 1) -> str:

@@ -1,5 +1,7 @@
 """The colours and measures of every picture: Okabe and Ito's palette, safe for colour-blind eyes.
 
+Vermilion is a shade darker than theirs, so that white text on it keeps a contrast of 4.5 to 1.
+
 A picture is drawn in the light colours, on its own panel. A page that holds it inline turns it
 dark with `dark_rules`: rules on presentation attributes, which any style sheet outranks.
 """
@@ -18,7 +20,7 @@ FAINT: Final = "#9aa4af"
 BLUE: Final = "#0072b2"
 SKY: Final = "#56b4e9"
 ORANGE: Final = "#e69f00"
-VERMILION: Final = "#d55e00"
+VERMILION: Final = "#b84f00"
 GREEN: Final = "#009e73"
 PURPLE: Final = "#cc79a7"
 WASH: Final = "#fdeee3"
@@ -35,11 +37,11 @@ _DARK: Final = {
     GRID: "#2a313a",
     INK: "#e9eef3",
     MUTED: "#9fabb7",
-    FAINT: "#66717d",
-    BLUE: "#2b87c8",
+    FAINT: "#6b7784",
+    BLUE: "#1b7cc0",
     SKY: "#7cc7f2",
     ORANGE: "#f0b429",
-    VERMILION: "#f0803c",
+    VERMILION: "#cf5d10",
     GREEN: "#2fbf95",
     PURPLE: "#dd9cc0",
     WASH: "#3a2416",

@@ -23,6 +23,8 @@ HOUSEKEEPING: Final = frozenset(
 """Event types of an orchestrator's own turns: hidden unless every detail is asked for."""
 MAX_LANES: Final = 60
 """Lanes that one picture holds."""
+MAX_PAYLOAD: Final = 65_536
+"""Bytes of a payload that a picture looks into; larger ones are not read."""
 MAX_BACKWARD_SHARE: Final = 0.05
 """Up to this share of causes may lie after their effects before times count as unusable."""
 
@@ -33,9 +35,11 @@ class Window:
 
     Args:
         log: the events of the window, the hidden ones among them, in drawing order.
+        events: the same as values, without payloads that are too large to be looked into.
         visible: for each of them, whether it is drawn.
         total: events of the whole log; `hidden`: left out by detail; `left_out`: by the limit.
         lanes, total_lanes: lanes allowed here and lanes of the whole log.
+        whole: the log holds every stream of its run, so what has no effect here has none at all.
     """
 
     log: EventLog
@@ -47,10 +51,17 @@ class Window:
     lanes: tuple[tuple[str, str, str], ...]
     total_lanes: int
     axis: str
+    whole: bool = True
 
 
 def choose_window(
-    log: EventLog, *, axis: str, lanes: Sequence[str] | None, detail: str, limit: int
+    log: EventLog,
+    *,
+    axis: str,
+    lanes: Sequence[str] | None,
+    detail: str,
+    limit: int,
+    whole: bool = True,
 ) -> Window:
     """Choose the first `limit` events to draw: by time, or by place in their streams.
 
@@ -79,7 +90,7 @@ def choose_window(
     table = ordered.slice(0, last)
     return Window(
         EventLog(table, log.runs, log.anomalies),
-        tuple(events_from_table(table)),
+        tuple(events_from_table(_without_large_payloads(table))),
         tuple(bool(flag) for flag in visible[:last]),
         total=len(ordered),
         hidden=int(mask[:last].sum() - visible[:last].sum()),
@@ -87,7 +98,22 @@ def choose_window(
         lanes=chosen,
         total_lanes=len(set(keys)),
         axis=axis,
+        whole=whole and len(chosen) == len(set(keys)),
     )
+
+
+def lane_key(event: Event) -> tuple[str, str, str]:
+    """Return what makes two events share a lane: namespace, run and agent."""
+    return (event.namespace, event.run_id, event.agent_id)
+
+
+def _without_large_payloads(table: pa.Table) -> pa.Table:
+    payload = table.column("payload")
+    large = pc.greater(pc.fill_null(pc.binary_length(payload), 0), MAX_PAYLOAD)
+    if not pc.any(large, min_count=0).as_py():
+        return table
+    kept = pc.if_else(large, pa.scalar(None, payload.type), payload)
+    return table.set_column(table.column_names.index("payload"), table.field("payload"), kept)
 
 
 def times_are_usable(log: EventLog) -> bool:

@@ -1,0 +1,296 @@
+"""One run drawn: bands, grid, gaps, arrows, bars, signs and labels, from back to front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from flowlab.figures import theme
+from flowlab.figures.arrows import arrows, draw_arrows
+from flowlab.figures.glyphs import glyph
+from flowlab.figures.labels import Box, Label, place_labels
+from flowlab.figures.layout import NAME_SIZE, Layout, PlacedBar, Segment
+from flowlab.figures.scene import Scene
+from flowlab.figures.svg import group, line, rect, text
+from flowlab.figures.text import duration, text_width
+
+AXIS_HEIGHT: Final = 26.0
+_SMALL: Final = frozenset({"call", "event", "sent", "received", "marker", "commit"})
+_STATUS_SIGNS: Final = frozenset({"failed", "timed_out", "canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """How the work of a bar of one kind is drawn."""
+
+    fill: str
+    stroke: str
+    opacity: float | None = None
+    dashes: str | None = None
+    on: str = theme.INK
+
+
+PAINTS: Final = {
+    "activity": Paint(theme.BLUE, theme.BLUE, on=theme.ON_BAR),
+    "compensation": Paint(theme.PURPLE, theme.PURPLE, 0.25, "5 3"),
+    "timer": Paint(theme.FAINT, theme.MUTED, 0.2, "1 2"),
+    "child": Paint(theme.SKY, theme.BLUE, 0.35),
+    "lock": Paint(theme.ORANGE, theme.INK, 0.8),
+    "barrier": Paint(theme.FAINT, theme.MUTED, 0.4),
+}
+FAILED: Final = Paint(theme.VERMILION, theme.VERMILION, on=theme.ON_BAR)
+
+
+def draw_panel(scene: Scene, layout: Layout) -> tuple[list[str], set[str]]:
+    """Draw one run; return the parts, and the keys of the legend that they need."""
+    found = arrows(scene, layout)
+    labels = place_labels(scene, layout, found, _gap_words(scene, layout))
+    parts = [
+        *_bands(scene, layout),
+        *_grid(layout),
+        *_lane_lines(scene, layout),
+        *_gaps(scene, layout),
+        *_barriers(scene, layout),
+        *draw_arrows(found),
+        *(draw_bar(placed) for placed in layout.bars),
+        *_points(scene, layout),
+        *_damage(scene, layout),
+    ]
+    parts += (_label(label, layout) for label in labels)
+    return parts, _keys(scene, layout) | {arrow.style for arrow in found}
+
+
+def _label(label: Label, layout: Layout) -> str:
+    """Write a label; outside of bars on a ground of its own, since lines may cross there."""
+    ground = ""
+    fill = theme.MUTED if label.muted else theme.INK
+    if label.bar is not None:
+        fill = paint_of(layout.bars[label.bar]).on
+    else:
+        colour = theme.BAND if label.lane % 2 == 0 else theme.PANEL
+        box = label.box
+        ground = rect(
+            box.x1 - 1,
+            box.y1 + 1,
+            box.x2 - box.x1 + 2,
+            box.y2 - box.y1 - 1,
+            fill=colour,
+            fill_opacity=0.85,
+        )
+    words = text(label.x, label.y, label.text, size=label.size, fill=fill)
+    return group(ground, words, tip=label.tip)
+
+
+def _bands(scene: Scene, layout: Layout) -> Iterator[str]:
+    for index, (lane, box) in enumerate(zip(scene.lanes, layout.lanes, strict=True)):
+        if index % 2 == 0:
+            yield rect(8, box.top, layout.right + 24, box.height, fill=theme.BAND)
+        middle = box.top + box.height / 2
+        first = middle - 8 * (len(box.names) - 1) - 2
+        words = [
+            text(20, first + 16 * place, name, size=NAME_SIZE, weight=600)
+            for place, name in enumerate(box.names)
+        ]
+        note = text(20, first + 16 * len(box.names) - 1, lane.note, size=11, fill=theme.MUTED)
+        yield group(*words, note, tip=lane.label[:240])
+
+
+def _lane_lines(scene: Scene, layout: Layout) -> Iterator[str]:
+    for index, box in enumerate(layout.lanes):
+        x = layout.left
+        for gap in (gap for gap in scene.gaps if gap.lane == index):
+            x1, x2 = _gap_span(gap.crash, gap.restart, layout)
+            yield line(x, box.base, max(x, x1), box.base, stroke=theme.FAINT)
+            x = x2
+        yield line(x, box.base, max(x, layout.right), box.base, stroke=theme.FAINT)
+
+
+def _gap_span(crash: int, restart: int | None, layout: Layout) -> tuple[float, float]:
+    end = layout.right if restart is None else layout.anchors[restart][0]
+    return layout.anchors[crash][0], end
+
+
+def _gaps(scene: Scene, layout: Layout) -> Iterator[str]:
+    words = {box.x1: box for box in _gap_words(scene, layout)}
+    for gap in scene.gaps:
+        box = layout.lanes[gap.lane]
+        x1, x2 = _gap_span(gap.crash, gap.restart, layout)
+        tip = "the agent was down"
+        if gap.restart is not None and scene.window.axis == "time":
+            tip += f" for {duration(scene.at[gap.restart] - scene.at[gap.crash])}"
+        parts = [
+            rect(
+                x1,
+                box.top + 5,
+                max(2.0, x2 - x1),
+                box.height - 10,
+                fill=theme.WASH,
+                stroke=theme.VERMILION,
+                stroke_dasharray="3 3",
+            )
+        ]
+        for place, word in words.items():
+            if x1 <= place <= x2 and box.top <= word.y1 <= box.bottom:
+                parts.append(text(word.x1, word.y2 - 2.5, "down", size=10, fill=theme.INK))
+        yield group(*parts, tip=tip)
+
+
+def _gap_words(scene: Scene, layout: Layout) -> list[Box]:
+    boxes = []
+    width = text_width("down", 10)
+    for gap in scene.gaps:
+        box = layout.lanes[gap.lane]
+        x1, x2 = _gap_span(gap.crash, gap.restart, layout)
+        if x2 - x1 > width + 22:
+            x = (x1 + x2 - width) / 2
+            boxes.append(Box(x, box.top + 7, x + width, box.top + 19))
+    return boxes
+
+
+def _barriers(scene: Scene, layout: Layout) -> Iterator[str]:
+    for barrier in scene.barriers:
+        x, y = layout.anchors[barrier.row]
+        lanes = [layout.lanes[index] for index in barrier.lanes]
+        top, bottom = lanes[0].top + 4, lanes[-1].bottom - 4
+        low, high = min(top, y), max(bottom, y)
+        parts = [line(x, low, x, high, stroke=theme.INK, stroke_width=1.2)]
+        parts += [rect(x - 2.5, lane.top + 4, 5, lane.height - 8, fill=theme.INK) for lane in lanes]
+        yield group(*parts, tip=barrier.tip)
+
+
+def _grid(layout: Layout) -> Iterator[str]:
+    bottom = layout.bottom
+    for tick in layout.axis.ticks():
+        yield line(tick.x, layout.top, tick.x, bottom, stroke=theme.GRID)
+        where = {"size": 11.0, "fill": theme.MUTED, "anchor": "middle"}
+        yield text(tick.x, bottom + 16, tick.label, **where)  # type: ignore[arg-type]
+        if bottom - layout.top > 560:
+            yield text(tick.x, layout.top - 6, tick.label, **where)  # type: ignore[arg-type]
+    reached = 0.0
+    for gap in layout.axis.breaks:
+        yield line(gap.x, layout.top, gap.x, bottom, stroke=theme.FAINT, stroke_dasharray="2 4")
+        label = f"// {gap.label}"
+        half = text_width(label, 10) / 2
+        words = ""
+        if gap.x - half > reached:
+            reached = gap.x + half + 6
+            fill = theme.MUTED
+            words = text(gap.x, bottom + 16, label, size=10, fill=fill, anchor="middle")
+        yield group(words, tip=f"{gap.label} in which nothing happened, taken out") if words else ""
+
+
+def draw_bar(placed: PlacedBar) -> str:
+    """Draw a bar: waiting thin and pale, attempts pale, work full, and how it ended."""
+    paint = paint_of(placed)
+    parts = [_segment(segment, placed, paint) for segment in placed.segments]
+    end = placed.segments[-1].x2
+    kind, status = placed.bar.kind, placed.bar.status
+    if placed.open and placed.segments[-1].kind == "work":
+        y, half = placed.y, placed.height / 2
+        parts.append(rect(end - 5, y - half, 5, placed.height, fill=theme.PANEL))
+        parts += [
+            line(end - shift, y - half, end - shift, y + half, stroke=paint.stroke)
+            for shift in (7.0, 3.0)
+        ]
+    if status in _STATUS_SIGNS:
+        parts.append(glyph(status, end, placed.y, 5 if placed.height >= 12 else 3.5))
+    elif kind == "timer" and not placed.open:
+        parts.append(glyph("timer", end, placed.y, 5))
+    elif kind == "lock" and placed.segments[-1].kind == "work":
+        parts.append(glyph("lock", placed.segments[-1].x1 + 1, placed.y, 4))
+    return group(*parts, tip=placed.bar.tip)
+
+
+def paint_of(placed: PlacedBar) -> Paint:
+    """Return how a bar is painted: failed calls have their own colour beside their cross."""
+    bar = placed.bar
+    if bar.status in {"failed", "timed_out"} or bar.cut is not None:
+        if bar.kind == "activity":
+            return FAILED
+        kind = PAINTS[bar.kind]
+        return Paint(theme.VERMILION, theme.VERMILION, kind.opacity, kind.dashes, theme.INK)
+    return PAINTS[bar.kind]
+
+
+def _segment(segment: Segment, placed: PlacedBar, paint: Paint) -> str:
+    width, half = segment.x2 - segment.x1, placed.height / 2
+    if segment.kind == "waiting":
+        thin = min(4.0, half)
+        return rect(
+            segment.x1,
+            placed.y - thin,
+            width,
+            2 * thin,
+            fill=paint.fill,
+            fill_opacity=0.22,
+            stroke=paint.stroke,
+            stroke_opacity=0.55,
+            stroke_dasharray="2 2",
+        )
+    box = (segment.x1, placed.y - half, width, placed.height)
+    if segment.kind == "attempt":
+        pale = rect(
+            *box,
+            rx=3,
+            fill=theme.VERMILION,
+            fill_opacity=0.25,
+            stroke=theme.VERMILION,
+        )
+        return pale + glyph("failed", segment.x2 - 5, placed.y, 3)
+    ground = rect(*box, rx=3, fill=theme.PANEL) if paint.opacity else ""
+    work = rect(
+        *box,
+        rx=min(3.0, half),
+        fill=paint.fill,
+        fill_opacity=paint.opacity,
+        stroke=paint.stroke,
+        stroke_dasharray=paint.dashes,
+    )
+    inner = ""
+    if placed.bar.kind == "child" and width > 8:
+        inner = rect(
+            segment.x1 + 2.5,
+            placed.y - half + 2.5,
+            width - 5,
+            placed.height - 5,
+            fill="none",
+            stroke=paint.stroke,
+            stroke_opacity=0.6,
+        )
+    return ground + work + inner
+
+
+def _points(scene: Scene, layout: Layout) -> Iterator[str]:
+    for point in scene.points:
+        x, y = layout.anchors[point.row]
+        r = layout.radius
+        if point.glyph not in _SMALL:
+            r = max(r, 3.6)
+        yield group(glyph(point.glyph, x, y, r), tip=point.tip)
+
+
+def _damage(scene: Scene, layout: Layout) -> Iterator[str]:
+    for row, tip in scene.damaged.items():
+        if row in layout.anchors:
+            x, y = layout.anchors[row]
+            yield group(glyph("damage", x, y - 13, 6), tip=tip)
+
+
+def _keys(scene: Scene, layout: Layout) -> set[str]:
+    # The arrow of a call and the bar of a timer say what their signs mean.
+    keys = {point.glyph for point in scene.points} - {"call"}
+    for placed in layout.bars:
+        bar = placed.bar
+        keys |= {"waiting", "attempt"} & {segment.kind for segment in placed.segments}
+        if placed.segments[-1].kind == "work":
+            keys.add("work" if bar.kind == "activity" else f"{bar.kind} bar")
+            keys |= {"running"} if placed.open else set()
+        if bar.status in _STATUS_SIGNS:
+            keys.add(bar.status)
+        if bar.attempt > 1:
+            keys.add("times")
+    keys |= {"down"} if scene.gaps else set()
+    keys |= {"barrier span"} if scene.barriers else set()
+    keys |= {"damage"} if scene.damaged else set()
+    return keys - {"barrier"} if scene.barriers else keys
