@@ -139,6 +139,21 @@ def test_a_bad_frame_with_good_ones_after_it_is_refused_with_its_offset(
     assert not EventStore(small, read_only=True).verify().ok
 
 
+# A header of zeros once counted as a file that was never begun, whatever followed it: after a
+# restart the next writer would have put a new file in its place.
+def test_a_header_of_zeros_before_frames_is_refused(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another_boot(monkeypatch)
+    data = tail_file(small).read_bytes()
+    tail_file(small).write_bytes(bytes(frames.FILE_HEADER.size) + data[frames.FILE_HEADER.size :])
+
+    with pytest.raises(CorruptionError, match="header"):
+        EventStore(small, read_only=True).log()
+    with pytest.raises(CorruptionError, match="header"):
+        EventStore(small).append("w", Event.of("MarkerRecorded"))
+
+
 def test_one_commit_is_one_data_sync_and_no_directory_sync_even_while_the_file_grows(
     tmp_path: Path,
 ) -> None:

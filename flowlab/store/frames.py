@@ -139,7 +139,7 @@ def decode_file_header(data: bytes, *, where: str) -> tuple[int, int, int] | Non
         CorruptionError: the header is damaged and frames follow.
         FormatVersionError: the file is of a newer format.
     """
-    if len(data) < FILE_HEADER.size or not any(data[: FILE_HEADER.size]):
+    if len(data) < FILE_HEADER.size:
         return None
     magic, version, number, salt, first_position, crc = FILE_HEADER.unpack_from(data)
     if magic != FILE_MAGIC or zlib.crc32(data[:32]) != crc:
