@@ -122,20 +122,26 @@ class Batch:
             message = "the batch is empty; give at least one event"
             raise InvalidEventError(message)
         self.encoded, self._drafts = _checked(self._events)
-        homes = (namespace, "default")
-        for index, draft in enumerate(self._drafts):
-            if (
-                (draft.workflow_id and draft.workflow_id != workflow_id)
-                or (draft.run_id and draft.run_id != run_id)
-                or draft.namespace not in homes
-            ):
-                raise _elsewhere(self._events[index], index, stream)
+        homes = {
+            (space, run, flow)
+            for space in (namespace, "default")
+            for run in (run_id, "")
+            for flow in (workflow_id, "")
+        }
+        given = {(draft.namespace, draft.run_id, draft.workflow_id) for draft in self._drafts}
+        if not given <= homes:
+            for index, draft in enumerate(self._drafts):
+                if (draft.namespace, draft.run_id, draft.workflow_id) not in homes:
+                    raise _elsewhere(self._events[index], index, stream)
 
     def __len__(self) -> int:
         return len(self._drafts)
 
-    def place(self, heads: Heads) -> tuple[int, list[int]]:
-        """Check the batch against the log; return its first sequence and each event's tick.
+    def place(self, heads: Heads) -> tuple[int, list[int], dict[str, int]]:
+        """Check the batch against the log and give each event its place.
+
+        Returns:
+            The first sequence, each event's tick, and the last tick of each lane.
 
         Raises:
             InvalidEventError: a duplicate id, a gap, or a cause that does not exist.
@@ -144,28 +150,22 @@ class Batch:
         head = heads.head(namespace, run_id, workflow_id)
         last_ticks: dict[str, int] = {}
         ticks = []
-        expected = head
-        for index, draft in enumerate(self._drafts):
-            expected += 1
+        for expected, draft in enumerate(self._drafts, head + 1):
             if draft.sequence and draft.sequence != expected:
-                raise _misplaced(draft, index, workflow_id, expected)
+                raise _misplaced(draft, expected - head - 1, workflow_id, expected)
             agent = draft.agent_id or workflow_id
             last = last_ticks.get(agent)
             if last is None:
                 last = heads.lane(namespace, run_id, agent)
             tick = draft.agent_sequence or last + 1
             if tick <= last:
-                raise _backwards(draft, index, self.stream, expected, last)
+                raise _backwards(draft, expected - head - 1, self.stream, expected, last)
             last_ticks[agent] = tick
             ticks.append(tick)
             for cause in draft.causes:
-                _check_cause(cause, heads, self.stream, expected, index)
-        return head + 1, ticks
-
-    def agents(self) -> list[str]:
-        """Return the lane of each event."""
-        own = self.stream[2]
-        return [draft.agent_id or own for draft in self._drafts]
+                if cause.workflow_id != workflow_id or not 1 <= cause.sequence < expected:
+                    _check_cause(cause, heads, self.stream, expected, expected - head - 1)
+        return head + 1, ticks, last_ticks
 
 
 def _checked(events: list[Event]) -> tuple[bytes, Sequence[_Shape]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -132,26 +132,37 @@ class Disk:
         path.unlink(missing_ok=True)
 
 
-@contextmanager
-def exclusive_lock(descriptor: int, *, timeout_s: float, holder: str) -> Iterator[None]:
-    """Hold the advisory lock of a file for the block.
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """Read up to `size` bytes at the offset."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, size)
+
+
+def lock(descriptor: int, *, timeout_s: float, holder: Callable[[], str]) -> None:
+    """Take the advisory lock of a file; `unlock` gives it back.
+
+    Args:
+        descriptor: of the file.
+        timeout_s: how long to wait, in seconds.
+        holder: names who holds it, for the error.
 
     Raises:
         LockedError: another process holds it for longer than the timeout.
     """
+    if _try_lock(descriptor):
+        return
     deadline = monotonic_s() + timeout_s
     while not _try_lock(descriptor):
         if monotonic_s() >= deadline:
             message = (
-                f"the store's commit lock has been held for more than {timeout_s:g} s ({holder}); "
-                "if that process hangs, end it and try again: nothing of this call was written"
+                f"the store's commit lock has been held for more than {timeout_s:g} s "
+                f"({holder()}); if that process hangs, end it and try again: nothing of this call "
+                "was written"
             )
             raise LockedError(message)
         sleep_s(LOCK_POLL_S)
-    try:
-        yield
-    finally:
-        _unlock(descriptor)
 
 
 if sys.platform != "win32":
@@ -163,7 +174,8 @@ if sys.platform != "win32":
             return False
         return True
 
-    def _unlock(descriptor: int) -> None:
+    def unlock(descriptor: int) -> None:
+        """Give the advisory lock of a file back."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 else:
@@ -176,7 +188,8 @@ else:
             return False
         return True
 
-    def _unlock(descriptor: int) -> None:
+    def unlock(descriptor: int) -> None:
+        """Give the advisory lock of a file back."""
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 

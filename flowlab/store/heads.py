@@ -53,22 +53,12 @@ class Heads:
             self._lanes[namespace, run_id] = self._load_lanes(namespace, run_id)
         return self._lanes[namespace, run_id].get(agent_id, 0)
 
-    def advance(
-        self, stream: Stream, last_sequence: int, agents: list[str], ticks: list[int]
-    ) -> None:
-        """Take note of a committed batch."""
+    def advance(self, stream: Stream, last_sequence: int, last_ticks: dict[str, int]) -> None:
+        """Take note of a committed batch: its last sequence, and the last tick of each lane."""
         namespace, run_id, _ = stream
         self.recent[stream] = last_sequence
-        for agent, tick in zip(agents, ticks, strict=True):
-            lane = (namespace, run_id, agent)
-            if tick > self.recent_lanes.get(lane, 0):
-                self.recent_lanes[lane] = tick
-
-    def forget_partition(self, partitions: set[tuple[str, int]]) -> None:
-        """Read these partitions again when asked: sealed files were added to them."""
-        for partition in partitions:
-            self._sealed.pop(partition, None)
-        self._lanes.clear()
+        for agent, tick in last_ticks.items():
+            self.recent_lanes[namespace, run_id, agent] = tick
 
     def _load(self, namespace: str, bucket: int) -> dict[tuple[str, str], int]:
         heads: dict[tuple[str, str], int] = {}

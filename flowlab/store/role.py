@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from flowlab.errors import FencedError
 from flowlab.store.clock import process_id, wall_ns
-from flowlab.store.files import Disk, exclusive_lock
+from flowlab.store.files import Disk, lock, read_at, unlock
 
 NAME: Final = "lock"
 SIZE: Final = 256
@@ -31,41 +31,34 @@ class Role:
         self._timeout_s = timeout_s
         self._descriptor = -1
         self._process = 0
+        self._record = b""
 
-    @contextmanager
-    def held(self, *, least_epoch: int = 0) -> Iterator[bool]:
-        """Hold the commit lock for the block; yields whether the role was newly taken.
+    def acquire(self, least_epoch: Callable[[], int]) -> bool:
+        """Take the commit lock; return whether the role was newly taken. `unlock` ends it.
+
+        Args:
+            least_epoch: asked when the role is taken: the highest epoch that the log shows.
 
         Raises:
             LockedError: another process has held the lock for longer than the timeout.
             FencedError: another writer has taken the role.
         """
         if self._descriptor < 0:
-            path = self._root / NAME
-            with suppress(FileExistsError):
-                os.close(self._disk.open_rw(path, create=True))
-            self._descriptor = self._disk.open_rw(path)
-        holder = f"by {_describe(self._read())}"
-        with exclusive_lock(self._descriptor, timeout_s=self._timeout_s, holder=holder):
-            record = self._read()
-            if self.epoch == 0:
-                self._take(max(int(record.get("epoch", 0)), least_epoch) + 1)
-                yield True
-                return
-            if self._process != process_id():
-                message = (
-                    f"this EventStore writes for process {self._process}, and this is "
-                    f"{process_id()}: open the store again in the child process"
-                )
-                raise FencedError(message)
-            if record.get("epoch") != self.epoch:
-                message = (
-                    f"another writer ({_describe(record)}) has taken over the store: its epoch is "
-                    f"{record.get('epoch')}, this one's {self.epoch}; open the store again to "
-                    "write. Nothing of this call was written"
-                )
-                raise FencedError(message)
-            yield False
+            self._open()
+        lock(self._descriptor, timeout_s=self._timeout_s, holder=self._holder)
+        try:
+            record = read_at(self._descriptor, SIZE, 0)
+            # The bytes that this writer put there: nobody has been here since.
+            if self.epoch and record == self._record and self._process == process_id():
+                return False
+            return self._check_or_take(_parse(record), least_epoch)
+        except BaseException:
+            self.unlock()
+            raise
+
+    def unlock(self) -> None:
+        """Give the commit lock back; the role stays."""
+        unlock(self._descriptor)
 
     def release(self) -> None:
         """Give the role up without changing anything: the next write takes it again."""
@@ -77,20 +70,50 @@ class Role:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def _open(self) -> None:
+        path = self._root / NAME
+        with suppress(FileExistsError):
+            os.close(self._disk.open_rw(path, create=True))
+        self._descriptor = self._disk.open_rw(path)
+
+    def _check_or_take(self, record: dict[str, Any], least_epoch: Callable[[], int]) -> bool:
+        if self.epoch == 0:
+            self._take(max(int(record.get("epoch", 0)), least_epoch()) + 1)
+            return True
+        if self._process != process_id():
+            message = (
+                f"this EventStore writes for process {self._process}, and this is "
+                f"{process_id()}: open the store again in the child process"
+            )
+            raise FencedError(message)
+        if record.get("epoch") != self.epoch:
+            message = (
+                f"another writer ({_describe(record)}) has taken over the store: its epoch is "
+                f"{record.get('epoch')}, this one's {self.epoch}; open the store again to "
+                "write. Nothing of this call was written"
+            )
+            raise FencedError(message)
+        return False
+
     def _take(self, epoch: int) -> None:
         record = {"epoch": epoch, "pid": process_id(), "since_ns": wall_ns()}
-        self._disk.write_at(self._descriptor, json.dumps(record).encode().ljust(SIZE), 0)
+        self._record = json.dumps(record).encode().ljust(SIZE)
+        self._disk.write_at(self._descriptor, self._record, 0)
         self._disk.sync_data(self._descriptor)
         self.epoch = epoch
         self._process = process_id()
 
-    def _read(self) -> dict[str, Any]:
-        # Torn or absent, the record says nothing: the caller's least epoch comes from the log.
-        try:
-            record = json.loads((self._root / NAME).read_bytes() or b"{}")
-        except (OSError, ValueError):
-            return {}
-        return record if isinstance(record, dict) and type(record.get("epoch")) is int else {}
+    def _holder(self) -> str:
+        return f"by {_describe(_parse(read_at(self._descriptor, SIZE, 0)))}"
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    # Torn or absent, the record says nothing: the caller's least epoch comes from the log.
+    try:
+        record = json.loads(data or b"{}")
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) and type(record.get("epoch")) is int else {}
 
 
 def _describe(record: dict[str, Any]) -> str:

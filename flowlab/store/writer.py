@@ -64,7 +64,7 @@ class Request:
     runs: list[RunInfo] = field(default_factory=list)
     result: AppendResult | None = None
     error: BaseException | None = None
-    woken: threading.Event = field(default_factory=threading.Event)
+    woken: threading.Event | None = None
 
     @property
     def done(self) -> bool:
@@ -113,9 +113,10 @@ class Writer:
         """
         with self._queue_lock:
             self._queue.append(request)
-            leads = not self._led
+            if self._led:
+                request.woken = threading.Event()
             self._led = True
-        if not leads:
+        if request.woken is not None:
             # The leader of the moment commits this request too, or hands the lead over to it.
             request.woken.wait()
         if not request.done:
@@ -163,33 +164,44 @@ class Writer:
         with self._queue_lock:
             following = self._queue[0] if self._queue else None
             self._led = following is not None
-        for request in committed:
-            request.woken.set()
-        if following is not None:
-            following.woken.set()
+        for request in committed if following is None else (*committed, following):
+            if request.woken is not None:
+                request.woken.set()
 
     # -- inside: everything below runs under the leader's mutex ------------------------------------
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Hold the commit lock; the first time, open what the last writer left."""
-        self._writer.check()
-        with self._role.held(least_epoch=self._log.latest().info.epoch) as taken:
-            if taken:
-                try:
-                    self._open()
-                except BaseException:
-                    self._role.release()
-                    raise
+        self._hold()
+        try:
             yield
+        finally:
+            self._role.unlock()
+
+    def _hold(self) -> None:
+        self._writer.check()
+        if self._role.acquire(self._last_epoch):
+            try:
+                self._open()
+            except BaseException:
+                self._role.release()
+                self._role.unlock()
+                raise
+
+    def _last_epoch(self) -> int:
+        return self._log.latest().info.epoch
 
     def _lead(self, waiting: list[Request]) -> None:
         try:
-            with self._held():
+            self._hold()
+            try:
                 while waiting:
                     waiting = self._commit(waiting)
                 if self._full():
                     self._seal_or_warn()
+            finally:
+                self._role.unlock()
         except BaseException as error:
             for request in waiting:
                 if not request.done:
@@ -259,8 +271,8 @@ class Writer:
                 f"MAX_TRANSACTION_BYTES ({MAX_TRANSACTION_BYTES:,}): split it, or use append_log"
             )
             raise LimitError(message)
-        first, ticks = batch.place(heads)
-        heads.advance(batch.stream, first + len(ticks) - 1, batch.agents(), ticks)
+        first, ticks, last_ticks = batch.place(heads)
+        heads.advance(batch.stream, first + len(ticks) - 1, last_ticks)
         if request.key is not None and fingerprint is not None:
             last = first + len(ticks) - 1
             self._keys[batch.stream, request.key] = KeyUse(
