@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.interop import export_log, import_log, load_mapping, propose_mapping, shiviz, temporal
+from flowlab.interop import (
+    export_log,
+    import_log,
+    load_mapping,
+    propose_mapping,
+    references,
+    shiviz,
+)
+from flowlab.interop.records import attributes_of
 from flowlab.interop.trace import Source
 from flowlab.store import EventStore
 
@@ -272,4 +280,4 @@ def test_a_shiviz_log_goes_out_and_comes_back_equal(steps: list[tuple[str, str, 
 
 
 def test_references_to_other_histories_are_no_causes() -> None:
-    assert dict(temporal._references(HISTORY[0])) == {}
+    assert dict(references.references_of(attributes_of(HISTORY[0]))) == {}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flowlab.interop.decoding import clean, decode_map, decode_value, parse_json, short_text
+from flowlab.interop.decoding import clean, decode_map, decode_value, short_text
+from flowlab.interop.models import ModelCall, model_call, tool_calls
+from flowlab.interop.records import summary_of
 
 MAX_LANE_CHARS: Final = 48
+_AGENT_ACTIVITY: Final = re.compile(r"^agent__(?P<agent>.+?)__(?P<what>.+)$")
+_TEXT_CHARS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,100 +33,104 @@ class Named:
 class ActivityNames:
     """Names every activity of one history.
 
-    A call of a language model is named by its summary, and its lane is the agent: the tool under
-    whose name it was asked for, or else its instructions. Other activities are their type.
+    A call of a language model is named by its summary, and its lane is the agent: the name that
+    the call or a handing over gives it, the tool under whose name it was asked for, or else its
+    instructions. Other activities are their type.
     """
 
-    def __init__(self, records: list[dict[str, Any]], types: list[str], *, reveal: bool) -> None:
+    def __init__(
+        self,
+        records: list[dict[str, Any]],
+        attributes: list[dict[str, Any]],
+        types: list[str],
+        *,
+        reveal: bool,
+    ) -> None:
         self._named: dict[int, Named] = {}
-        asked: dict[str, str] = {}
-        labels: dict[str, str] = {}
-        for place, (record, kind) in enumerate(zip(records, types, strict=True), 1):
-            attributes = _attributes(record)
-            if kind == "ActivityScheduled":
-                self._named[place] = _name(record, attributes, asked, labels, reveal=reveal)
-            elif kind == "ActivityCompleted" and reveal:
-                calls = _tool_calls(decode_value(attributes.get("result")))
-                asked |= {argument: tool for tool, argument in calls}
+        self._asked: dict[str, str] = {}
+        self._lanes: dict[str, str] = {}
+        calls: dict[int, ModelCall] = {}
+        if reveal:
+            for place, kind in enumerate(types):
+                if kind == "ActivityScheduled":
+                    found = model_call(decode_value(attributes[place].get("input")))
+                    if found is not None:
+                        calls[place] = found
+        self._labels = _labels({call.instructions for call in calls.values()})
+        for place, kind in enumerate(types):
+            given = attributes[place]
+            if kind == "ActivityScheduled" and place in calls:
+                named = self._model(records[place], given, calls[place])
+                self._named[place + 1] = named
+            elif kind == "ActivityScheduled":
+                self._named[place + 1] = _plain(records[place], given, reveal=reveal)
+            elif kind == "ActivityCompleted" and calls:
+                for tool, text in tool_calls(decode_value(given.get("result"))):
+                    self._asked[text] = tool
 
     def of(self, place: int | None) -> Named:
         """Return the naming of the activity scheduled at a sequence."""
         return self._named.get(place or 0, Named("", "worker"))
 
+    def _model(self, record: dict[str, Any], attributes: dict[str, Any], call: ModelCall) -> Named:
+        plain = _type_name(attributes)
+        extra = _beside(record, attributes)
+        summary = extra.get("summary")
+        known = call.agent or self._lanes.get(call.instructions) or self._asked.get(call.question)
+        lane = clean(known or self._labels[call.instructions] or plain)
+        self._lanes.setdefault(call.instructions, lane)
+        extra["agent"] = lane
+        if call.tools:
+            extra["tools"] = list(call.tools)
+        # A summary that only repeats who is asked says less than the question.
+        shown = call.question if summary == call.agent else summary
+        return Named(short_text(shown or call.question or summary or plain), lane, extra)
 
-def _attributes(record: dict[str, Any]) -> dict[str, Any]:
-    for key, value in record.items():
-        if key.endswith("EventAttributes") and isinstance(value, dict):
-            return value
-    return {}
+
+def _plain(record: dict[str, Any], attributes: dict[str, Any], *, reveal: bool) -> Named:
+    plain = _type_name(attributes)
+    extra = _beside(record, attributes) if reveal else {}
+    agent = _AGENT_ACTIVITY.match(plain)
+    lane, name = (agent["agent"], agent["what"]) if agent else (plain, plain)
+    return Named(short_text(extra.get("summary")) or name, lane, extra)
 
 
-def _name(
-    record: dict[str, Any],
-    attributes: dict[str, Any],
-    asked: dict[str, str],
-    labels: dict[str, str],
-    *,
-    reveal: bool,
-) -> Named:
+def _type_name(attributes: dict[str, Any]) -> str:
     kind = attributes.get("activityType")
-    plain = clean(str(kind.get("name", "") if isinstance(kind, dict) else "")) or "activity"
-    if not reveal:
-        return Named(plain, plain)
-    extra: dict[str, Any] = {}
-    metadata = record.get("userMetadata")
-    summary = decode_map(metadata).get("summary") if isinstance(metadata, dict) else None
-    if summary:
-        extra["summary"] = summary
-    header = decode_map(attributes.get("header"))
-    span = next((v for v in header.values() if isinstance(v, dict) and "traceName" in v), None)
-    if span:
-        extra["trace"] = span["traceName"]
-    model = _model_call(decode_value(attributes.get("input")))
-    if model is None:
-        return Named(short_text(summary) if summary else plain, plain, extra)
-    instructions = short_text(model.get("system_instructions") or "", 10_000)
-    question = _question(model.get("input"))
-    tools = [tool.get("name") for tool in model.get("tools") or [] if isinstance(tool, dict)]
-    lane = labels.get(instructions) or asked.get(question)
-    if not lane:
-        lane = short_text(instructions, MAX_LANE_CHARS) or plain
-    lane = labels.setdefault(instructions, lane)
-    extra["agent"] = lane
-    if tools:
-        extra["tools"] = tools
-    shown = summary or question or plain
-    return Named(short_text(shown), clean(lane), extra)
+    return clean(str(kind.get("name", "") if isinstance(kind, dict) else "")) or "activity"
 
 
-def _model_call(value: Any) -> dict[str, Any] | None:
-    if isinstance(value, dict) and "system_instructions" in value:
-        return value
-    return None
+def _beside(record: dict[str, Any], attributes: dict[str, Any]) -> dict[str, Any]:
+    extra = summary_of(record)
+    for value in decode_map(attributes.get("header")).values():
+        if isinstance(value, dict) and "traceName" in value:
+            extra["trace"] = value["traceName"]
+            break
+    return extra
 
 
-def _question(value: Any) -> str:
-    """Return the last thing a person or an agent said in a model's input."""
-    if isinstance(value, str):
-        return value
-    for item in reversed(value if isinstance(value, list) else []):
-        if isinstance(item, dict):
-            text = item.get("content") or item.get("output")
-            if text:
-                return short_text(text)
-    return ""
-
-
-def _tool_calls(result: Any) -> list[tuple[str, str]]:
-    found = []
-    output = result.get("output") if isinstance(result, dict) else None
-    for item in output if isinstance(output, list) else []:
-        if not isinstance(item, dict) or item.get("type") != "function_call":
+def _labels(texts: set[str]) -> dict[str, str]:
+    """Give each text of instructions a short label; what many begin with alike is left out."""
+    labels = {text: short_text(text, MAX_LANE_CHARS) for text in texts}
+    alike: dict[str, list[str]] = {}
+    for text, label in labels.items():
+        alike.setdefault(label, []).append(text)
+    for group in alike.values():
+        if len(group) == 1:
             continue
-        try:
-            arguments = parse_json(str(item.get("arguments", "")).encode())
-        except ValueError:
-            continue
-        texts = arguments.values() if isinstance(arguments, dict) else [arguments]
-        found += [(clean(str(item.get("name"))), short_text(text)) for text in texts]
-    return found
+        common = _common_start(min(group), max(group))
+        cut = max(common.rfind("\n"), common.rfind(". ") + 1, 0)
+        for number, text in enumerate(sorted(group), 1):
+            label = short_text(text[cut : cut + _TEXT_CHARS], MAX_LANE_CHARS)
+            others = [short_text(other[cut:], MAX_LANE_CHARS) for other in group if other != text]
+            labels[text] = f"{label} ({number})" if label in others else label
+    return labels
+
+
+def _common_start(first: str, last: str) -> str:
+    length = 0
+    for one, other in zip(first, last, strict=False):
+        if one != other:
+            break
+        length += 1
+    return first[:length]

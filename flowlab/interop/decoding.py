@@ -131,9 +131,11 @@ def find_usage(result: object) -> dict[str, int | float] | None:
         >>> find_usage({"usage": {"prompt_tokens": 3, "completion_tokens": 4}})
         {'input_tokens': 3, 'output_tokens': 4, 'total_tokens': 7}
     """
+    if isinstance(result, list) and len(result) == 1:
+        result = result[0]
     if not isinstance(result, dict):
         return None
-    raw = result.get("usage", result.get("token_usage"))
+    raw = next((result[key] for key in _USAGES if isinstance(result.get(key), dict)), None)
     if not isinstance(raw, dict):
         return None
     usage: dict[str, int | float] = {}
@@ -146,10 +148,16 @@ def find_usage(result: object) -> dict[str, int | float] | None:
     return usage or None
 
 
+_USAGES: Final = ("usage", "token_usage", "tokenUsage", "usageMetadata", "usage_metadata")
 _USAGE_KEYS: Final = {
-    "input_tokens": ("input_tokens", "prompt_tokens", "inputTokens"),
-    "output_tokens": ("output_tokens", "completion_tokens", "outputTokens"),
-    "total_tokens": ("total_tokens", "totalTokens"),
+    "input_tokens": ("input_tokens", "prompt_tokens", "inputTokens", "promptTokenCount"),
+    "output_tokens": (
+        "output_tokens",
+        "completion_tokens",
+        "outputTokens",
+        "candidatesTokenCount",
+    ),
+    "total_tokens": ("total_tokens", "totalTokens", "totalTokenCount"),
     "cost": ("cost", "total_cost", "cost_usd"),
 }
 
@@ -258,8 +266,11 @@ def as_integer(value: object) -> int | None:
         return None
     if isinstance(value, int):
         return value if -_INT64 < value < _INT64 else None
-    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,19}\s*", value):
-        return _bounded(int(value))
+    if isinstance(value, str):
+        if len(value) < 19 and value.isascii() and value.isdigit():  # noqa: PLR2004 - fits int64
+            return int(value)
+        if re.fullmatch(r"\s*[+-]?[0-9]{1,19}\s*", value):
+            return _bounded(int(value))
     return None
 
 

@@ -253,7 +253,7 @@ def _decode(path: Path, source: Source, options: _Options) -> list[Trace]:
         raise ImportFormatError(message)
     kind = options.as_ or _recognise(path, data, options)
     if kind == "temporal":
-        return [temporal.decode(parse_json(data), source)]
+        return temporal.decode(parse_json(data), source)
     text = _text(data)
     if kind == "shiviz":
         return shiviz.decode(text, source, pattern=options.pattern)

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 from flowlab.errors import ImportFormatError, InvalidArgumentError
 from flowlab.events import Cause, CauseKind, Event, EventLog, RunInfo, encode_payload
 from flowlab.interop.agents import ActivityNames
-from flowlab.interop.decoding import (
-    as_integer,
-    clean,
-    decode_value,
-    describe_failure,
-    find_usage,
-    parse_time_ns,
+from flowlab.interop.decoding import as_integer, clean, parse_time_ns
+from flowlab.interop.records import (
+    attributes_of,
+    is_record,
+    own_name,
+    payload_of,
+    summary_of,
+    type_of,
+    workflow_id_of,
 )
+from flowlab.interop.references import cause_kind, failed_calls_of, references_of
 from flowlab.interop.trace import Source, Trace
 
 SCENARIO: Final = "temporal"
-CAUSE_KEYS: Final = (
-    "scheduledEventId",
-    "startedEventId",
-    "initiatedEventId",
-    "workflowTaskCompletedEventId",
-    "decisionTaskCompletedEventId",
-    "acceptedEventId",
-)
-_ELSEWHERE: Final = {"parentInitiatedEventId", "externalInitiatedEventId"}
-_RENAMED: Final = (
-    (r"^DecisionTask", "WorkflowTask"),
-    (r"^ActivityTask", "Activity"),
-    (r"^NexusOperation", "Operation"),
-    (r"^WorkflowExecutionSignaled$", "Signaled"),
-    (r"^WorkflowExecutionUpdate", "Update"),
-    (r"^WorkflowExecution", "Workflow"),
-    (r"^StartChildWorkflowExecution", "ChildWorkflow"),
-    (r"^ChildWorkflowExecution", "ChildWorkflow"),
-    (r"^SignalExternalWorkflowExecutionInitiated$", "SignalInitiated"),
-    (r"^SignalExternalWorkflowExecutionFailed$", "SignalDeliveryFailed"),
-    (r"^ExternalWorkflowExecutionSignaled$", "SignalDelivered"),
-    (r"^RequestCancelExternalWorkflowExecutionInitiated$", "CancelInitiated"),
-    (r"^RequestCancelExternalWorkflowExecutionFailed$", "CancelDeliveryFailed"),
-    (r"^ExternalWorkflowExecutionCancelRequested$", "CancelDelivered"),
-)
 _WORKER_DONE: Final = {
     "ActivityStarted",
     "ActivityCompleted",
@@ -52,23 +29,14 @@ _WORKER_DONE: Final = {
     "ActivityTimedOut",
     "ActivityCanceled",
 }
-
-
-def event_type_of(text: str) -> str:
-    """Translate either spelling of an event type to flowlab's vocabulary.
-
-    Example:
-        >>> event_type_of("EVENT_TYPE_TIMER_FIRED"), event_type_of("DecisionTaskStarted")
-        ('TimerFired', 'WorkflowTaskStarted')
-    """
-    if text.startswith("EVENT_TYPE_"):
-        words = text.removeprefix("EVENT_TYPE_").split("_")
-        text = "".join(word.capitalize() for word in words)
-    for pattern, name in _RENAMED:
-        text, count = re.subn(pattern, name, text)
-        if count:
-            break
-    return clean(text) or "Unknown"
+_START: Final = "WorkflowStarted"
+_NAMED_BY: Final = (
+    "acceptedEventId",
+    "initiatedEventId",
+    "startedEventId",
+    "requestedEventId",
+    "scheduledEventId",
+)
 
 
 def records_of(document: Any) -> tuple[list[dict[str, Any]], str, dict[str, Any]] | None:
@@ -87,22 +55,45 @@ def records_of(document: Any) -> tuple[list[dict[str, Any]], str, dict[str, Any]
         top["history"] = {key: value for key, value in inner.items() if key != "events"}
     else:
         return None
-    good = all(isinstance(record, dict) and "eventType" in record for record in records)
-    return (records, shape, top) if good and records else None
+    good = bool(records) and all(map(is_record, records))
+    return (records, shape, top) if good else None
 
 
-def decode(document: Any, source: Source) -> Trace:
-    """Read one history.
+def decode(document: Any, source: Source) -> list[Trace]:
+    """Read one history, or each of a list of them.
 
     Raises:
         ImportFormatError: the document is not a history.
     """
     found = records_of(document)
-    if found is None:
+    if found is not None:
+        return [_trace(found, source, {})]
+    histories = [records_of(item) for item in document] if isinstance(document, list) else []
+    good = [item for item in histories if item is not None]
+    if not good or len(good) < len(histories):
         message = (
             "not a Temporal or Cadence history: expected a list of events, or an object of one"
         )
         raise ImportFormatError(message)
+    if len(good) == 1:
+        return [_trace(good[0], source, {"listed": True})]
+    traces = []
+    used: dict[str, int] = {}
+    for number, item in enumerate(good, 1):
+        records, _, top = item
+        name = workflow_id_of(records, list(map(type_of, records)), top) or str(number)
+        used[name] = used.get(name, 0) + 1
+        name = name if used[name] == 1 else f"{name} ({used[name]})"
+        traces.append(_trace(item, source, {"execution": name}, f"{source.run_id}/{name}"))
+    return traces
+
+
+def _trace(
+    found: tuple[list[dict[str, Any]], str, dict[str, Any]],
+    source: Source,
+    attributes: dict[str, Any],
+    run_id: str = "",
+) -> Trace:
     records, shape, top = found
     ids = [as_integer(record.get("eventId")) for record in records]
     known = [event_id for event_id in ids if event_id is not None]
@@ -114,14 +105,14 @@ def decode(document: Any, source: Source) -> Trace:
         order = reversed(order)  # type: ignore[assignment]
     rows = list(order)
     # What export needs to give the file back as it was.
-    attributes: dict[str, Any] = {"shape": shape}
+    attributes = {"shape": shape, **attributes}
     if source.reveal and top:
         attributes["top"] = top
     if rows != list(range(len(rows))):
         attributes["rows"] = rows
     info = RunInfo(
         namespace=source.namespace,
-        run_id=source.run_id,
+        run_id=run_id or source.run_id,
         scenario=SCENARIO,
         source=source.name,
         attributes=attributes,
@@ -144,13 +135,17 @@ class _Reader:
         self._sequence = {
             event_id: place for place, event_id in enumerate(self._ids, 1) if event_id is not None
         }
-        self._flow = _workflow_id(records, top) or source.stem
-        self._types = [event_type_of(str(record.get("eventType"))) for record in records]
-        start = _attributes(records[0])
-        kind = start.get("workflowType")
+        self._types = list(map(type_of, records))
+        self._attributes = list(map(attributes_of, records))
+        self._flow = workflow_id_of(records, self._types, top) or source.stem
+        start = self._types.index(_START) if _START in self._types else 0
+        kind = self._attributes[start].get("workflowType")
         named = kind.get("name") if isinstance(kind, dict) else None
         self._lane = clean(str(named or self._flow)) or self._flow
-        self._names = ActivityNames(records, self._types, reveal=source.reveal)
+        self._activities = ActivityNames(
+            records, self._attributes, self._types, reveal=source.reveal
+        )
+        self._names: list[str] = []
         self._ticks: dict[str, int] = {}
         self._last_ns = 0
 
@@ -181,24 +176,26 @@ class _Reader:
         )
 
     def _event(self, place: int, record: dict[str, Any]) -> Event:
-        event_type = self._types[place - 1]
-        attributes = _attributes(record)
+        event_type, attributes = self._types[place - 1], self._attributes[place - 1]
         call = self._call(place, event_type, attributes)
-        named = self._names.of(call)
-        lane, name = self._lane, self._plain_name(attributes)
-        if call is not None:
-            name = named.name
+        lane, extra = self._lane, summary_of(record) if self._source.reveal else {}
+        if call is None:
+            name = self._name(place, record, event_type, attributes)
+        else:
+            named = self._activities.of(call)
+            name, extra = named.name, {**extra, **named.extra}
             if event_type in _WORKER_DONE:
                 lane = named.lane
+        self._names.append(name)
         self._ticks[lane] = self._ticks.get(lane, 0) + 1
-        time_ns = parse_time_ns(record.get("eventTime", record.get("timestamp")))
+        time_ns = _time_ns(record)
         if time_ns is None:
             self._damage(place, "time", "the event's time is absent or cannot be read")
             time_ns = self._last_ns
         self._last_ns = time_ns
         return Event(
             namespace=self._source.namespace,
-            run_id=self._source.run_id,
+            run_id=self._trace.info.run_id,
             workflow_id=self._flow,
             sequence=place,
             agent_id=lane,
@@ -207,9 +204,19 @@ class _Reader:
             name=clean(name),
             time_ns=time_ns,
             follows_lane=False,
-            causes=tuple(self._causes(place, record, event_type)),
-            payload=encode_payload(_payload(record, attributes, named.extra)),
+            causes=tuple(self._causes(place, event_type, attributes)),
+            payload=encode_payload(payload_of(record, attributes, extra)),
         )
+
+    def _name(
+        self, place: int, record: dict[str, Any], event_type: str, attributes: dict[str, Any]
+    ) -> str:
+        """Return the name of what an event goes on with, or else its own."""
+        for key in _NAMED_BY:
+            before = self._sequence.get(as_integer(attributes.get(key)) or 0, place)
+            if before < place and self._names[before - 1]:
+                return self._names[before - 1]
+        return own_name(record, attributes, event_type, reveal=self._source.reveal)
 
     def _call(self, place: int, event_type: str, attributes: dict[str, Any]) -> int | None:
         """Return the sequence of the activity's scheduling, for an event of an activity."""
@@ -219,27 +226,20 @@ class _Reader:
             return place
         return self._sequence.get(as_integer(attributes.get("scheduledEventId")) or 0)
 
-    @staticmethod
-    def _plain_name(attributes: dict[str, Any]) -> str:
-        for key in ("workflowType", "activityType"):
-            if isinstance(attributes.get(key), dict):
-                return str(attributes[key].get("name", ""))
-        for key in ("signalName", "markerName", "timerId", "operation", "protocolInstanceId"):
-            if isinstance(attributes.get(key), str):
-                return str(attributes[key])
-        return ""
-
-    def _causes(self, place: int, record: dict[str, Any], event_type: str) -> Iterator[Cause]:
+    def _causes(self, place: int, event_type: str, attributes: dict[str, Any]) -> Iterator[Cause]:
         named: dict[int, int] = {}
-        for key, target in _references(record):
-            kind = _kind(key, event_type)
-            own = self._ids[place - 1]
+        own = self._ids[place - 1]
+        for key, target in references_of(attributes):
             sequence = self._sequence.get(target)
             if sequence is None or sequence >= place or (own is not None and target >= own):
                 detail = f"event {own} names {target} as its {key}, which is not before it"
                 self._damage(place, "cause", detail, ref=(self._flow, target))
             else:
-                named.setdefault(sequence, kind)
+                named.setdefault(sequence, cause_kind(key, event_type))
+        for key, target in failed_calls_of(attributes, event_type):
+            sequence = self._sequence.get(target, place)
+            if sequence < place:
+                named.setdefault(sequence, cause_kind(key, event_type))
         for sequence, kind in named.items():
             yield Cause(self._flow, sequence, kind)
         if not named and place > 1:
@@ -253,74 +253,12 @@ class _Reader:
         self._trace.damage(self._flow, place, kind, detail, ref=ref)
 
 
-def _attributes(record: dict[str, Any]) -> dict[str, Any]:
-    for key, value in record.items():
-        if key.endswith("EventAttributes") and isinstance(value, dict):
-            return value
-    value = record.get("attributes")
-    return value if isinstance(value, dict) else {}
-
-
-def _workflow_id(records: list[dict[str, Any]], top: dict[str, Any]) -> str:
-    holders = (_attributes(records[0]), top, top.get("history"), top.get("workflowExecution"))
-    for holder in holders:
-        if not isinstance(holder, dict):
-            continue
-        for value in (holder.get("workflowId"), holder.get("workflow_id")):
-            if isinstance(value, str) and value:
-                return clean(value)
-    return ""
-
-
-def _references(value: Any, depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield every (key, id) by which a record names another event of its history."""
-    if depth > 12:  # noqa: PLR2004 - deeper than any history nests its attributes
-        return
-    if isinstance(value, list):
-        for item in value:
-            yield from _references(item, depth + 1)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key.endswith("EventId") and key not in _ELSEWHERE:
-                target = as_integer(item)
-                if target is not None and target > 0:
-                    yield key, target
-            elif isinstance(item, (dict, list)) and key not in {"input", "result", "header"}:
-                yield from _references(item, depth + 1)
-
-
-def _kind(key: str, event_type: str) -> int:
-    if key == "startedEventId" and event_type.startswith("Timer"):
-        return CauseKind.TIMER
-    if key in {"scheduledEventId", "initiatedEventId"}:
-        if event_type.endswith("Started"):
-            return CauseKind.FORK
-        if event_type.startswith(("ChildWorkflow", "Signal", "Cancel", "Operation")):
-            return CauseKind.JOIN
-    return CauseKind.PROGRAM
-
-
-def _payload(
-    record: dict[str, Any], attributes: dict[str, Any], extra: dict[str, Any]
-) -> dict[str, Any]:
-    payload: dict[str, Any] = {"original": record, **extra}
-    attempt = as_integer(attributes.get("attempt"))
-    if attempt is not None:
-        payload["attempt"] = attempt
-    for key in ("input", "result"):
-        if attributes.get(key) is not None:
-            payload[key] = decode_value(attributes[key])
-    error = describe_failure(attributes.get("failure"))
-    if error is None and isinstance(attributes.get("reason"), str):
-        error = {"message": attributes["reason"]}
-    if error:
-        payload["error"] = error
-    usage = find_usage(payload.get("result"))
-    if usage:
-        payload["usage"] = usage
-    if isinstance(attributes.get("identity"), str):
-        payload["worker"] = attributes["identity"]
-    return payload
+def _time_ns(record: dict[str, Any]) -> int | None:
+    """Return a record's time; a whole number is in nanoseconds, however small it is."""
+    value = record.get("eventTime")
+    value = record.get("timestamp") if value is None else value
+    whole = as_integer(value)
+    return parse_time_ns(value) if whole is None else whole
 
 
 def encode(log: EventLog, info: RunInfo) -> Any:
@@ -348,8 +286,9 @@ def encode(log: EventLog, info: RunInfo) -> Any:
         records = placed
     top = dict(info.attributes.get("top", {}))
     shape = info.attributes.get("shape", "events")
+    document: Any = {**top, "events": records}
     if shape == "list":
-        return records
-    if shape == "history":
-        return {**top, "history": {**top.get("history", {}), "events": records}}
-    return {**top, "events": records}
+        document = records
+    elif shape == "history":
+        document = {**top, "history": {**top.get("history", {}), "events": records}}
+    return [document] if info.attributes.get("listed") else document
