@@ -55,6 +55,9 @@ def _diagram_arguments(parser: ArgumentParser) -> None:
 def _diagram(arguments: Namespace) -> int:
     from flowlab.figures import space_time  # noqa: PLC0415
 
+    if arguments.output is not None and not arguments.output.endswith(".svg"):
+        message = f"-o is {arguments.output!r}; a diagram is written as SVG: name a file in .svg"
+        raise InvalidArgumentError(message)
     log = _log_of(arguments)
     figure = space_time(
         log, run_id=arguments.run, workflow_id=arguments.workflow, axis=arguments.axis
@@ -71,7 +74,10 @@ def _report_arguments(parser: ArgumentParser) -> None:
 def _report(arguments: Namespace) -> int:
     from flowlab.studies import build_report  # noqa: PLC0415
 
-    answer(str(build_report(_log_of(arguments)).save(arguments.output)))
+    log = _log_of(arguments)
+    first, *others = [*arguments.paths] or [arguments.store]
+    title = None if others else first.resolve().name
+    answer(str(build_report(log, title=title).save(arguments.output)))
     return OK
 
 
@@ -134,8 +140,8 @@ VERBS: Final = (
     Verb(
         name="report",
         summary="Describe logs in one page that opens offline.",
-        text="What ran, who did what, failures, retries, the slowest calls, concurrency, damage, "
-        "diagrams, and the SQL behind each table.",
+        text="What ran, who did what, failures, retries, the slowest chains and calls, "
+        "concurrency, damage, diagrams, and the SQL behind each table.",
         example="flowlab report histories/ -o report.html",
         run=_report,
         arguments=_report_arguments,

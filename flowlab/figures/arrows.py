@@ -29,7 +29,7 @@ class Style:
 
 
 STYLES: Final = {
-    "call": Style("asks for work", theme.MUTED, width=1.3),
+    "asks": Style("asks for work", theme.MUTED, width=1.3),
     "message": Style("message", theme.BLUE, width=1.5),
     "cause": Style("causes", theme.MUTED),
     "assumed": Style("causes, as far as the log tells", theme.MUTED, "4 3", hollow=True),
@@ -119,7 +119,7 @@ def _calls(scene: Scene, layout: Layout) -> Iterator[Arrow]:
         sign = 1 if placed.y > origin[1] else -1
         waits = placed.segments[0].kind == "waiting"
         end = placed.y - sign * ((4 if waits else placed.height / 2) + 1.5)
-        yield Arrow("call", origin[0], origin[1] + sign * (layout.radius - 0.5), placed.x1, end)
+        yield Arrow("asks", origin[0], origin[1] + sign * (layout.radius - 0.5), placed.x1, end)
 
 
 def _backs(scene: Scene, layout: Layout) -> Iterator[Arrow]:
@@ -138,7 +138,7 @@ def _in_flight(scene: Scene, layout: Layout) -> Iterator[Arrow]:
             yield Arrow("in flight", x + r * 0.7, y + r * 0.7, x + r + 9, y + r + 9)
 
 
-def draw_arrow(arrow: Arrow, *, many: bool) -> str:
+def draw_arrow(arrow: Arrow, *, many: bool = False, opacity: float = 0.85) -> str:
     """Draw an arrow: its line and its head."""
     style = STYLES[arrow.style]
     if arrow.style == "back":
@@ -152,7 +152,7 @@ def draw_arrow(arrow: Arrow, *, many: bool) -> str:
         f"M{num(arrow.x1)} {num(arrow.y1)}L{num(arrow.x2 - dx * stop)} {num(arrow.y2 - dy * stop)}",
         stroke=style.colour,
         stroke_width=0.7 if many else style.width,
-        stroke_opacity=0.5 if many else 0.85,
+        stroke_opacity=opacity,
         stroke_dasharray=style.dashes,
     )
     if arrow.style == "in flight":
@@ -192,5 +192,7 @@ def _draw_back(arrow: Arrow, style: Style) -> str:
 
 
 def draw_arrows(found: list[Arrow]) -> list[str]:
-    """Draw arrows, thinner where there are many."""
-    return [draw_arrow(arrow, many=len(found) > MANY) for arrow in found]
+    """Draw arrows, thinner and paler where there are many."""
+    many = len(found) > MANY
+    opacity = 0.85 if not many else max(0.25, min(0.6, 300 / len(found)))
+    return [draw_arrow(arrow, many=many, opacity=opacity) for arrow in found]

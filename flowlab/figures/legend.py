@@ -77,7 +77,7 @@ def _sample_glyph(key: str, x: float, y: float) -> str:
 
 
 def _sample_arrow(key: str, x: float, y: float) -> str:
-    return draw_arrow(Arrow(key, *_ends(key, x, y)), many=False)
+    return draw_arrow(Arrow(key, *_ends(key, x, y)))
 
 
 def _ends(key: str, x: float, y: float) -> tuple[float, float, float, float]:

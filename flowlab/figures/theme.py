@@ -47,6 +47,9 @@ _DARK: Final = {
     WASH: "#3a2416",
 }
 
+_DARK_LINES: Final = {BLUE: "#5aa9e6", VERMILION: "#f0803c"}
+"""Thin lines on dark ground need more light than areas."""
+
 
 def dark_rules(scope: str) -> str:
     """Return CSS rules that turn the pictures below a selector dark.
@@ -58,5 +61,5 @@ def dark_rules(scope: str) -> str:
     rules = []
     for light, dark in _DARK.items():
         rules.append(f'{scope} [fill="{light}"]{{fill:{dark}}}')
-        rules.append(f'{scope} [stroke="{light}"]{{stroke:{dark}}}')
+        rules.append(f'{scope} [stroke="{light}"]{{stroke:{_DARK_LINES.get(light, dark)}}}')
     return "\n".join(rules)
