@@ -126,3 +126,15 @@ def test_the_digest_sees_times_and_the_history_digest_does_not() -> None:
     early, late = chain([1, 2]), chain([1, 2], time_ns=5)
     assert early.digest != late.digest
     assert early.history_digest == late.history_digest
+
+
+# Notebooks align every cell of a table to the right: names in ragged columns were hard to read.
+def test_a_logs_table_aligns_text_to_the_left_and_numbers_to_the_right() -> None:
+    log = EventLog.from_events(
+        [Event(workflow_id="<w>", sequence=1, event_type="Signaled", time_ns=5)]
+    )
+    shown = log._repr_html_()
+
+    assert '<td style="text-align:left">&lt;w&gt;</td>' in shown
+    assert '<td style="text-align:right">5</td>' in shown
+    assert "1 of 1 event shown" in shown

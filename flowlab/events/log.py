@@ -253,9 +253,16 @@ class EventLog:
     def _repr_html_(self) -> str:
         names = ("workflow_id", "sequence", "agent_id", "event_type", "name", "time_ns")
         rows = self.table.slice(0, MAX_ROWS_SHOWN).select(names).to_pylist()
-        head = "".join(f"<th>{name}</th>" for name in names)
+        # Notebooks align every cell to the right, which suits numbers alone.
+        side = {name: "right" if name in {"sequence", "time_ns"} else "left" for name in names}
+        head = "".join(f'<th style="text-align:{side[name]}">{name}</th>' for name in names)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(str(row[name]))}</td>" for name in names) + "</tr>"
+            "<tr>"
+            + "".join(
+                f'<td style="text-align:{side[name]}">{escape(str(row[name]))}</td>'
+                for name in names
+            )
+            + "</tr>"
             for row in rows
         )
         shown = min(len(self), MAX_ROWS_SHOWN)
