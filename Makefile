@@ -2,6 +2,7 @@
 #   make demo [FOLDER=path]   a report about the bundled sample, or about a folder of histories
 #   make test                 lint, types, tests: what continuous integration runs
 #   make lab                  the notebooks
+#   make notebooks            run them, and store their outputs again
 #   make check [AREA=log]     measure the claims again
 #   make docs                 the pages that are written from docstrings
 #   make PYTHON=python3.12 …  with another interpreter
@@ -23,7 +24,7 @@ endif
 
 export FOLDER AREA
 
-.PHONY: demo test lint lab check docs clean
+.PHONY: demo test lint lab notebooks check docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/core.stamp
@@ -33,12 +34,15 @@ test: lint
 	@$(PY) -m pytest
 
 lint: .venv/test.stamp
-	@$(PY) -m ruff check --quiet $(CHECKED) data docs tests
-	@$(PY) -m ruff format --check --quiet $(CHECKED) data docs tests
+	@$(PY) -m ruff check --quiet $(CHECKED) data docs notebooks tests
+	@$(PY) -m ruff format --check --quiet $(CHECKED) data docs notebooks tests
 	@$(PY) -m mypy --no-error-summary $(CHECKED)
 
 lab: .venv/lab.stamp
 	@$(PY) -m jupyter lab notebooks
+
+notebooks: .venv/test.stamp
+	@$(PY) notebooks/run.py
 
 check: .venv/test.stamp
 	@$(PY) -m flowlab check $$AREA
