@@ -77,3 +77,11 @@ def test_a_sample_in_the_form_of_another_system_goes_out_as_it_came_in(
     assert again is not None
 
     assert again.digest == log.digest
+
+
+# A notebook shows what an import did, and "1 files imported: 1 runs" stood there.
+def test_a_report_counts_one_thing_as_one() -> None:
+    report = import_log(DATA / "agents" / "heat-pumps.json")
+
+    assert str(report) == "1 file imported: 1 run, 161 events, 0 anomalies"
+    assert repr(report) == "ImportReport(1 file, 161 events, 0 skipped, 0 failed)"

@@ -83,16 +83,18 @@ class ImportReport:
 
     def __repr__(self) -> str:
         return (
-            f"ImportReport({len(self.imported)} files, {self.events} events, "
+            f"ImportReport({_counted(len(self.imported), 'file')}, "
+            f"{_counted(self.events, 'event')}, "
             f"{len(self.skipped)} skipped, {len(self.failed)} failed)"
         )
 
     def __str__(self) -> str:
         runs = sum(len(item.runs) for item in self.imported)
-        counts = f"{runs} runs, {self.events} events, {self.anomalies} anomalies"
-        lines = [f"{len(self.imported)} files imported: {counts}"]
+        parts = ((runs, "run"), (self.events, "event"), (self.anomalies, "anomaly"))
+        counts = ", ".join(_counted(number, noun) for number, noun in parts)
+        lines = [f"{_counted(len(self.imported), 'file')} imported: {counts}"]
         lines += [
-            f"damaged: {item.file}: {item.anomalies} anomalies (SELECT * FROM anomalies)"
+            f"damaged: {item.file}: {_counted(item.anomalies, 'anomaly')} (SELECT * FROM anomalies)"
             for item in self.imported
             if item.anomalies
         ]
@@ -330,3 +332,8 @@ def _flush(
             except ValueError as error:
                 report.failed.append(Failed(item.file, str(error)))
     return []
+
+
+def _counted(number: int, noun: str) -> str:
+    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {noun if number == 1 else many}".replace(",", " ")
