@@ -50,7 +50,7 @@ _BARS: Final[dict[str, tuple[Callable[[float, float], str], str]]] = {
     "waiting": (_sample_bar("activity", "waiting"), "waiting"),
     "attempt": (_sample_bar("activity", "attempt"), "attempt that was tried again"),
     "times": (_times, "number of attempts"),
-    "running": (_sample_bar("activity", running=True), "no end in the log"),
+    "running": (_sample_bar("activity", running=True), "goes on: no end shown"),
     "compensation bar": (_sample_bar("compensation"), "compensation"),
     "timer bar": (_sample_bar("timer"), "timer"),
     "child bar": (_sample_bar("child"), "child workflow or operation"),

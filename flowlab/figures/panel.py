@@ -160,24 +160,31 @@ def _barriers(scene: Scene, layout: Layout) -> Iterator[str]:
 
 
 def _grid(layout: Layout) -> Iterator[str]:
+    """Draw the axis: ticks, and what was taken out between them, no label over another."""
     bottom = layout.bottom
-    for tick in layout.axis.ticks():
-        yield line(tick.x, layout.top, tick.x, bottom, stroke=theme.GRID)
-        where = {"size": 11.0, "fill": theme.MUTED, "anchor": "middle"}
-        yield text(tick.x, bottom + 16, tick.label, **where)  # type: ignore[arg-type]
-        if bottom - layout.top > 560:
-            yield text(tick.x, layout.top - 6, tick.label, **where)  # type: ignore[arg-type]
-    reached = 0.0
+    taken: list[tuple[float, float]] = []
     for gap in layout.axis.breaks:
         yield line(gap.x, layout.top, gap.x, bottom, stroke=theme.FAINT, stroke_dasharray="2 4")
         label = f"// {gap.label}"
-        half = text_width(label, 10) / 2
-        words = ""
-        if gap.x - half > reached:
-            reached = gap.x + half + 6
-            fill = theme.MUTED
-            words = text(gap.x, bottom + 16, label, size=10, fill=fill, anchor="middle")
-        yield group(words, tip=f"{gap.label} in which nothing happened, taken out") if words else ""
+        if _claim(taken, gap.x, text_width(label, 10)):
+            words = text(gap.x, bottom + 16, label, size=10, fill=theme.MUTED, anchor="middle")
+            yield group(words, tip=f"{gap.label} in which nothing happened, taken out")
+    for tick in layout.axis.ticks():
+        yield line(tick.x, layout.top, tick.x, bottom, stroke=theme.GRID)
+        if not _claim(taken, tick.x, text_width(tick.label, 11)):
+            continue
+        edges = (bottom + 16, layout.top - 6) if bottom - layout.top > 560 else (bottom + 16,)
+        for y in edges:
+            yield text(tick.x, y, tick.label, size=11, fill=theme.MUTED, anchor="middle")
+
+
+def _claim(taken: list[tuple[float, float]], x: float, width: float) -> bool:
+    """Take the room of a label along the axis, if it is free."""
+    first, last = x - width / 2 - 3, x + width / 2 + 3
+    if any(first < end and start < last for start, end in taken):
+        return False
+    taken.append((first, last))
+    return True
 
 
 def draw_bar(placed: PlacedBar) -> str:
@@ -186,9 +193,10 @@ def draw_bar(placed: PlacedBar) -> str:
     parts = [_segment(segment, placed, paint) for segment in placed.segments]
     end = placed.segments[-1].x2
     kind, status = placed.bar.kind, placed.bar.status
-    if placed.open and placed.segments[-1].kind == "work":
+    if placed.open:
         y, half = placed.y, placed.height / 2
-        parts.append(rect(end - 5, y - half, 5, placed.height, fill=theme.PANEL))
+        half = half if placed.segments[-1].kind == "work" else min(4.0, half)
+        parts.append(rect(end - 5, y - half, 5, 2 * half, fill=theme.PANEL))
         parts += [
             line(end - shift, y - half, end - shift, y + half, stroke=paint.stroke)
             for shift in (7.0, 3.0)
@@ -285,7 +293,7 @@ def _keys(scene: Scene, layout: Layout) -> set[str]:
         keys |= {"waiting", "attempt"} & {segment.kind for segment in placed.segments}
         if placed.segments[-1].kind == "work":
             keys.add("work" if bar.kind == "activity" else f"{bar.kind} bar")
-            keys |= {"running"} if placed.open else set()
+        keys |= {"running"} if placed.open else set()
         if bar.status in _STATUS_SIGNS:
             keys.add(bar.status)
         if bar.attempt > 1:

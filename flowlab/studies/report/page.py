@@ -71,7 +71,8 @@ figure{margin:8px 0;overflow-x:auto}figure svg{display:block;width:100%;min-widt
 @media (max-width:600px){main,header,nav{padding:0 14px}h1{font-size:21px}header{padding-top:18px}
 th,td{padding:5px 8px}}
 @media print{nav,.sql{display:none}figure svg{min-width:0}figure,tr{break-inside:avoid}
-body{font-size:11px}.scroll{overflow:visible;border:0;max-height:none}h2{break-after:avoid}main{max-width:none}}
+body{font-size:11px}.scroll{overflow:visible;border:0;max-height:none}h2{break-after:avoid}main{max-width:none}
+table{font-size:9px}th,td{padding:2px 5px}td.t{min-width:6em}th,.n,.s{white-space:normal}}
 """
 
 
