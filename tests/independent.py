@@ -118,6 +118,7 @@ class Content:
         # As a file object, so that no partition is read out of the path.
         with path.open("rb") as stream, pq.ParquetFile(stream) as file:
             rows = file.read().to_pylist()
+            _check_constants(file, add["path"])
         expect(len(rows) == json.loads(add["stats"])["numRecords"], f"{path.name}: rows")
         for row in rows:
             bucket = zlib.crc32(f"{row['run_id']}\0{row['workflow_id']}".encode())
@@ -172,6 +173,16 @@ class Content:
                 places = (sequence, sequence + last, position, position + last)
                 self.keys[*stream, key] = (fingerprint.hex(), *places)
         self.commits.append((len(self.events), committed_ns, epoch))
+
+
+def _check_constants(file: pq.ParquetFile, where: str) -> None:
+    """Check what the footer says of columns that hold one value in a row group."""
+    groups = json.loads(file.metadata.metadata[b"flowlab.constants"])
+    expect(len(groups) == file.num_row_groups, f"{where}: constants")
+    for index, constants in enumerate(groups):
+        held = file.read_row_group(index).to_pylist()
+        for name, value in constants.items():
+            expect(all(row[name] == value for row in held), f"{where}: {name} in {index}")
 
 
 def event_row(given: list[Any]) -> Row:

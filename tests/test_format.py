@@ -153,6 +153,28 @@ def test_the_two_readers_agree_on_any_log(given_logs: list[tuple[EventLog, bool]
         same(store)
 
 
+def test_row_groups_have_the_size_and_the_constants_that_the_page_says(tmp_path: Path) -> None:
+    rows = 4096 * 2 + 5
+    columns = {
+        "workflow_id": ["a"] * 4096 + ["b"] * (rows - 4096),
+        "event_type": ["A"] * rows,
+        "name": ["same"] * 5000 + [f"n{place}" for place in range(rows - 5000)],
+        "step_id": [None] * 8000 + ["s"] * (rows - 8000),
+    }
+    with EventStore(tmp_path / "s", layout=Layout(buckets=1)) as store:
+        store.append_table(pa.table(columns))
+        (path,) = (store.path / "workflows").rglob("*.parquet")
+        assert len(independent.Content(store.path).events) == rows
+    metadata = pq.read_metadata(path)
+    sizes = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    assert sizes == [4096, 4096, 5]
+    groups = msgspec.json.decode(metadata.metadata[b"flowlab.constants"])
+    assert [group.get("workflow_id") for group in groups] == ["a", "b", "b"]
+    assert [group.get("name", "varies") for group in groups] == ["same", "varies", "varies"]
+    assert [group.get("step_id", "varies") for group in groups] == [None, "varies", "s"]
+    assert all(group["event_type"] == "A" for group in groups)
+
+
 def test_the_reader_knows_nothing_of_flowlab_and_sees_damage_too(tmp_path: Path) -> None:
     tree = ast.parse(Path(independent.__file__).read_text(encoding="utf-8"))
     for node in ast.walk(tree):

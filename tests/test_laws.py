@@ -188,6 +188,7 @@ def test_a_relation_is_the_same_on_a_log_a_tail_and_sealed_files(log: EventLog) 
     with TemporaryDirectory() as folder, EventStore(Path(folder) / "bulk") as bulk:
         bulk.append_log(log)
         whole = bulk.log()
+        assert sorted(event.id for event in whole) == sorted(event.id for event in log)
         assert relations(bulk) == relations(whole)
         renumbered = EventLog.from_events(
             [event.replace(agent_sequence=event.position) for event in whole], runs=whole.runs
