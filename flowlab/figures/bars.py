@@ -319,6 +319,7 @@ def _tip(
         parts.append(f"took {duration(ended.time_ns - (began or asked or ended).time_ns)}")
     parts += facts
     said = next((text for text in map(said_in, (ended, began, asked)) if text), "")
+    said = "" if said == clean(call["name"]) else said
     return cut_text(" · ".join([*parts, said] if said else parts))
 
 

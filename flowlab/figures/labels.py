@@ -14,6 +14,8 @@ from flowlab.figures.text import ellipsize, text_width
 BAR_SIZE: Final = 11.0
 POINT_SIZE: Final = 10.0
 MAX_WIDTH: Final = 190.0
+WHOLE_WIDTH: Final = 280.0
+"""A name up to so wide stands whole where there is room, else shortened to `MAX_WIDTH`."""
 _CELL: Final = 48.0
 _BAD: Final = frozenset({"failed", "timed_out", "canceled", "crash"})
 _URGENT: Final = frozenset({"failed", "timed_out", "crash", "pivot", "dropped", "barrier"})
@@ -162,7 +164,9 @@ def _bar_label(
     whole = _inside(placed, number)
     if whole is not None and whole.text == placed.bar.words:
         return whole
-    best = _beside_bar(placed, layout, MAX_WIDTH, room, lines)
+    best = _beside_bar(placed, layout, WHOLE_WIDTH, room, lines)
+    if best is None:
+        best = _beside_bar(placed, layout, MAX_WIDTH, room, lines)
     if best is None and (whole is None or len(whole.text) < 10):
         best = _beside_bar(placed, layout, MAX_WIDTH, room, None)
     if best is None and whole is None:
