@@ -48,7 +48,7 @@ def _import_arguments(parser: ArgumentParser) -> None:
 
 
 def _import(arguments: Namespace) -> int:
-    from flowlab.interop import import_log, load_mapping, propose_mapping  # noqa: PLC0415
+    from flowlab.interop import import_log, load_mapping  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
     mapping = None if arguments.mapping is None else load_mapping(arguments.mapping)
@@ -68,9 +68,8 @@ def _import(arguments: Namespace) -> int:
         say(f"skipped: {left.file}: {left.reason}")
     for bad in report.failed:
         say(f"failed: {bad.file}: {bad.error}")
-        path = next((p for p in arguments.paths if p.name == bad.file and p.is_file()), None)
-        if path is not None and "needs a mapping" in bad.error:
-            say(f"a mapping to edit, for --mapping FILE:\n{propose_mapping(path)}")
+        if bad.proposal:
+            say(f"a mapping to edit, for --mapping FILE:\n{bad.proposal}")
     runs = sum(len(item.runs) for item in report.imported)
     answer(
         f"{counted(len(report.imported), 'file')}, {counted(runs, 'run')}, "

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from flowlab.interop.exporting import EXPORTS, export_log
-from flowlab.interop.importing import (
-    MAX_IMPORT_FILE_BYTES,
-    SUFFIXES,
+from flowlab.interop.importing import MAX_IMPORT_FILE_BYTES, SUFFIXES, import_log
+from flowlab.interop.mapping import Mapping, load_mapping, propose_mapping
+from flowlab.interop.report import (
     Failed,
     Imported,
     ImportReport,
     Skipped,
-    import_log,
 )
-from flowlab.interop.mapping import Mapping, load_mapping, propose_mapping
 
 __all__ = [
     "EXPORTS",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import calendar
+import codecs
 import json
 import re
 from typing import Any, Final
@@ -38,12 +39,16 @@ def parse_json(data: bytes) -> Any:
         >>> parse_json(b'[1, 2.0]')
         [1, 2.0]
     """
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
+    if b"\0" in data[:4096] and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        message = "the file is binary; expected JSON in UTF-8"
+        raise ImportFormatError(message)
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         cut = "; the file looks truncated" if error.pos >= len(error.doc.rstrip()) - 1 else ""
@@ -55,6 +60,11 @@ def parse_json(data: bytes) -> Any:
     except RecursionError as error:
         message = "JSON nested too deeply to read"
         raise ImportFormatError(message) from error
+
+
+def _refuse(text: str) -> Any:
+    message = f"not valid JSON: it holds {text}, which JSON has no number for"
+    raise ImportFormatError(message)
 
 
 def decode_value(value: object) -> Any:

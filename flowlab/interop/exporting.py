@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import EventLog, RunInfo
 from flowlab.interop import shiviz, temporal
 
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 EXPORTS: Final = {"temporal": ".json", "shiviz": ".log", "jsonl": ".jsonl", "csv": ".csv"}
 
 
@@ -66,12 +68,12 @@ def export_log(
 
 def _encode(log: EventLog, info: RunInfo, kind: str) -> str:
     if kind == "temporal":
-        return json.dumps(temporal.encode(log, info), indent=1, ensure_ascii=False) + "\n"
+        return _json(temporal.encode(log, info), indent=1) + "\n"
     if kind == "shiviz":
         return shiviz.encode(log, info)
     rows = [_row(event) for event in log.sorted()]
     if kind == "jsonl":
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        return "".join(_json(row) + "\n" for row in rows)
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -79,6 +81,14 @@ def _encode(log: EventLog, info: RunInfo, kind: str) -> str:
         flat = {**row, "causes": ";".join(row["causes"]), "payload": json.dumps(row["payload"])}
         writer.writerow(flat)
     return out.getvalue()
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if text.isascii() or not _LONE_SURROGATE.search(text):
+        return text
+    # JSON may escape half a pair, and UTF-8 has no bytes for it.
+    return json.dumps(value, indent=indent)
 
 
 def _row(event: Any) -> dict[str, Any]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-
 from flowlab.errors import FlowlabError, ImportFormatError, InvalidArgumentError, LimitError
-from flowlab.events import EventLog, LogSink, connect, run_query
+from flowlab.events import EventLog, LogSink
 from flowlab.interop import shiviz, temporal
-from flowlab.interop.decoding import parse_json
-from flowlab.interop.mapping import Mapping, decode_rows
+from flowlab.interop.decoding import clean, parse_json
+from flowlab.interop.files import File, find_files
+from flowlab.interop.lanes import with_lanes
+from flowlab.interop.mapping import Mapping, decode_document, decode_rows, propose_mapping
 from flowlab.interop.privacy import PAYLOADS, hide_payloads
-from flowlab.interop.trace import Source, Trace
+from flowlab.interop.report import Failed, Imported, ImportReport, Skipped
+from flowlab.interop.shiviz_text import compile_pattern
+from flowlab.interop.temporal import is_unknown
+from flowlab.interop.trace import Source, Trace, UnknownFormatError
 
 MAX_IMPORT_FILE_BYTES: Final = 512 * 1024 * 1024
 """Largest file that is read; a larger one is reported by name."""
@@ -29,78 +33,6 @@ SUFFIXES: Final = {
     "csv": (".csv",),
 }
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A file that was read."""
-
-    file: str
-    runs: tuple[str, ...]
-    events: int
-    anomalies: int
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that was left out, which is no error."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A file that could not be read."""
-
-    file: str
-    error: str
-
-
-@dataclass(slots=True)
-class ImportReport:
-    """What an import did.
-
-    Args:
-        imported, skipped, failed: the files.
-        log: everything that was read, None where it went to a store.
-    """
-
-    imported: list[Imported] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    log: EventLog | None = None
-
-    @property
-    def events(self) -> int:
-        """How many events were imported."""
-        return sum(item.events for item in self.imported)
-
-    @property
-    def anomalies(self) -> int:
-        """How much damage was recorded."""
-        return sum(item.anomalies for item in self.imported)
-
-    def __repr__(self) -> str:
-        return (
-            f"ImportReport({_counted(len(self.imported), 'file')}, "
-            f"{_counted(self.events, 'event')}, "
-            f"{len(self.skipped)} skipped, {len(self.failed)} failed)"
-        )
-
-    def __str__(self) -> str:
-        runs = sum(len(item.runs) for item in self.imported)
-        parts = ((runs, "run"), (self.events, "event"), (self.anomalies, "anomaly"))
-        counts = ", ".join(_counted(number, noun) for number, noun in parts)
-        lines = [f"{_counted(len(self.imported), 'file')} imported: {counts}"]
-        lines += [
-            f"damaged: {item.file}: {_counted(item.anomalies, 'anomaly')} (SELECT * FROM anomalies)"
-            for item in self.imported
-            if item.anomalies
-        ]
-        lines += [f"skipped: {item.file}: {item.reason}" for item in self.skipped]
-        lines += [f"failed: {item.file}: {item.error}" for item in self.failed]
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +85,28 @@ def import_log(
     if payloads not in PAYLOADS:
         message = f"payloads is {payloads!r}; expected one of {', '.join(PAYLOADS)}"
         raise InvalidArgumentError(message)
+    if pattern is not None:
+        compile_pattern(pattern)
+    if lane is not None:
+        with_lanes(EventLog.from_events([]), lane)
     given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
     options = _Options(as_, mapping, pattern, lane, payloads, namespace)
     report = ImportReport()
-    files = list(_files([Path(path) for path in given], report))
+    files = list(find_files([Path(path) for path in given], report))
     waiting: list[tuple[Imported, EventLog]] = []
+    held = 0
     taken: dict[str, str] = {}
     kept: list[EventLog] = []
-    for number, (path, name, alone) in enumerate(files):
+    for number, file in enumerate(files):
         if progress is not None:
-            progress(number, len(files), name)
-        found = _read_file(path, name, report, options, taken, alone=alone)
+            progress(number, len(files), file.name)
+        found = _read_file(file, report, options, taken)
         if found is not None:
             waiting.append(found)
-        if sum(len(log) for _, log in waiting) >= CHUNK_EVENTS:
+            held += len(found[1])
+        if held >= CHUNK_EVENTS:
             kept += _flush(waiting, store, report)
-            waiting = []
+            waiting, held = [], 0
     kept += _flush(waiting, store, report)
     if store is None:
         report.log = EventLog.concat(kept)
@@ -177,37 +115,17 @@ def import_log(
     return report
 
 
-def _files(paths: list[Path], report: ImportReport) -> Iterator[tuple[Path, str, bool]]:
-    for path in paths:
-        if path.is_dir():
-            for below in sorted(path.rglob("*")):
-                if below.is_file():
-                    yield below, below.relative_to(path).as_posix(), False
-        elif path.is_file():
-            yield path, path.name, True
-        else:
-            report.failed.append(Failed(str(path), "there is no such file or folder"))
-
-
 def _read_file(
-    path: Path,
-    name: str,
-    report: ImportReport,
-    options: _Options,
-    taken: dict[str, str],
-    *,
-    alone: bool,
+    file: File, report: ImportReport, options: _Options, taken: dict[str, str]
 ) -> tuple[Imported, EventLog] | None:
-    reason = _skip(path, options, alone=alone)
+    reason = file.reason or _skip(file, options)
     if reason:
-        report.skipped.append(Skipped(name, reason))
+        report.skipped.append(Skipped(file.name, reason))
         return None
-    suffix = path.suffix or ""
-    source = Source(
-        name, name.removesuffix(suffix), options.namespace, reveal=options.payloads == "keep"
-    )
+    run_id = clean(file.name.removesuffix(file.path.suffix or ""))
+    source = Source(clean(file.name), run_id, options.namespace, reveal=options.payloads == "keep")
     try:
-        traces = _decode(path, source, options)
+        traces = _decode(file.path, source, options)
         for trace in traces:
             other = taken.get(trace.info.run_id)
             if other is not None:
@@ -216,22 +134,36 @@ def _read_file(
         log = EventLog.concat(trace.log() for trace in traces)
         log = hide_payloads(log, options.payloads)
         if options.lane is not None:
-            log = _with_lanes(log, options.lane)
-    except (FlowlabError, OSError, UnicodeError) as error:
-        if isinstance(error, InvalidArgumentError):
-            raise
-        report.failed.append(Failed(name, str(error)))
+            log = with_lanes(log, options.lane)
+    except (FlowlabError, OSError, UnicodeError, RecursionError, csv.Error) as error:
+        proposal = ""
+        if file.alone and isinstance(error, UnknownFormatError):
+            proposal = _proposal(file.path)
+        report.failed.append(Failed(source.name, _why(error), proposal))
         return None
     runs = tuple(trace.info.run_id for trace in traces)
-    taken.update(dict.fromkeys(runs, name))
-    return Imported(name, runs, len(log), log.anomalies.num_rows), log
+    taken.update(dict.fromkeys(runs, source.name))
+    return Imported(source.name, runs, len(log), log.anomalies.num_rows), log
 
 
-def _skip(path: Path, options: _Options, *, alone: bool) -> str:
-    suffix = path.suffix.lower()
-    if options.as_ is not None and suffix not in SUFFIXES[options.as_]:
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"it cannot be read: {error.strerror}"
+    return "nested too deeply to read" if isinstance(error, RecursionError) else str(error)
+
+
+def _proposal(path: Path) -> str:
+    try:
+        return propose_mapping(path)
+    except (FlowlabError, OSError, ValueError, csv.Error):
+        return ""
+
+
+def _skip(file: File, options: _Options) -> str:
+    suffix = file.path.suffix.lower()
+    if options.as_ is not None and not file.only and suffix not in SUFFIXES[options.as_]:
         return f"its suffix is not one of {options.as_} ({', '.join(SUFFIXES[options.as_])})"
-    if options.as_ is not None or alone:
+    if options.as_ is not None or file.alone:
         return ""
     tables = (*SUFFIXES["jsonl"], *SUFFIXES["csv"])
     if suffix in tables and options.mapping is None:
@@ -255,7 +187,10 @@ def _decode(path: Path, source: Source, options: _Options) -> list[Trace]:
         raise ImportFormatError(message)
     kind = options.as_ or _recognise(path, data, options)
     if kind == "temporal":
-        return temporal.decode(parse_json(data), source)
+        document = parse_json(data)
+        if options.mapping is None or options.as_ is not None or not is_unknown(document):
+            return temporal.decode(document, source)
+        return decode_document(document, source, options.mapping)
     text = _text(data)
     if kind == "shiviz":
         return shiviz.decode(text, source, pattern=options.pattern)
@@ -264,20 +199,22 @@ def _decode(path: Path, source: Source, options: _Options) -> list[Trace]:
 
 def _recognise(path: Path, data: bytes, options: _Options) -> str:
     suffix = path.suffix.lower()
-    if options.mapping is not None:
-        return "csv" if suffix == ".csv" else "jsonl"
     if options.pattern is not None:
         return "shiviz"
+    if suffix in SUFFIXES["temporal"]:
+        return "temporal"
     if suffix in SUFFIXES["csv"]:
         return "csv"
     if suffix in SUFFIXES["jsonl"]:
         return "jsonl"
-    if suffix == ".log" or data.lstrip()[:1] not in {b"{", b"["}:
+    if suffix in SUFFIXES["shiviz"] or data.lstrip()[:1] not in {b"{", b"["}:
         if shiviz.looks_like(_text(data)):
             return "shiviz"
+        if options.mapping is not None:
+            return "jsonl"
         message = "of no format that is known; give --as, --pattern or --mapping"
-        raise ImportFormatError(message)
-    return "temporal"
+        raise UnknownFormatError(message)
+    return "temporal" if options.mapping is None else "jsonl"
 
 
 def _text(data: bytes) -> str:
@@ -289,26 +226,6 @@ def _text(data: bytes) -> str:
     except UnicodeDecodeError as error:
         message = f"not UTF-8: byte {error.start} is {data[error.start]:#04x}"
         raise ImportFormatError(message) from error
-
-
-def _with_lanes(log: EventLog, expression: str) -> EventLog:
-    """Give each event the lane that an SQL expression says; ticks follow the rows."""
-    rows = pa.array(range(len(log)), pa.int64())
-    index = log.table.schema.get_field_index("position")
-    numbered = log.table.set_column(index, log.table.schema.field(index), rows)
-    query = (
-        f"SELECT coalesce(CAST(({expression}) AS VARCHAR), agent_id) AS lane "
-        "FROM events ORDER BY position"
-    )
-    with connect(EventLog(numbered, log.runs, log.anomalies)) as connection:
-        lanes = run_query(connection, query).column("lane").to_pylist()
-    ticks: dict[str, int] = {}
-    events = []
-    for event, lane in zip(log, lanes, strict=True):
-        lane = lane or event.agent_id  # noqa: PLW2901
-        ticks[lane] = ticks.get(lane, 0) + 1
-        events.append(event.replace(agent_id=lane, agent_sequence=ticks[lane], follows_lane=False))
-    return EventLog(EventLog.from_events(events).table, log.runs, log.anomalies)
 
 
 def _flush(
@@ -330,10 +247,14 @@ def _flush(
                 store.append_log(log)
                 report.imported.append(item)
             except ValueError as error:
-                report.failed.append(Failed(item.file, str(error)))
+                report.failed.append(Failed(item.file, _refused(item, error)))
     return []
 
 
-def _counted(number: int, noun: str) -> str:
-    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{number:,} {noun if number == 1 else many}".replace(",", " ")
+def _refused(item: Imported, error: ValueError) -> str:
+    if "duplicate id" not in str(error):
+        return str(error)
+    return (
+        f"the store has events of its run already ({', '.join(map(repr, item.runs[:3]))}): was it "
+        f"imported before? A namespace of its own keeps both apart. {error}"
+    )

@@ -155,9 +155,7 @@ def _marked(details: object) -> str:
     return ""
 
 
-def payload_of(
-    record: dict[str, Any], attributes: dict[str, Any], extra: dict[str, Any]
-) -> dict[str, Any]:
+def payload_of(record: object, attributes: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
     """Return an event's payload: the record as it came, and what stands decoded beside it."""
     payload: dict[str, Any] = {"original": record, **extra}
     attempt = as_integer(attributes.get("attempt"))

@@ -20,6 +20,7 @@ from flowlab.interop.trace import Source, Trace
 SCENARIO: Final = "shiviz"
 _SEPARATES: Final = re.compile(r"^===.*===\s*$")
 _LIKE_A_HEAD: Final = re.compile(r"^\S+\s+\{.*\}\s*$")
+_LIKE_A_START: Final = re.compile(r"\(\?P?<|^\s*(#|//|%|--|;)")
 _SHAPE: Final = r"^(?<host>.*?) (?<clock>\{.*\})\n(?<event>.*)"
 _TIMED: Final = r"\n(?<timestamp>.*)"
 Place = tuple[str, int]
@@ -51,11 +52,11 @@ def decode(text: str, source: Source, *, pattern: str | None = None) -> list[Tra
             continue
         info = RunInfo(
             namespace=source.namespace,
-            run_id=source.run_id if name is None else f"{source.run_id}/{clean(name)}",
+            run_id=source.run_id if name is None else f"{source.run_id}/{name}",
             clock="virtual",
             scenario=SCENARIO,
             source=source.name,
-            attributes={} if name is None else {"execution": clean(name)},
+            attributes={} if name is None else {"execution": name},
         )
         trace = Trace(info)
         _Reader(trace, lines, reveal=source.reveal).read()
@@ -186,7 +187,7 @@ class _Reader:
             payload["timestamp"] = line.timestamp
             time_ns = parse_time_ns(line.timestamp)
             if time_ns is None:
-                detail = f"line {line.number}: no time can be read from {line.timestamp!r}"
+                detail = f"line {line.number}: its timestamp cannot be read"
                 self._damage(host, tick.place, "time", detail)
         return Event(
             namespace=self._trace.info.namespace,
@@ -265,6 +266,7 @@ def _heading(rows: Iterable[dict[str, Any]]) -> tuple[str, ...]:
         separates |= bool(_SEPARATES.match(row["text"]) or _SEPARATES.match(row["host"]))
         told |= bool(_LIKE_A_HEAD.match(row["text"]) or re.search(r"\s", row["host"]))
         told |= row["text"].startswith("/\\ Clock")
+        told |= bool(_LIKE_A_START.search(f"{row['host']} {' '.join(row['clock'])}"))
         timed |= "timestamp" in row
     if not (separates or timed or told):
         return ()

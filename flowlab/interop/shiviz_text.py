@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.interop.decoding import as_integer
+from flowlab.interop.decoding import as_integer, clean
+from flowlab.interop.trace import unused
 
 GROUPS: Final = ("host", "clock", "event")
 NEVER: Final = "(?!)"
@@ -106,7 +107,7 @@ def _parts(
 ) -> Iterator[tuple[str | None, int, list[str]]]:
     name: str | None = None
     part: list[str] = []
-    used: dict[str, int] = {}
+    used: set[str] = set()
     for number, line in enumerate(lines, first):
         match = separator.search(line)
         if match is None:
@@ -114,10 +115,7 @@ def _parts(
             continue
         yield name, number - len(part), part
         found = match.groupdict().get("trace") or (match.groups() or ("",))[0] or ""
-        name = found.strip() or "execution"
-        used[name] = used.get(name, 0) + 1
-        if used[name] > 1:
-            name = f"{name} ({used[name]})"
+        name = unused(clean(found.strip()) or "execution", used)
         part = []
     yield name, first + len(lines) - len(part), part
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from flowlab.errors import ImportFormatError, InvalidArgumentError
+from flowlab.errors import InvalidArgumentError
 from flowlab.events import Cause, CauseKind, Event, EventLog, RunInfo, encode_payload
 from flowlab.interop.agents import ActivityNames
 from flowlab.interop.decoding import as_integer, clean, parse_time_ns
@@ -19,7 +19,7 @@ from flowlab.interop.records import (
     workflow_id_of,
 )
 from flowlab.interop.references import cause_kind, failed_calls_of, references_of
-from flowlab.interop.trace import Source, Trace
+from flowlab.interop.trace import Source, Trace, UnknownFormatError, unused
 
 SCENARIO: Final = "temporal"
 _WORKER_DONE: Final = {
@@ -39,7 +39,7 @@ _NAMED_BY: Final = (
 )
 
 
-def records_of(document: Any) -> tuple[list[dict[str, Any]], str, dict[str, Any]] | None:
+def records_of(document: Any) -> tuple[list[Any], str, dict[str, Any]] | None:
     """Return a document's event records, its shape and its other top-level keys, or None."""
     if isinstance(document, list):
         records, shape, top = document, "list", {}
@@ -55,15 +55,23 @@ def records_of(document: Any) -> tuple[list[dict[str, Any]], str, dict[str, Any]
         top["history"] = {key: value for key, value in inner.items() if key != "events"}
     else:
         return None
-    good = bool(records) and all(map(is_record, records))
-    return (records, shape, top) if good else None
+    # One odd record is damage in a history; a list that is mostly odd is none.
+    good = sum(map(is_record, records))
+    return (records, shape, top) if 2 * good > len(records) else None
+
+
+def is_unknown(document: Any) -> bool:
+    """Say whether a document is neither a history nor a list of them."""
+    items = document if isinstance(document, list) else []
+    listed = bool(items) and all(records_of(item) is not None for item in items)
+    return records_of(document) is None and not listed
 
 
 def decode(document: Any, source: Source) -> list[Trace]:
     """Read one history, or each of a list of them.
 
     Raises:
-        ImportFormatError: the document is not a history.
+        UnknownFormatError: the document is not a history.
     """
     found = records_of(document)
     if found is not None:
@@ -72,29 +80,31 @@ def decode(document: Any, source: Source) -> list[Trace]:
     good = [item for item in histories if item is not None]
     if not good or len(good) < len(histories):
         message = (
-            "not a Temporal or Cadence history: expected a list of events, or an object of one"
+            "not a Temporal or Cadence history: expected a list of events, or an object of one; "
+            "a mapping (--mapping FILE) reads other records"
         )
-        raise ImportFormatError(message)
+        raise UnknownFormatError(message)
     if len(good) == 1:
         return [_trace(good[0], source, {"listed": True})]
     traces = []
-    used: dict[str, int] = {}
+    used: set[str] = set()
     for number, item in enumerate(good, 1):
         records, _, top = item
-        name = workflow_id_of(records, list(map(type_of, records)), top) or str(number)
-        used[name] = used.get(name, 0) + 1
-        name = name if used[name] == 1 else f"{name} ({used[name]})"
+        events = [record for record in records if isinstance(record, dict)]
+        name = workflow_id_of(events, list(map(type_of, events)), top) or str(number)
+        name = unused(name, used)
         traces.append(_trace(item, source, {"execution": name}, f"{source.run_id}/{name}"))
     return traces
 
 
 def _trace(
-    found: tuple[list[dict[str, Any]], str, dict[str, Any]],
+    found: tuple[list[Any], str, dict[str, Any]],
     source: Source,
     attributes: dict[str, Any],
     run_id: str = "",
 ) -> Trace:
-    records, shape, top = found
+    raw, shape, top = found
+    records = [record if isinstance(record, dict) else {} for record in raw]
     ids = [as_integer(record.get("eventId")) for record in records]
     known = [event_id for event_id in ids if event_id is not None]
     newest_first = len(known) > 1 and known[0] > known[-1]
@@ -118,7 +128,8 @@ def _trace(
         attributes=attributes,
     )
     trace = Trace(info)
-    _Reader(trace, source, [records[row] for row in rows], top).read()
+    reader = _Reader(trace, source, [records[row] for row in rows], top)
+    reader.read([raw[row] for row in rows])
     return trace
 
 
@@ -149,9 +160,13 @@ class _Reader:
         self._ticks: dict[str, int] = {}
         self._last_ns = 0
 
-    def read(self) -> None:
+    def read(self, originals: list[Any]) -> None:
+        """Make an event of each record; the originals are the records as they came."""
         seen: set[int] = set()
-        for place, record in enumerate(self._records, 1):
+        for place, (record, original) in enumerate(zip(self._records, originals, strict=True), 1):
+            if not is_record(original):
+                detail = f"record {place} is no event: it has neither a type nor attributes"
+                self._damage(place, "record", detail)
             event_id = self._ids[place - 1]
             if event_id is None or event_id in seen:
                 what = "has no id" if event_id is None else f"repeats id {event_id}"
@@ -161,7 +176,7 @@ class _Reader:
                 self._damage(place, "gap", detail)
             if event_id is not None:
                 seen.add(event_id)
-            self._trace.events.append(self._event(place, record))
+            self._trace.events.append(self._event(place, record, original))
         agents = tuple(dict.fromkeys(event.agent_id for event in self._trace.events))
         info = self._trace.info
         first_ns = self._trace.events[0].time_ns
@@ -175,7 +190,7 @@ class _Reader:
             created_ns=first_ns,
         )
 
-    def _event(self, place: int, record: dict[str, Any]) -> Event:
+    def _event(self, place: int, record: dict[str, Any], original: Any) -> Event:
         event_type, attributes = self._types[place - 1], self._attributes[place - 1]
         call = self._call(place, event_type, attributes)
         lane, extra = self._lane, summary_of(record) if self._source.reveal else {}
@@ -205,7 +220,7 @@ class _Reader:
             time_ns=time_ns,
             follows_lane=False,
             causes=tuple(self._causes(place, event_type, attributes)),
-            payload=encode_payload(payload_of(record, attributes, extra)),
+            payload=encode_payload(payload_of(original, attributes, extra)),
         )
 
     def _name(

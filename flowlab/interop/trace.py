@@ -7,7 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from flowlab.errors import ImportFormatError
 from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, RunInfo
+
+
+class UnknownFormatError(ImportFormatError):
+    """A file whose records are of no format that is known: a mapping can read it."""
 
 
 @dataclass(slots=True)
@@ -53,6 +58,22 @@ class Trace:
         table = EventLog.from_events(self.events).table
         anomalies = pa.Table.from_pylist(self.anomalies, ANOMALY_SCHEMA)
         return EventLog(table, (self.info,), anomalies)
+
+
+def unused(name: str, used: set[str]) -> str:
+    """Return a name that no other has, and note it: a second `x` is `x (2)`.
+
+    Example:
+        >>> used = {"x", "x (2)"}
+        >>> unused("x", used), unused("y", used)
+        ('x (3)', 'y')
+    """
+    found, count = name, 1
+    while found in used:
+        count += 1
+        found = f"{name} ({count})"
+    used.add(found)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
