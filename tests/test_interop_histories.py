@@ -329,3 +329,12 @@ def test_tokens_are_counted_however_a_kit_spells_them(tmp_path: Path) -> None:
         ),
     )
     assert read(tmp_path, document).sql("SELECT tokens FROM activities").item() == 11
+
+
+def test_a_day_that_no_calendar_has_is_damage_and_not_another_day(tmp_path: Path) -> None:
+    # The thirtieth of February became the second of March.
+    document = history(start(), ("X", {}))
+    document["events"][1]["eventTime"] = "2026-02-30T00:00:00Z"
+    log = read(tmp_path, document)
+
+    assert log.sql("SELECT kind, sequence FROM anomalies").rows() == [("time", 2)]

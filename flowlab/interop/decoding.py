@@ -11,6 +11,7 @@ import calendar
 import codecs
 import json
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -244,10 +245,11 @@ def _scaled(value: float, unit: str) -> int | None:
 
 
 def _iso_ns(match: re.Match[str]) -> int | None:
-    year, month, day, hour, minute, second = (int(match[i] or 0) for i in range(1, 7))
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 25 and minute < 60 and second < 61):  # noqa: PLR2004
+    hour, minute, second = int(match[4] or 0), int(match[5] or 0), int(match[6] or 0)
+    midnight = _midnight_s(int(match[1]), int(match[2]), int(match[3]))
+    if midnight is None or not (hour < 25 and minute < 60 and second < 61):  # noqa: PLR2004
         return None
-    seconds = calendar.timegm((year, month, day, hour, minute, second))
+    seconds = midnight + hour * 3600 + minute * 60 + second
     zone = match[8]
     if zone and zone not in "Zz":
         digits = zone[1:].replace(":", "").ljust(4, "0")
@@ -255,6 +257,14 @@ def _iso_ns(match: re.Match[str]) -> int | None:
         seconds += offset if zone[0] == "-" else -offset
     fraction = (match[7] or "")[:9].ljust(9, "0")
     return _bounded(seconds * _NS + int(fraction))
+
+
+@lru_cache(1024)
+def _midnight_s(year: int, month: int, day: int) -> int | None:
+    """Return when a day begins, in seconds; None where the calendar has no such day."""
+    if not (1 <= month <= 12 and year > 0 and 1 <= day <= calendar.monthrange(year, month)[1]):  # noqa: PLR2004
+        return None
+    return calendar.timegm((year, month, day, 0, 0, 0))
 
 
 def _bounded(value: int) -> int | None:

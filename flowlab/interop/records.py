@@ -135,6 +135,8 @@ def own_name(
 def summary_of(record: dict[str, Any]) -> dict[str, Any]:
     """Return the summary and the details that a person wrote beside an event, decoded."""
     metadata = record.get("userMetadata")
+    if not metadata:
+        return {}
     return {key: value for key, value in decode_map(metadata).items() if value}
 
 

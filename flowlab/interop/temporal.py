@@ -228,7 +228,9 @@ class _Reader:
     ) -> str:
         """Return the name of what an event goes on with, or else its own."""
         for key in _NAMED_BY:
-            before = self._sequence.get(as_integer(attributes.get(key)) or 0, place)
+            if key not in attributes:
+                continue
+            before = self._sequence.get(as_integer(attributes[key]) or 0, place)
             if before < place and self._names[before - 1]:
                 return self._names[before - 1]
         return own_name(record, attributes, event_type, reveal=self._source.reveal)
