@@ -154,12 +154,12 @@ def test_the_two_readers_agree_on_any_log(given_logs: list[tuple[EventLog, bool]
 
 
 def test_row_groups_have_the_size_and_the_constants_that_the_page_says(tmp_path: Path) -> None:
-    rows = 4096 * 2 + 5
+    rows = 2048 * 2 + 5
     columns = {
-        "workflow_id": ["a"] * 4096 + ["b"] * (rows - 4096),
+        "workflow_id": ["a"] * 2048 + ["b"] * (rows - 2048),
         "event_type": ["A"] * rows,
-        "name": ["same"] * 5000 + [f"n{place}" for place in range(rows - 5000)],
-        "step_id": [None] * 8000 + ["s"] * (rows - 8000),
+        "name": ["same"] * 2500 + [f"n{place}" for place in range(rows - 2500)],
+        "step_id": [None] * 4000 + ["s"] * (rows - 4000),
     }
     with EventStore(tmp_path / "s", layout=Layout(buckets=1)) as store:
         store.append_table(pa.table(columns))
@@ -167,7 +167,7 @@ def test_row_groups_have_the_size_and_the_constants_that_the_page_says(tmp_path:
         assert len(independent.Content(store.path).events) == rows
     metadata = pq.read_metadata(path)
     sizes = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-    assert sizes == [4096, 4096, 5]
+    assert sizes == [2048, 2048, 5]
     groups = msgspec.json.decode(metadata.metadata[b"flowlab.constants"])
     assert [group.get("workflow_id") for group in groups] == ["a", "b", "b"]
     assert [group.get("name", "varies") for group in groups] == ["same", "varies", "varies"]

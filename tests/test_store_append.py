@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +344,21 @@ def test_run_metadata_is_durable_and_the_latest_counts(tmp_path: Path) -> None:
             "new",
             1,
         )
+
+
+# Two threads that looked for new commits at the same time both loaded the same one, and the second
+# then took the number after it, which nobody had committed: a FileNotFoundError out of a read.
+def test_threads_that_find_a_new_commit_at_the_same_time_all_see_it(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "s") as writer, EventStore(tmp_path / "s", read_only=True) as reader:
+        for turn in range(1, 40):
+            writer.append("w", [Event.of("MarkerRecorded")])
+            writer.seal()
+            ready = threading.Barrier(4)
+
+            def look(ready: threading.Barrier = ready) -> int:
+                ready.wait()
+                return reader.snapshot().version
+
+            with ThreadPoolExecutor(4) as pool:
+                seen = [future.result() for future in [pool.submit(look) for _ in range(4)]]
+            assert seen == [turn] * 4

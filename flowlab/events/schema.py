@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.errors import InvalidEventError
-from flowlab.events.event import SCHEMA_VERSION, Cause, Cell, Event
+from flowlab.events.event import SCHEMA_VERSION, Event
 
 MAX_ID_BYTES: Final = 1024
 """Longest namespace, run, workflow, agent, coordination or step id, name and type, in UTF-8."""
@@ -109,21 +110,13 @@ def table_from_events(events: Iterable[Event]) -> pa.Table:
 
 def events_from_table(table: pa.Table) -> list[Event]:
     """Convert rows back to events; columns that this version does not know are left out."""
-    table = table.select([name for name in EVENT_COLUMNS if name in table.column_names])
-    columns = {name: table.column(name).to_pylist() for name in _PLAIN}
-    causes = [
-        tuple(
-            Cause(ref["workflow_id"], ref["sequence"], kind)
-            for ref, kind in zip(refs, kinds, strict=True)
-        )
-        for refs, kinds in zip(
-            table.column("causes").to_pylist(), table.column("cause_kinds").to_pylist(), strict=True
-        )
-    ]
-    cells = {name: _cells(table.column(name).to_pylist()) for name in ("reads", "writes")}
-    names = (*_PLAIN, "causes", "reads", "writes")
-    every = zip(*columns.values(), causes, cells["reads"], cells["writes"], strict=True)
-    return [Event(**dict(zip(names, row, strict=True))) for row in every]
+    columns: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in _PLAIN}
+    kinds = pc.list_flatten(table.column("cause_kinds")).to_pylist()
+    columns["causes"] = _groups(table.column("causes"), kinds)
+    for name in ("reads", "writes"):
+        columns[name] = _groups(table.column(name))
+    rows = list(zip(*(columns[name] for name in Event.__struct_fields__), strict=True))
+    return msgspec.convert(rows, list[Event])
 
 
 def conform(table: pa.Table, *, where: str = "table") -> pa.Table:
@@ -234,8 +227,17 @@ def _structs(kind: pa.StructType, first: list[str], second: list[Any]) -> pa.Arr
     return pa.StructArray.from_arrays(arrays, fields=[kind.field(0), kind.field(1)])
 
 
-def _cells(values: list[Any]) -> list[tuple[Cell, ...] | None]:
-    return [
-        None if cells is None else tuple(Cell(cell["owner"], cell["key"]) for cell in cells)
-        for cells in values
-    ]
+def _groups(column: pa.ChunkedArray, *more: list[Any]) -> list[list[tuple[Any, ...]] | None]:
+    """Return each row's list of structs as tuples, with a further value of each where given."""
+    lengths = pc.list_value_length(column).to_pylist()
+    if not any(lengths):
+        return [None if length is None else [] for length in lengths]
+    flat = pc.list_flatten(column)
+    fields = (pc.struct_field(flat, index).to_pylist() for index in range(flat.type.num_fields))
+    values = list(zip(*fields, *more, strict=True))
+    groups: list[list[tuple[Any, ...]] | None] = []
+    end = 0
+    for length in lengths:
+        start, end = end, end + (length or 0)
+        groups.append(None if length is None else values[start:end])
+    return groups

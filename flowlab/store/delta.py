@@ -9,6 +9,7 @@ wrong bound or namespace would hide events without a sound.
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -180,12 +181,14 @@ class CommitLog:
         self.folder = folder
         self._states: dict[int, TableState] = {-1: TableState()}
         self._latest = -1
+        self._lock = threading.Lock()
 
     def latest(self) -> TableState:
         """Return the newest state."""
-        while commit_path(self.folder, self._latest + 1).exists():
-            self._load(self._latest + 1)
-        return self._states[self._latest]
+        with self._lock:
+            while commit_path(self.folder, self._latest + 1).exists():
+                self._load(self._latest + 1)
+            return self._states[self._latest]
 
     def at(self, version: int) -> TableState | None:
         """Return the state at a version, or None where there is no such commit."""

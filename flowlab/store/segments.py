@@ -22,7 +22,7 @@ from flowlab.store.layout import Layout
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROW_GROUP_ROWS: Final = 4096
+ROW_GROUP_ROWS: Final = 2048
 CONSTANTS_KEY: Final = "flowlab.constants"
 _MAY_BE_CONSTANT: Final = (
     "run_id",
