@@ -1,8 +1,13 @@
-"""Write docs/api.md and docs/cli.md from docstrings and parsers: `make docs`."""
+"""Write what is derived: `make docs`.
+
+docs/api.md and docs/cli.md come from docstrings and parsers; docs/claims.md and the figures of
+README.md from docs/claims.json, which is what `flowlab check --json` printed.
+"""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +15,12 @@ from typing import Any
 
 import flowlab
 from flowlab.cli import reference
+from flowlab.studies import claims_page, claims_summary
 
-PLACE = Path(__file__).parent / "api.md"
+DOCS = Path(__file__).parent
+README = DOCS.parent / "README.md"
+BEGIN = "<!-- figures: make docs -->"
+END = "<!-- end of figures -->"
 HEAD = """# The public names
 
 Written by `make docs` from the docstrings: `help(flowlab.EventStore)` has the whole text.
@@ -53,6 +62,31 @@ def api() -> str:
     return "\n".join(parts) + "\n"
 
 
+def claims() -> str:
+    """Return docs/claims.md as it should be."""
+    return claims_page(_results())
+
+
+def readme() -> str:
+    """Return README.md with the figures that it should have."""
+    text = README.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    return f"{head}{begin}\n{claims_summary(_results())}{end}{tail}"
+
+
+def _results() -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((DOCS / "claims.json").read_text(encoding="utf-8"))
+    return results
+
+
+PAGES = {
+    DOCS / "api.md": api,
+    DOCS / "cli.md": reference,
+    DOCS / "claims.md": claims,
+    README: readme,
+}
+
 if __name__ == "__main__":
-    PLACE.write_text(api(), encoding="utf-8")
-    (PLACE.parent / "cli.md").write_text(reference(), encoding="utf-8")
+    for place, text in PAGES.items():
+        place.write_text(text(), encoding="utf-8")

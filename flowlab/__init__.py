@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo
     from flowlab.interop import export_log, import_log
     from flowlab.store import EventStore, Layout, Snapshot
+    from flowlab.studies import check
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _NAMES: Final[dict[str, str]] = {
     "Layout": "flowlab.store",
     "RunInfo": "flowlab.events",
     "Snapshot": "flowlab.store",
+    "check": "flowlab.studies",
     "export_log": "flowlab.interop",
     "import_log": "flowlab.interop",
 }
@@ -51,6 +53,7 @@ __all__ = [
     "RunInfo",
     "Snapshot",
     "__version__",
+    "check",
     "export_log",
     "import_log",
 ]

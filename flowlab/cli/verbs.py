@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.cli import logs, pages, stores
+from flowlab.cli import claims, logs, pages, stores
 from flowlab.cli.verb import Verb
 
-VERBS: Final[tuple[Verb, ...]] = (*logs.VERBS, *stores.VERBS, *pages.VERBS)
+VERBS: Final[tuple[Verb, ...]] = (
+    *logs.VERBS,
+    *stores.VERBS,
+    *pages.VERBS,
+    *claims.VERBS,
+)

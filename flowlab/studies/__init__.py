@@ -2,6 +2,38 @@
 
 from __future__ import annotations
 
+from flowlab.studies.checking import (
+    CLAIMS,
+    CheckReport,
+    Finding,
+    check,
+    choose,
+    claims_page,
+    claims_summary,
+)
+from flowlab.studies.claim import Bound, Claim, Measurement, Reliability, Verdict
+from flowlab.studies.measuring import FULL, QUICK, Race, Scale, Spread, race
 from flowlab.studies.report import Report, build_report
 
-__all__ = ["Report", "build_report"]
+__all__ = [
+    "CLAIMS",
+    "FULL",
+    "QUICK",
+    "Bound",
+    "CheckReport",
+    "Claim",
+    "Finding",
+    "Measurement",
+    "Race",
+    "Reliability",
+    "Report",
+    "Scale",
+    "Spread",
+    "Verdict",
+    "build_report",
+    "check",
+    "choose",
+    "claims_page",
+    "claims_summary",
+    "race",
+]
