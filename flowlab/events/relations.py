@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from flowlab.errors import QueryError
+from flowlab.events.codec import encode_json
 from flowlab.events.run import RunInfo
 from flowlab.events.vocabulary import EVENT_CATEGORIES, TERMINAL_STATUS, UNKNOWN_CATEGORY, CauseKind
 
@@ -28,8 +29,12 @@ def _case(column: str, pairs: dict[str, str], fallback: str) -> str:
 
 
 _KIND_NAMES: Final = "[" + ", ".join(f"'{kind.label}'" for kind in CauseKind) + "]"
-_TERMINAL: Final = ", ".join(f"'{name}'" for name in TERMINAL_STATUS)
-_STATUS: Final = _case("event_type", TERMINAL_STATUS, "NULL")
+_STATUS: Final = (
+    "coalesce(arg_max("
+    + _case("event_type", {**TERMINAL_STATUS, "WorkflowStarted": "open"}, "NULL")
+    + ", sequence), 'open')"
+)
+"""Of a stream: what its last start or end leaves. A generation that follows reopens it."""
 
 MACROS: Final = (
     # try() turns bytes that are not JSON into NULL, so one binary payload spoils no query.
@@ -72,7 +77,6 @@ steps AS (
 calls AS (
     SELECT namespace, run_id, workflow_id, scheduled,
            count(*) FILTER (event_type = 'ActivityStarted') AS starts,
-           count(*) FILTER (event_type IN ('ActivityFailed', 'ActivityTimedOut')) AS failures,
            max(struct_pack(s := sequence, t := time_ns, a := agent_id, p := payload))
                FILTER (event_type = 'ActivityStarted') AS started,
            max(struct_pack(s := sequence, e := event_type, t := time_ns, a := agent_id,
@@ -97,16 +101,15 @@ FULL JOIN (SELECT namespace, run_id, sum(events)::BIGINT AS events, min(started_
            FROM (SELECT namespace, run_id, workflow_id, count(*) AS events,
                         min(time_ns) AS started_ns, max(time_ns) AS ended_ns,
                         NOT starts_with(workflow_id, '@') AS history,
-                        coalesce(arg_max({status}, sequence) FILTER (event_type IN ({terminal})),
-                                 'open') AS status
+                        {status} AS status
                  FROM events GROUP BY ALL) GROUP BY ALL) e USING (namespace, run_id)
 LEFT JOIN (SELECT namespace, run_id, count(*) AS anomalies FROM anomalies GROUP BY ALL) a
 USING (namespace, run_id)
 """,
     "workflows": """
-SELECT namespace, run_id, workflow_id, any_value(name) FILTER (event_type = 'WorkflowStarted')
-           AS name,
-       coalesce(arg_max({status}, sequence) FILTER (event_type IN ({terminal})), 'open') AS status,
+SELECT namespace, run_id, workflow_id,
+       arg_min(name, sequence) FILTER (event_type = 'WorkflowStarted') AS name,
+       {status} AS status,
        count(*) AS events, max(generation) AS generation,
        count(*) FILTER (event_type = 'ActivityScheduled') AS activities,
        count(*) FILTER (event_type IN ('ActivityFailed', 'ActivityTimedOut',
@@ -155,7 +158,7 @@ WITH sent AS (SELECT * FROM events WHERE event_type IN ('MessageSent', 'SignalIn
 arrows AS (
     SELECT namespace, run_id, workflow_id, sequence, unnest(causes) AS ref,
            unnest(cause_kinds) AS kind FROM events),
-links AS (SELECT * FROM arrows WHERE kind = 1)
+links AS (SELECT * FROM arrows WHERE kind = {message})
 SELECT coalesce(s.namespace, r.namespace) AS namespace, coalesce(s.run_id, r.run_id) AS run_id,
        s.workflow_id AS sent_workflow_id, s.sequence AS sent_sequence, s.agent_id AS sender,
        s.name AS name, s.time_ns AS sent_ns, r.workflow_id AS received_workflow_id,
@@ -169,19 +172,20 @@ JOIN events r ON (l.namespace, l.run_id, l.workflow_id, l.sequence)
                = (r.namespace, r.run_id, r.workflow_id, r.sequence)
 UNION ALL
 SELECT namespace, run_id, workflow_id, sequence, agent_id, name, time_ns, NULL, NULL, NULL, NULL,
-       'in flight'
+       'in_flight'
 FROM sent WHERE (namespace, run_id, workflow_id, sequence) NOT IN (
     SELECT (namespace, run_id, ref.workflow_id, ref.sequence) FROM links)
 """,
     "compensations": """
 WITH asked AS (SELECT * FROM events WHERE event_type = 'CompensationScheduled'),
 ended AS (
-    SELECT e.namespace, e.run_id, e.workflow_id, e.event_type, e.time_ns, ref.sequence AS cause
-    FROM (SELECT namespace, run_id, workflow_id, event_type, time_ns, unnest(causes) AS ref
-          FROM events WHERE event_type IN ('CompensationCompleted', 'CompensationFailed')) e)
+    SELECT namespace, run_id, workflow_id, sequence, event_type, time_ns, ref.sequence AS cause
+    FROM (SELECT *, unnest(causes) AS ref FROM events
+          WHERE event_type IN ('CompensationCompleted', 'CompensationFailed'))
+    WHERE ref.workflow_id = workflow_id)
 SELECT a.namespace, a.run_id, a.workflow_id, a.sequence, a.agent_id, a.name, a.step_id,
-       a.time_ns AS scheduled_ns, max(e.time_ns) AS ended_ns,
-       CASE max(e.event_type) WHEN 'CompensationCompleted' THEN 'completed'
+       a.time_ns AS scheduled_ns, arg_max(e.time_ns, e.sequence) AS ended_ns,
+       CASE arg_max(e.event_type, e.sequence) WHEN 'CompensationCompleted' THEN 'completed'
             WHEN 'CompensationFailed' THEN 'failed' ELSE 'pending' END AS status
 FROM asked a LEFT JOIN ended e ON (a.namespace, a.run_id, a.workflow_id, a.sequence)
                                 = (e.namespace, e.run_id, e.workflow_id, e.cause)
@@ -212,8 +216,6 @@ RUN_INFO_SCHEMA: Final = pa.schema(
 
 def run_info_table(runs: Sequence[RunInfo]) -> pa.Table:
     """Return the runs' metadata as a table; JSON fields are JSON text."""
-    from flowlab.events.codec import encode_json  # noqa: PLC0415
-
     columns = []
     for field in RUN_INFO_SCHEMA:
         values = [getattr(run, field.name) for run in runs]
@@ -228,7 +230,7 @@ def define_relations(connection: duckdb.DuckDBPyConnection) -> None:
     for macro in MACROS:
         connection.execute(macro)
     for name, text in RELATIONS.items():
-        body = text.replace("{status}", _STATUS).replace("{terminal}", _TERMINAL)
+        body = text.replace("{status}", _STATUS).replace("{message}", str(int(CauseKind.MESSAGE)))
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
 
 
