@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any, Final
 
-from flowlab.cli.output import answer, counted, say
+from flowlab.cli.output import answer, say
 from flowlab.cli.stores import add_store, open_store
 from flowlab.cli.verb import FOUND, OK, Verb
 
@@ -48,6 +48,7 @@ def _import_arguments(parser: ArgumentParser) -> None:
 
 
 def _import(arguments: Namespace) -> int:
+    from flowlab.events import counted  # noqa: PLC0415
     from flowlab.interop import import_log, load_mapping  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
@@ -78,7 +79,7 @@ def _import(arguments: Namespace) -> int:
     )
     for item in report.imported:
         if item.anomalies:
-            answer(f"damaged: {item.file}: {item.anomalies} anomalies")
+            answer(f"damaged: {item.file}: {counted(item.anomalies, 'anomaly')}")
     return FOUND if report.failed else OK
 
 

@@ -53,6 +53,8 @@ def answer_rows(table: pa.Table, form: str, *, limit: int | None = None) -> None
         form: the form.
         limit: at most so many rows; None is `MAX_TABLE_ROWS` for a table for people, else all.
     """
+    from flowlab.events import counted, grouped  # noqa: PLC0415
+
     shown = MAX_TABLE_ROWS if limit is None and form == "table" else limit
     rows = table if shown is None else table.slice(0, shown)
     if not table.column_names:
@@ -95,26 +97,6 @@ def text_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[
             for text, width, to_right in zip(row, widths, right, strict=True)
         ]
         yield "  ".join(padded).rstrip() + "\n"
-
-
-def grouped(number: int) -> str:
-    """Return a number as a person reads it.
-
-    Example:
-        >>> grouped(1300)
-        '1 300'
-    """
-    return f"{number:,}".replace(",", " ")
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    Example:
-        >>> counted(1, "file"), counted(1300, "event")
-        ('1 file', '1 300 events')
-    """
-    return f"{grouped(number)} {noun if number == 1 else noun + 's'}"
 
 
 def plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from flowlab.cli.logs import Bar
-from flowlab.cli.output import answer, counted, say
+from flowlab.cli.output import answer, say
 from flowlab.cli.stores import add_store, open_store
 from flowlab.cli.verb import OK, Verb
 from flowlab.errors import InvalidArgumentError, NotFoundError
@@ -89,6 +89,7 @@ def _demo_arguments(parser: ArgumentParser) -> None:
 
 
 def _demo(arguments: Namespace) -> int:
+    from flowlab.events import counted  # noqa: PLC0415
     from flowlab.interop import import_log  # noqa: PLC0415
     from flowlab.interop.samples import write_samples  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415

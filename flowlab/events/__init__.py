@@ -12,6 +12,7 @@ from flowlab.events.event import (
 )
 from flowlab.events.keys import Key, decode_id, encode_id, event_key, parse_key
 from flowlab.events.log import EventLog, register_accessor
+from flowlab.events.ranks import rank_strings
 from flowlab.events.relations import (
     RELATION_NAMES,
     connect,
@@ -43,6 +44,7 @@ from flowlab.events.vocabulary import (
     category_of,
     is_history_stream,
 )
+from flowlab.events.wording import counted, grouped
 
 __all__ = [
     "ANOMALY_SCHEMA",
@@ -74,6 +76,7 @@ __all__ = [
     "category_of",
     "conform",
     "connect",
+    "counted",
     "decode_id",
     "decode_payload",
     "define_relations",
@@ -82,8 +85,10 @@ __all__ = [
     "encode_payload",
     "event_key",
     "events_from_table",
+    "grouped",
     "is_history_stream",
     "parse_key",
+    "rank_strings",
     "register_accessor",
     "run_info_table",
     "run_query",

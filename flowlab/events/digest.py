@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowlab.events.ranks import rank_strings
 from flowlab.events.schema import conform
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _runs(table: pa.Table) -> list[pa.Table]:
 
 
 def _digest_run(table: pa.Table, columns: list[str], *, history: bool) -> str:
-    table = table.take(pa.array(id_order(table)))
+    table = table.take(pa.array(_id_order(table)))
     hasher = hashlib.sha256(b"flowlab-1\0" + len(table).to_bytes(8, "little"))
     if history:
         table = _history_causes(table)
@@ -79,20 +80,10 @@ def _digest_run(table: pa.Table, columns: list[str], *, history: bool) -> str:
     return hasher.hexdigest()
 
 
-def id_order(table: pa.Table) -> NDArray[np.int64]:
+def _id_order(table: pa.Table) -> NDArray[np.int64]:
     """Return the row numbers of a table in (workflow_id by code point, sequence) order."""
-    ids = table.column("workflow_id").combine_chunks().dictionary_encode()
-    ranks = rank_of(ids.dictionary)
-    codes = ranks[ids.indices.to_numpy()]
-    return np.lexsort((table.column("sequence").to_numpy(), codes))
-
-
-def rank_of(values: pa.Array) -> NDArray[np.int64]:
-    """Return each string's place when the strings are sorted by code point (UTF-8 order)."""
-    order = np.array(pc.sort_indices(values).to_numpy(), dtype=np.int64)
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(len(order))
-    return ranks
+    streams, _ = rank_strings(table.column("workflow_id"))
+    return np.lexsort((table.column("sequence").to_numpy(), streams))
 
 
 def _history_causes(table: pa.Table) -> pa.Table:

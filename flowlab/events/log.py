@@ -8,12 +8,14 @@ from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events.digest import digest_table, history_digest_table, id_order
+from flowlab.events.digest import digest_table, history_digest_table
 from flowlab.events.event import Event, as_event
+from flowlab.events.ranks import rank_strings
 from flowlab.events.run import RunInfo
 from flowlab.events.schema import (
     ANOMALY_SCHEMA,
@@ -22,9 +24,10 @@ from flowlab.events.schema import (
     events_from_table,
     table_from_events,
 )
+from flowlab.events.vocabulary import is_history_stream
+from flowlab.events.wording import counted
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
@@ -175,18 +178,10 @@ class EventLog:
 
     def sorted(self) -> EventLog:
         """Return the log in id order: namespace, run, workflow by code point, then sequence."""
-        order = pc.sort_indices(
-            self.table.select(["namespace", "run_id"]),
-            sort_keys=[("namespace", "ascending"), ("run_id", "ascending")],
-        )
-        within = self.table.take(pa.array(id_order(self.table)))
-        order = pc.sort_indices(
-            within.select(["namespace", "run_id"]).append_column(
-                "row", pa.array(range(len(within)), pa.int64())
-            ),
-            sort_keys=[("namespace", "ascending"), ("run_id", "ascending"), ("row", "ascending")],
-        )
-        return EventLog(within.take(order), self.runs, self.anomalies)
+        names = ("workflow_id", "run_id", "namespace")
+        ranks = [rank_strings(self.table.column(name))[0] for name in names]
+        order = np.lexsort([self.table.column("sequence").to_numpy(), *ranks])
+        return EventLog(self.table.take(pa.array(order)), self.runs, self.anomalies)
 
     def codes(self, column: str) -> tuple[NDArray[np.int32], list[str]]:
         """Return a string column as integer codes and the list of its values."""
@@ -243,11 +238,14 @@ class EventLog:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        streams = pc.count_distinct(self.table.column("workflow_id")).as_py()
-        runs = pc.count_distinct(self.table.column("run_id")).as_py()
-        parts = [_plural(len(self), "event"), _plural(streams, "workflow"), _plural(runs, "run")]
-        if len(self.anomalies):
-            parts.append(_plural(len(self.anomalies), "anomaly"))
+        by = ("namespace", "run_id", "workflow_id")
+        streams = self.table.select(by).group_by(by).aggregate([]).to_pylist()
+        others = sum(not is_history_stream(stream["workflow_id"]) for stream in streams)
+        runs = len({(stream["namespace"], stream["run_id"]) for stream in streams})
+        parts = [counted(len(self), "event"), counted(len(streams) - others, "workflow")]
+        parts += [counted(others, "other stream")] if others else []
+        parts.append(counted(runs, "run"))
+        parts += [counted(len(self.anomalies), "anomaly")] if len(self.anomalies) else []
         return f"EventLog({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
@@ -266,7 +264,7 @@ class EventLog:
             for row in rows
         )
         shown = min(len(self), MAX_ROWS_SHOWN)
-        note = f"{shown:,} of {_plural(len(self), 'event')} shown"
+        note = f"{shown} of {counted(len(self), 'event')} shown"
         title = escape(repr(self))
         return (
             f"<table><caption>{title}: {note}</caption><thead><tr>{head}</tr></thead>"
@@ -290,11 +288,6 @@ def register_accessor(name: str, accessor: Callable[[EventLog], Any] | str) -> N
         message = f"EventLog already has {name!r}; choose another name for the accessor"
         raise InvalidArgumentError(message)
     EventLog.accessors[name] = accessor
-
-
-def _plural(count: int, noun: str) -> str:
-    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{count:,} {noun if count == 1 else many}".replace(",", " ")
 
 
 def _polars(table: pa.Table) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.errors import InvalidArgumentError, NotFoundError
-from flowlab.events import UNSTAMPED, Event, EventLog, events_from_table
+from flowlab.events import UNSTAMPED, Event, EventLog, events_from_table, rank_strings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,7 +139,7 @@ def times_are_usable(log: EventLog) -> bool:
 
 def _drawing_order(log: EventLog, *, by_time: bool) -> NDArray[np.int64]:
     table = log.table
-    keys = [_ranks(table, name) for name in ("workflow_id", "run_id", "namespace")]
+    keys = [rank_strings(table.column(name))[0] for name in ("workflow_id", "run_id", "namespace")]
     sequence = table.column("sequence").to_numpy()
     if by_time:
         # Equal times are told apart by the store's order, then by the stream's own.
@@ -148,15 +148,6 @@ def _drawing_order(log: EventLog, *, by_time: bool) -> NDArray[np.int64]:
     else:
         keys = [keys[0], sequence, *keys[1:]]
     return np.lexsort(keys)
-
-
-def _ranks(table: pa.Table, name: str) -> NDArray[np.int64]:
-    column = table.column(name).combine_chunks().dictionary_encode()
-    values = column.dictionary.to_pylist()
-    ranks = np.empty(len(values), np.int64)
-    ranks[sorted(range(len(values)), key=values.__getitem__)] = np.arange(len(values))
-    taken: NDArray[np.int64] = ranks[column.indices.to_numpy()]
-    return taken
 
 
 def _lane_keys(table: pa.Table) -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flowlab.events import EventLog
+from flowlab.events import EventLog, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +66,21 @@ class ImportReport:
 
     def __repr__(self) -> str:
         return (
-            f"ImportReport({_counted(len(self.imported), 'file')}, "
-            f"{_counted(self.events, 'event')}, "
+            f"ImportReport({counted(len(self.imported), 'file')}, "
+            f"{counted(self.events, 'event')}, "
             f"{len(self.skipped)} skipped, {len(self.failed)} failed)"
         )
 
     def __str__(self) -> str:
         runs = sum(len(item.runs) for item in self.imported)
         parts = ((runs, "run"), (self.events, "event"), (self.anomalies, "anomaly"))
-        counts = ", ".join(_counted(number, noun) for number, noun in parts)
-        lines = [f"{_counted(len(self.imported), 'file')} imported: {counts}"]
+        counts = ", ".join(counted(number, noun) for number, noun in parts)
+        lines = [f"{counted(len(self.imported), 'file')} imported: {counts}"]
         lines += [
-            f"damaged: {item.file}: {_counted(item.anomalies, 'anomaly')} (SELECT * FROM anomalies)"
+            f"damaged: {item.file}: {counted(item.anomalies, 'anomaly')} (SELECT * FROM anomalies)"
             for item in self.imported
             if item.anomalies
         ]
         lines += [f"skipped: {item.file}: {item.reason}" for item in self.skipped]
         lines += [f"failed: {item.file}: {item.error}" for item in self.failed]
         return "\n".join(lines)
-
-
-def _counted(number: int, noun: str) -> str:
-    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
-    return f"{number:,} {noun if number == 1 else many}".replace(",", " ")

@@ -20,9 +20,9 @@ from flowlab.events import (
     SCHEMA_VERSION,
     UNSTAMPED,
     CauseKind,
+    rank_strings,
 )
 from flowlab.store.heads import Heads
-from flowlab.store.segments import rank_strings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

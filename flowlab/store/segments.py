@@ -7,20 +7,17 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flowlab.events import EVENT_SCHEMA
+from flowlab.events import EVENT_SCHEMA, rank_strings
 from flowlab.store.delta import FILE_COLUMNS, DataFile
 from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 ROW_GROUP_ROWS: Final = 2048
 CONSTANTS_KEY: Final = "flowlab.constants"
@@ -91,19 +88,6 @@ class Part:
     namespace: str
     bucket: int
     table: pa.Table
-
-
-def rank_strings(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
-    """Return each row's rank among the column's distinct values by code point, and the values."""
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(len(order))
-    values = encoded.dictionary.take(pa.array(order)).to_pylist()
-    codes: NDArray[np.int64] = ranks[encoded.indices.to_numpy()]
-    return codes, values
 
 
 def partition(table: pa.Table, layout: Layout) -> list[Part]:

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import Key, encode_id, parse_key
+from flowlab.events import Key, counted, encode_id, grouped, parse_key
 
 if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
@@ -32,7 +32,7 @@ class Tree:
         return "\n".join((self.prefix, *self.lines))
 
     def __repr__(self) -> str:
-        return f"Tree({self.prefix!r}, {len(self.lines)} lines)"
+        return f"Tree({self.prefix!r}, {counted(len(self.lines), 'line')})"
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
@@ -75,7 +75,7 @@ def _draw(snapshot: Snapshot, key: Key, indent: str, depth: int, limit: int) -> 
             below = indent + ("   " if last else "│  ")
             yield from _draw(snapshot, entry.key, below, depth - 1, limit)
     if total > len(entries):
-        yield f"{indent}└─ … {len(entries):,} of {total:,} shown".replace(",", " ")
+        yield f"{indent}└─ … {grouped(len(entries))} of {grouped(total)} shown"
 
 
 def _children(snapshot: Snapshot, key: Key, limit: int) -> tuple[list[_Entry], int]:
@@ -130,7 +130,7 @@ def _roots(snapshot: Snapshot, key: Key, namespace: str, run_id: str) -> list[_E
     )[0]
     within = replace(key, namespace=namespace, run_id=run_id)
     return [
-        _Entry(root, f"({count:,})".replace(",", " "), replace(within, root=root))
+        _Entry(root, f"({grouped(count)})", replace(within, root=root))
         for root, count in zip(_COLUMN, counts, strict=True)
         if count
     ]
@@ -193,4 +193,4 @@ def _steps(snapshot: Snapshot, key: Key, limit: int) -> tuple[list[_Entry], int]
 
 
 def _events(count: int) -> str:
-    return f"({count:,} {'event' if count == 1 else 'events'})".replace(",", " ")
+    return f"({counted(count, 'event')})"

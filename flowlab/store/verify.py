@@ -11,7 +11,7 @@ from typing import Any, Final
 import duckdb
 
 from flowlab.errors import CorruptionError, FlowlabError
-from flowlab.events import ANOMALY_SCHEMA, EVENT_SCHEMA
+from flowlab.events import ANOMALY_SCHEMA, EVENT_SCHEMA, counted, grouped
 from flowlab.store.delta import CommitLog, TableState
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import read_sidecar
@@ -57,15 +57,17 @@ class VerifyReport:
         """Whether nothing is wrong."""
         return self.count == 0
 
+    @property
+    def _state(self) -> str:
+        return "ok" if self.ok else counted(self.count, "problem")
+
     def __repr__(self) -> str:
-        state = "ok" if self.ok else f"{self.count} problems"
-        return f"VerifyReport({state}, {self.checked.get('events', 0)} events)"
+        events = counted(self.checked.get("events", 0), "event")
+        return f"VerifyReport({self._state}, {events})"
 
     def __str__(self) -> str:
-        looked = ", ".join(
-            f"{count:,} {name}".replace(",", " ") for name, count in self.checked.items()
-        )
-        lines = [f"{'ok' if self.ok else f'{self.count} problems'}: {looked}"]
+        looked = ", ".join(f"{grouped(count)} {name}" for name, count in self.checked.items())
+        lines = [f"{self._state}: {looked}"]
         lines += [f"{item.kind}: {item.where}: {item.detail}" for item in self.problems]
         if self.count > len(self.problems):
             lines.append(f"... {len(self.problems)} of {self.count} shown")
