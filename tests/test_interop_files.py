@@ -165,8 +165,8 @@ def test_one_file_that_is_named_with_its_format_is_taken_whatever_its_suffix(
     tmp_path: Path,
 ) -> None:
     log = write(tmp_path / "host-Log.txt", 'a {"a": 1}\nx\n')
-    assert import_log(log, as_="shiviz").events == 1
-    assert len(import_log([log, log.with_name("b")], as_="shiviz").skipped) == 1
+    assert import_log(log, format="shiviz").events == 1
+    assert len(import_log([log, log.with_name("b")], format="shiviz").skipped) == 1
 
 
 def test_executions_of_one_name_never_stop_the_others(tmp_path: Path) -> None:

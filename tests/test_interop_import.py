@@ -118,12 +118,12 @@ def test_a_folder_goes_on_past_bad_files_and_says_what_it_left_out(tmp_path: Pat
         "other.json",
         "plain.log",
     ]
-    only = import_log(folder, as_="shiviz")
+    only = import_log(folder, format="shiviz")
     assert [item.file for item in only.failed] == ["plain.log"]
     assert len(only.skipped) == 8
     assert import_log(tmp_path / "absent").failed[0].error.startswith("there is no such")
     with pytest.raises(InvalidArgumentError, match="temporal, shiviz"):
-        import_log(folder, as_="xes")
+        import_log(folder, format="xes")
 
 
 @pytest.mark.parametrize("payloads", ["hash", "drop"])

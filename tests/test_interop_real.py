@@ -28,7 +28,7 @@ def test_every_history_is_imported_with_the_counts_of_its_manifest(
     with (folder / "MANIFEST.csv").open(encoding="utf-8") as stream:
         manifest = {row["file"]: row for row in csv.DictReader(stream)}
     with EventStore(tmp_path / "s") as store:
-        report = import_log(folder, as_="temporal", store=store)
+        report = import_log(folder, format="temporal", store=store)
 
         assert (len(report.imported), report.events, report.failed) == (83, 1300, [])
         assert sorted(item.file for item in report.skipped) == ["LICENSES.md", "MANIFEST.csv"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
@@ -167,6 +167,3 @@ def _forget_standard_output() -> None:
     empty = os.open(os.devnull, os.O_WRONLY)
     os.dup2(empty, descriptor)
     os.close(empty)
-
-
-__all__ = ["Namespace", "build_parser", "main"]

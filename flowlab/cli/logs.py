@@ -37,7 +37,9 @@ class Bar:
 def _import_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="files and folders")
     add_store(parser, what="the store to append to; made where it is absent")
-    parser.add_argument("--as", dest="as_", choices=_FORMATS, help="take only this format's files")
+    parser.add_argument(
+        "--as", dest="format", choices=_FORMATS, help="take only this format's files"
+    )
     parser.add_argument("--mapping", metavar="FILE", help="how to read JSON Lines and CSV (TOML)")
     parser.add_argument(
         "--pattern", metavar="REGEX", help="ShiViz: with the groups host, clock and event"
@@ -56,7 +58,7 @@ def _import(arguments: Namespace) -> int:
     with EventStore(arguments.store) as store:
         report = import_log(
             arguments.paths,
-            as_=arguments.as_,
+            format=arguments.format,
             mapping=mapping,
             pattern=arguments.pattern,
             lane=arguments.lane,
@@ -85,7 +87,7 @@ def _import(arguments: Namespace) -> int:
 
 def _export_arguments(parser: ArgumentParser) -> None:
     add_store(parser)
-    parser.add_argument("--as", dest="as_", choices=_FORMATS, required=True, help="the format")
+    parser.add_argument("--as", dest="format", choices=_FORMATS, required=True, help="the format")
     parser.add_argument("--run", metavar="RUN", help="one run; without it, every run")
     parser.add_argument(
         "-o", dest="output", metavar="PATH", required=True, help="a file, or a folder for many runs"
@@ -97,7 +99,7 @@ def _export(arguments: Namespace) -> int:
 
     with open_store(arguments.store) as store:
         log = store.log()
-    for path in export_log(log, arguments.as_, arguments.output, run_id=arguments.run):
+    for path in export_log(log, arguments.format, arguments.output, run_id=arguments.run):
         answer(str(path))
     return OK
 

@@ -17,6 +17,8 @@ from flowlab.errors import InvalidEventError
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _DECODER: Final = msgspec.json.Decoder()
+MAX_DEPTH: Final = 200
+"""Deepest nesting of a payload that goes through the careful path."""
 
 
 def encode_payload(value: object) -> bytes | None:
@@ -48,7 +50,7 @@ def encode_json(value: object) -> bytes:
     """
     try:
         encoded = _ENCODER.encode(value)
-        # Reading back is the cheapest proof that nothing was altered: it costs half the encoding.
+        # Reading back is the cheapest proof that nothing was altered.
         if _DECODER.decode(encoded) == value:
             return encoded
     except (UnicodeError, OverflowError, RecursionError, TypeError, ValueError):
@@ -120,7 +122,3 @@ def _plain(value: object, where: str, depth: int) -> Any:
         "to bytes yourself"
     )
     raise InvalidEventError(message)
-
-
-MAX_DEPTH: Final = 200
-"""Deepest nesting of a payload that goes through the careful path."""

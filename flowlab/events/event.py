@@ -124,9 +124,6 @@ class Event(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
         return f"Event({self.workflow_id!r}/{self.sequence} {self.event_type}{label})"
 
 
-EVENT_FIELDS: Final = Event.__struct_fields__
-
-
 def as_event(value: Event | Mapping[str, Any]) -> Event:
     """Take an event, or a mapping of its fields (payload: any JSON value).
 

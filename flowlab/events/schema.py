@@ -53,8 +53,6 @@ EVENT_SCHEMA: Final = pa.schema(
 """The columns of an event log, in canonical order; integers are signed throughout."""
 
 EVENT_COLUMNS: Final = tuple(EVENT_SCHEMA.names)
-ID_COLUMNS: Final = ("namespace", "run_id", "workflow_id", "sequence")
-STRING_COLUMNS: Final = ("namespace", "run_id", "workflow_id", "agent_id", "event_type", "name")
 
 ANOMALY_SCHEMA: Final = pa.schema(
     [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from flowlab.events import Event
+from flowlab.events import CauseKind, Event
 from flowlab.figures.bars import Bar, cut_text, read_bars, said_in, status_of
 from flowlab.figures.graph import Link, causal_depth, causal_order, visible_links
 from flowlab.figures.text import clean, duration, moment, plural, words
@@ -269,7 +269,7 @@ def _in_flight(window: Window) -> Iterator[int]:
         (*event.id[:2], cause.workflow_id, cause.sequence)
         for event in window.events
         for cause in event.causes
-        if cause.kind == 1
+        if cause.kind == CauseKind.MESSAGE
     }
     for row, event in enumerate(window.events):
         if event.event_type == "MessageSent" and window.visible[row] and event.id not in answered:

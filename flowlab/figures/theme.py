@@ -28,7 +28,6 @@ ON_BAR: Final = "#fffffe"
 """The text on a bar: it stays light when the panel turns dark."""
 
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
-MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace"
 
 _DARK: Final = {
     PANEL: "#161b22",

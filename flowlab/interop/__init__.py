@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flowlab.interop.exporting import EXPORTS, export_log
-from flowlab.interop.importing import MAX_IMPORT_FILE_BYTES, SUFFIXES, import_log
+from flowlab.interop.exporting import export_log
+from flowlab.interop.files import SUFFIXES
+from flowlab.interop.importing import MAX_IMPORT_FILE_BYTES, import_log
 from flowlab.interop.mapping import Mapping, load_mapping, propose_mapping
 from flowlab.interop.report import (
     Failed,
@@ -13,7 +14,6 @@ from flowlab.interop.report import (
 )
 
 __all__ = [
-    "EXPORTS",
     "MAX_IMPORT_FILE_BYTES",
     "SUFFIXES",
     "Failed",

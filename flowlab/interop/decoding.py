@@ -25,7 +25,6 @@ _ISO: Final = re.compile(
 )
 _NS: Final = 1_000_000_000
 _INT64: Final = 2**63
-_UNITS: Final = ((1e11, "s"), (1e14, "ms"), (1e17, "us"))
 MAX_NAME_CHARS: Final = 120
 """Longest name made of a text (a summary, an event's line); longer ones end in an ellipsis."""
 
@@ -215,7 +214,7 @@ def parse_time_ns(value: object, unit: str = "auto") -> int | None:
         (1500000000, 1600000000000000000)
     """
     if isinstance(value, dict) and "seconds" in value:
-        parts = _integer(value["seconds"]), _integer(value.get("nanos", 0))
+        parts = as_integer(value["seconds"]), as_integer(value.get("nanos", 0))
         if parts[0] is None or parts[1] is None:
             return None
         return _bounded(parts[0] * _NS + parts[1])
@@ -269,10 +268,6 @@ def _midnight_s(year: int, month: int, day: int) -> int | None:
 
 def _bounded(value: int) -> int | None:
     return value if -_INT64 < value < _INT64 else None
-
-
-def _integer(value: object) -> int | None:
-    return as_integer(value)
 
 
 def as_integer(value: object) -> int | None:

@@ -13,9 +13,9 @@ from typing import Any, Final
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import EventLog, RunInfo
 from flowlab.interop import shiviz, temporal
+from flowlab.interop.files import SUFFIXES
 
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-EXPORTS: Final = {"temporal": ".json", "shiviz": ".log", "jsonl": ".jsonl", "csv": ".csv"}
 
 
 def export_log(
@@ -36,8 +36,8 @@ def export_log(
         InvalidArgumentError: the format is unknown, or a run does not hold what it needs.
         NotFoundError: there is no such run.
     """
-    if format not in EXPORTS:
-        message = f"there is no format {format!r}; there are {', '.join(EXPORTS)}"
+    if format not in SUFFIXES:
+        message = f"there is no format {format!r}; there are {', '.join(SUFFIXES)}"
         raise InvalidArgumentError(message)
     keys = sorted(
         (row["namespace"], row["run_id"])
@@ -59,7 +59,7 @@ def export_log(
         text = _encode(part, part.run(run, namespace=namespace), format)
         name = "".join(sign if sign.isalnum() or sign in "-_. /()" else "_" for sign in run)
         safe = "/".join(piece for piece in name.split("/") if piece.strip(". ")) or "log"
-        path = target if target.suffix else target / f"{safe}{EXPORTS[format]}"
+        path = target if target.suffix else target / f"{safe}{SUFFIXES[format][0]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         written.append(path)

@@ -6,8 +6,17 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from flowlab.interop.report import Failed, ImportReport
+
+SUFFIXES: Final = {
+    "temporal": (".json",),
+    "shiviz": (".log",),
+    "jsonl": (".jsonl", ".ndjson"),
+    "csv": (".csv",),
+}
+"""Every format, and the suffixes of its files; an export writes the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from flowlab.errors import FlowlabError, ImportFormatError, InvalidArgumentError
 from flowlab.events import EventLog, LogSink
 from flowlab.interop import shiviz, temporal
 from flowlab.interop.decoding import clean, parse_json
-from flowlab.interop.files import File, find_files
+from flowlab.interop.files import SUFFIXES, File, find_files
 from flowlab.interop.lanes import with_lanes
 from flowlab.interop.mapping import Mapping, decode_document, decode_rows, propose_mapping
 from flowlab.interop.privacy import PAYLOADS, hide_payloads
@@ -26,18 +26,12 @@ MAX_IMPORT_FILE_BYTES: Final = 512 * 1024 * 1024
 """Largest file that is read; a larger one is reported by name."""
 CHUNK_EVENTS: Final = 100_000
 """Events of several files that are appended to a store at once."""
-SUFFIXES: Final = {
-    "temporal": (".json",),
-    "shiviz": (".log",),
-    "jsonl": (".jsonl", ".ndjson"),
-    "csv": (".csv",),
-}
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    as_: str | None
+    format: str | None
     mapping: Mapping | None
     pattern: str | None
     lane: str | None
@@ -48,7 +42,7 @@ class _Options:
 def import_log(
     paths: str | PathLike[str] | Iterable[str | PathLike[str]],
     *,
-    as_: str | None = None,
+    format: str | None = None,  # noqa: A002 - the word that a person uses
     mapping: Mapping | None = None,
     pattern: str | None = None,
     lane: str | None = None,
@@ -61,7 +55,7 @@ def import_log(
 
     Args:
         paths: files or folders (read with everything below them, in order).
-        as_: take only files with this format's suffixes, as this format: `temporal`, `shiviz`,
+        format: take only files with this format's suffixes, as this format: `temporal`, `shiviz`,
             `jsonl` or `csv`. Without it the content decides.
         mapping: how to read JSON Lines and CSV.
         pattern: a regular expression with the groups host, clock and event, for ShiViz logs.
@@ -79,8 +73,8 @@ def import_log(
         InvalidArgumentError: an option is wrong.
         QueryError: the lane expression is refused.
     """
-    if as_ is not None and as_ not in SUFFIXES:
-        message = f"there is no format {as_!r}; there are {', '.join(SUFFIXES)}"
+    if format is not None and format not in SUFFIXES:
+        message = f"there is no format {format!r}; there are {', '.join(SUFFIXES)}"
         raise InvalidArgumentError(message)
     if payloads not in PAYLOADS:
         message = f"payloads is {payloads!r}; expected one of {', '.join(PAYLOADS)}"
@@ -90,7 +84,7 @@ def import_log(
     if lane is not None:
         with_lanes(EventLog.from_events([]), lane)
     given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
-    options = _Options(as_, mapping, pattern, lane, payloads, namespace)
+    options = _Options(format, mapping, pattern, lane, payloads, namespace)
     report = ImportReport()
     files = list(find_files([Path(path) for path in given], report))
     waiting: list[tuple[Imported, EventLog]] = []
@@ -161,9 +155,9 @@ def _proposal(path: Path) -> str:
 
 def _skip(file: File, options: _Options) -> str:
     suffix = file.path.suffix.lower()
-    if options.as_ is not None and not file.only and suffix not in SUFFIXES[options.as_]:
-        return f"its suffix is not one of {options.as_} ({', '.join(SUFFIXES[options.as_])})"
-    if options.as_ is not None or file.alone:
+    if options.format is not None and not file.only and suffix not in SUFFIXES[options.format]:
+        return f"its suffix is not one of {options.format} ({', '.join(SUFFIXES[options.format])})"
+    if options.format is not None or file.alone:
         return ""
     tables = (*SUFFIXES["jsonl"], *SUFFIXES["csv"])
     if suffix in tables and options.mapping is None:
@@ -185,10 +179,10 @@ def _decode(path: Path, source: Source, options: _Options) -> list[Trace]:
     if not data.strip():
         message = "the file is empty"
         raise ImportFormatError(message)
-    kind = options.as_ or _recognise(path, data, options)
+    kind = options.format or _recognise(path, data, options)
     if kind == "temporal":
         document = parse_json(data)
-        if options.mapping is None or options.as_ is not None or not is_unknown(document):
+        if options.mapping is None or options.format is not None or not is_unknown(document):
             return temporal.decode(document, source)
         return decode_document(document, source, options.mapping)
     text = _text(data)

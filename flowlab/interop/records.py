@@ -16,6 +16,7 @@ from flowlab.interop.decoding import (
     short_text,
 )
 
+START: Final = "WorkflowStarted"
 _SUFFIX: Final = "EventAttributes"
 _RENAMED: Final = (
     (r"^DecisionTask", "WorkflowTask"),
@@ -113,7 +114,7 @@ def own_name(
         >>> own_name(record, attributes_of(record), "TimerStarted", reveal=True)
         '7'
     """
-    if reveal and event_type != "WorkflowStarted":
+    if reveal and event_type != START:
         name = short_text(summary_of(record).get("summary"))
         if not name and event_type == "MarkerRecorded":
             name = _marked(attributes.get("details"))
@@ -207,7 +208,7 @@ def workflow_id_of(records: list[dict[str, Any]], types: list[str], top: dict[st
         >>> workflow_id_of([child], ["ChildWorkflowInitiated"], {"workflowId": "w"})
         'w'
     """
-    starts = (attributes_of(r) for r, kind in zip(records, types, strict=True) if kind == _START)
+    starts = (attributes_of(r) for r, kind in zip(records, types, strict=True) if kind == START)
     described = top.get("workflowExecutionInfo")
     holders = (
         next(starts, None),
@@ -222,6 +223,3 @@ def workflow_id_of(records: list[dict[str, Any]], types: list[str], top: dict[st
         if isinstance(value, str) and value:
             return clean(value)
     return ""
-
-
-_START: Final = "WorkflowStarted"

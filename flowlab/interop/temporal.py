@@ -10,6 +10,7 @@ from flowlab.events import Cause, CauseKind, Event, EventLog, RunInfo, encode_pa
 from flowlab.interop.agents import ActivityNames
 from flowlab.interop.decoding import as_integer, clean, parse_time_ns
 from flowlab.interop.records import (
+    START,
     attributes_of,
     is_record,
     own_name,
@@ -29,7 +30,6 @@ _WORKER_DONE: Final = {
     "ActivityTimedOut",
     "ActivityCanceled",
 }
-_START: Final = "WorkflowStarted"
 _NAMED_BY: Final = (
     "acceptedEventId",
     "initiatedEventId",
@@ -149,7 +149,7 @@ class _Reader:
         self._types = list(map(type_of, records))
         self._attributes = list(map(attributes_of, records))
         self._flow = workflow_id_of(records, self._types, top) or source.stem
-        start = self._types.index(_START) if _START in self._types else 0
+        start = self._types.index(START) if START in self._types else 0
         kind = self._attributes[start].get("workflowType")
         named = kind.get("name") if isinstance(kind, dict) else None
         self._lane = clean(str(named or self._flow)) or self._flow

@@ -18,7 +18,7 @@ class Layout:
     """Namespace, then hash buckets of (run, workflow).
 
     Args:
-        buckets: how many; 16 measured best for scans and single streams alike.
+        buckets: how many, 1 to 4 096.
 
     Raises:
         InvalidArgumentError: `buckets` is not between 1 and 4 096.
@@ -32,7 +32,7 @@ class Layout:
 
     def __post_init__(self) -> None:
         if not 1 <= self.buckets <= MAX_BUCKETS:
-            message = f"buckets is {self.buckets}; expected 1 to {MAX_BUCKETS}"
+            message = f"buckets is {self.buckets}; expected 1 to MAX_BUCKETS ({MAX_BUCKETS})"
             raise InvalidArgumentError(message)
 
     def bucket(self, run_id: str, workflow_id: str) -> int:

@@ -209,7 +209,7 @@ class SegmentReader:
         if verify:
             return pq.ParquetFile(self.root / data.path, page_checksum_verification=True)
         if data.path not in self._handles:
-            # Reading a page's checksum costs less than a tenth of decoding it.
+            # Without it a flipped bit of a page would be an answer.
             self._handles[data.path] = pq.ParquetFile(
                 self.root / data.path, metadata=metadata, page_checksum_verification=True
             )

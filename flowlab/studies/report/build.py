@@ -11,8 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.events import UNSTAMPED, EventLog
-from flowlab.events.relations import connect, run_query
+from flowlab.events import UNSTAMPED, EventLog, connect, run_query
 from flowlab.figures import space_time
 from flowlab.figures.flight import Step, flight_chart
 from flowlab.figures.text import duration, moment, number, plural, words

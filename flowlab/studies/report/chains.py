@@ -67,7 +67,7 @@ class Chain:
         return sorted(sums.items(), key=lambda item: (-item[1], item[0]))
 
 
-def longest_chains(run: Callable[[str], pa.Table], *, by_time: bool) -> list[Chain]:
+def longest_chains(ask: Callable[[str], pa.Table], *, by_time: bool) -> list[Chain]:
     """Return the longest chain of each run, the longest run first.
 
     A chain's length is the time from its first event to its last, or the number of its events
@@ -75,11 +75,11 @@ def longest_chains(run: Callable[[str], pa.Table], *, by_time: bool) -> list[Cha
     the latest: the one that the event waited for.
 
     Args:
-        run: runs a query on the log's relations.
+        ask: runs a query on the log's relations.
         by_time: whether the log's times can be used.
     """
-    events = run(f"{NUMBERED} ORDER BY row")
-    links = run(LINKS)
+    events = ask(f"{NUMBERED} ORDER BY row")
+    links = ask(LINKS)
     times = events.column("time_ns").to_numpy() if by_time else np.zeros(len(events), np.int64)
     before, depth, root = _walk(
         times.tolist(), links.column("cause").to_pylist(), links.column("effect").to_pylist()
