@@ -6,6 +6,7 @@ DejaVu Sans, one of the widest fonts that systems set a page in: elsewhere text 
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -80,7 +81,8 @@ def text_width(text: str, size: float) -> float:
         >>> text_width("iii", 10) < text_width("mmm", 10)
         True
     """
-    return size * sum(_character_width(character) for character in text)
+    # sum() rounds otherwise from Python 3.12 on, and a picture is the same to the byte everywhere.
+    return size * math.fsum(_character_width(character) for character in text)
 
 
 def _character_width(character: str) -> float:
