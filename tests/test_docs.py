@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import test_architecture
+
+from flowlab.interop import Mapping, import_log, load_mapping
 
 PROJECT = Path(__file__).parent.parent
 DOCS = PROJECT / "docs"
@@ -94,3 +97,19 @@ def test_the_readme_names_every_page() -> None:
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     missing = [path.name for path in DOCS.glob("*.md") if f"(docs/{path.name})" not in readme]
     assert missing == []
+
+
+def test_the_mapping_page_shows_every_field_and_its_example_imports(tmp_path: Path) -> None:
+    text = page("mapping.md")
+    named = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert sorted(named) == sorted(field.name for field in dataclasses.fields(Mapping))
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    table, mapping = tmp_path / "log.csv", tmp_path / "mapping.toml"
+    table.write_text(blocks[0], encoding="utf-8")
+    mapping.write_text(blocks[1], encoding="utf-8")
+
+    report = import_log(table, mapping=load_mapping(mapping))
+    assert (report.failed, report.anomalies) == ([], 0)
+    assert report.log is not None
+    calls = report.log.sql("SELECT agent_id, name, status FROM activities").rows()
+    assert calls == [("drone", "survey the roof", "completed")]

@@ -17,6 +17,8 @@ from flowlab.events import Cause, CauseKind, Event, RunInfo, encode_payload
 from flowlab.interop.decoding import clean, parse_json, parse_time_ns, short_text
 from flowlab.interop.trace import Source, Trace, UnknownFormatError
 
+_ABSENT: Final = object()
+_SHOWN_NAMES: Final = 20
 TIME_UNITS: Final = ("auto", "iso", "s", "ms", "us", "ns")
 _GUESSES: Final = {
     "id": ("id", "event_id", "eventId", "span_id", "spanId", "spanID", "uuid", "_id"),
@@ -33,6 +35,16 @@ _GUESSES: Final = {
     ),
     "causes": ("causes", "caused_by", "links"),
     "parent": ("parent", "parent_id", "parentId", "parentSpanId", "parent_span_id"),
+}
+_MEANINGS: Final = {
+    "id": "names the event, for causes and parent to refer to",
+    "workflow": "the stream; without it, one for the file",
+    "lane": "who did it",
+    "name": "what a person would call it",
+    "type": "the event type; a table [types] translates it",
+    "time": "when",
+    "causes": "ids of the events that caused it: a list, or a text parted by ;",
+    "parent": "id of the event that it is nested in",
 }
 
 
@@ -139,7 +151,8 @@ def propose_mapping(path: str | PathLike[str]) -> str:
         ends = {name.rpartition(".")[2]: name for name in reversed(names)}
         found = next((name for name in guesses if name in names), "")
         found = found or next((ends[name] for name in guesses if name in ends), "")
-        lines.append(f"{'' if found else '# '}{field} = {json.dumps(found)}")
+        assignment = f"{'' if found else '# '}{field} = {json.dumps(found)}"
+        lines.append(f"{assignment}  # {_MEANINGS[field]}")
     return "\n".join(lines) + "\n"
 
 
@@ -209,9 +222,31 @@ def decode_rows(text: str, source: Source, mapping: Mapping | None, kind: str) -
         ImportFormatError: there is no mapping, or a record cannot be read; the line is named.
     """
     if mapping is None:
-        message = "needs a mapping (--mapping FILE); flowlab proposes one: propose_mapping(path)"
+        message = (
+            "needs a mapping (--mapping FILE, docs/mapping.md); "
+            "flowlab.interop.propose_mapping(path) proposes one"
+        )
         raise UnknownFormatError(message)
-    return [_trace(list(_records(text, kind)), source, mapping, kind)]
+    records = list(_records(text, kind))
+    if kind == "csv" and records:
+        unknown = [
+            name for name in _columns(mapping).values() if _at(records[0], name, _ABSENT) is _ABSENT
+        ]
+        if unknown:
+            message = f"the header has no {unknown[0]!r}, which the mapping names"
+            if source.reveal:
+                names = list(records[0])
+                more = ", ..." if len(names) > _SHOWN_NAMES else ""
+                message += f"; it has {', '.join(map(repr, names[:_SHOWN_NAMES]))}{more}"
+            raise ImportFormatError(message)
+    return [_trace(records, source, mapping, kind)]
+
+
+def _columns(mapping: Mapping) -> dict[str, str]:
+    """Return the fields of a mapping that name a field of the records, and what they name."""
+    named = {field.name: getattr(mapping, field.name) for field in fields(Mapping)}
+    others = {"rows", "time_unit", "order", "types"}
+    return {field: name for field, name in named.items() if name and field not in others}
 
 
 def _trace(records: list[Any], source: Source, mapping: Mapping, kind: str) -> Trace:
@@ -247,6 +282,13 @@ def _trace(records: list[Any], source: Source, mapping: Mapping, kind: str) -> T
     if not trace.events:
         message = "the file has no records"
         raise ImportFormatError(message)
+    # Records of JSON leave out what they do not have: a file of roots has no causes and parents.
+    for field, name in _columns(mapping).items():
+        if field not in {"causes", "parent"} and all(
+            _at(record, name, _ABSENT) is _ABSENT for record in records
+        ):
+            detail = f"no record has a field {name!r}, which the mapping names as {field}"
+            trace.damage(*flows[0], "field", detail)
     return trace
 
 
@@ -312,18 +354,18 @@ def _table(text: str) -> Iterator[dict[str, Any]]:
         raise ImportFormatError(message) from error
 
 
-def _at(record: Any, path: str) -> Any:
+def _at(record: Any, path: str, absent: Any = None) -> Any:
     """Return what a dotted name leads to; a key that has dots itself is found too."""
     if not path or not isinstance(record, dict):
-        return None
+        return absent
     if path in record:
         return record[path]
     parts = path.split(".")
     for length in range(len(parts) - 1, 0, -1):
         key = ".".join(parts[:length])
         if key in record:
-            return _at(record[key], ".".join(parts[length:]))
-    return None
+            return _at(record[key], ".".join(parts[length:]), absent)
+    return absent
 
 
 def _named(record: Any, mapping: Mapping) -> Iterator[tuple[str, int]]:
