@@ -189,7 +189,7 @@ def test_callers_that_wait_for_a_sync_share_the_next_one(
     syncing.wait()
     for worker in workers[1:]:
         worker.start()
-    while len(store._writer._queue) < 15:
+    while len(store._writer._group._waiting) < 15:
         pass
     release.set()
     for worker in workers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowlab.store.event_store import CommitResult, EventStore
 from flowlab.store.files import Disk
+from flowlab.store.group_commit import AppendResult
 from flowlab.store.info import StoreInfo
 from flowlab.store.layout import Layout
 from flowlab.store.resolve import Located
@@ -11,7 +12,6 @@ from flowlab.store.segments import ROW_GROUP_ROWS, WRITE_OPTIONS
 from flowlab.store.snapshot import Snapshot
 from flowlab.store.tree import Tree
 from flowlab.store.verify import Problem, VerifyReport
-from flowlab.store.writer import AppendResult
 
 __all__ = [
     "ROW_GROUP_ROWS",

@@ -186,8 +186,11 @@ class CommitLog:
     def latest(self) -> TableState:
         """Return the newest state."""
         with self._lock:
+            first = self._latest < 0
             while commit_path(self.folder, self._latest + 1).exists():
                 self._load(self._latest + 1)
+            if first:
+                self._check_last()
             return self._states[self._latest]
 
     def at(self, version: int) -> TableState | None:
@@ -198,6 +201,19 @@ class CommitLog:
     def versions(self) -> range:
         """Return the versions that exist."""
         return range(self.latest().version + 1)
+
+    def _check_last(self) -> None:
+        """Check that no commit stands behind a gap: what it sealed would be missed in silence."""
+        numbers = {int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit()}
+        while commit_path(self.folder, self._latest + 1).exists():
+            self._load(self._latest + 1)
+        later = [number for number in numbers if number > self._latest]
+        if later:
+            message = (
+                f"commit {self._latest + 1} is missing from workflows/_delta_log, but "
+                f"{max(later)} is there; restore it from a copy"
+            )
+            raise CorruptionError(message)
 
     def _load(self, version: int) -> None:
         path = commit_path(self.folder, version)

@@ -18,6 +18,7 @@ from flowlab.store import bulk
 from flowlab.store.admission import Batch
 from flowlab.store.delta import CommitLog, TableState
 from flowlab.store.files import Disk
+from flowlab.store.group_commit import AppendResult, Request
 from flowlab.store.heads import Heads
 from flowlab.store.info import StoreInfo, describe
 from flowlab.store.layout import Layout
@@ -28,10 +29,11 @@ from flowlab.store.sealing import Sealer
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import MetadataLog
 from flowlab.store.snapshot import Files, Snapshot
+from flowlab.store.tail import tail_is_begun
 from flowlab.store.tail_reader import TailReader
 from flowlab.store.tree import Tree
 from flowlab.store.verify import Verifier, VerifyReport
-from flowlab.store.writer import AppendResult, Request, Writer
+from flowlab.store.writer import Writer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,20 +108,13 @@ class EventStore:
         self._tail = TailReader(self.path / "tail")
         self._metadata = MetadataLog(self.path)
         self._files = Files(tables, self._manifest.layout, SegmentReader(tables), self._metadata)
-        sealer = Sealer(
-            self.path,
-            self._manifest.layout,
-            self._log,
-            self._files.reader,
-            self._metadata,
-            self.disk,
-        )
-        self._sealer = sealer
+        layout, reader = self._manifest.layout, self._files.reader
+        self._sealer = Sealer(self.path, layout, self._log, reader, self._metadata, self.disk)
         self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
         self._writer = Writer(
             self.path,
             role=self._role,
-            sealer=sealer,
+            sealer=self._sealer,
             log=self._log,
             tail=self._tail,
             disk=self.disk,
@@ -132,7 +127,8 @@ class EventStore:
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"EventStore({self.path.name!r}, {self.snapshot().position} events)"
+        what = "closed" if self._closed else f"{self.snapshot().position} events"
+        return f"EventStore({self.path.name!r}, {what})"
 
     def __enter__(self) -> Self:
         return self
@@ -353,6 +349,7 @@ class EventStore:
 
     def _pin(self) -> tuple[TableState, Any]:
         """Return a sealed state and the tail that follows it."""
+        self._files.check_process()
         if self._closed:
             message = f"the store {self.path.name!r} is closed; open it again"
             raise InvalidArgumentError(message)
@@ -367,11 +364,13 @@ class EventStore:
                     first, last = view.buffer.events[0].position, state.info.sealed_position
                     message = f"the tail begins at {first}, the sealed part ends at {last}: verify"
                     raise CorruptionError(message)
-                return state, view
+                if not tail_is_begun(self._tail.folder, state.info.tail, version=state.version):
+                    return state, None
         message = "the store is sealed faster than it can be read; try again"
         raise CorruptionError(message)
 
     def _check_writable(self) -> None:
+        self._files.check_process()
         if self._closed or self._read_only:
             what = "closed" if self._closed else "open for reading only"
             message = f"the store {self.path.name!r} is {what}; open it again to write"

@@ -78,11 +78,19 @@ class Disk:
     @contextmanager
     def create(self, path: Path) -> Iterator[BinaryIO]:
         """Write a new file; it is durable (but for its directory entry) when the block ends."""
-        with path.open("xb") as stream:
-            yield stream
-            stream.flush()
-            self.bytes_written += stream.tell()
-            self.sync_data(stream.fileno())
+        try:
+            with path.open("xb") as stream:
+                yield stream
+                stream.flush()
+                self.bytes_written += stream.tell()
+                self.sync_data(stream.fileno())
+        except FileExistsError:
+            raise
+        except OSError:
+            # Half a file is of no use, and on a full disk it would keep the disk full.
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
 
     def publish(self, path: Path, data: bytes, *, scratch: str) -> bool:
         """Make a file appear whole and durable, or not at all; return False if it exists already.
@@ -170,7 +178,7 @@ if sys.platform != "win32":
     def _try_lock(descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
         return True
 

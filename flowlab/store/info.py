@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from flowlab.events import counted, grouped
 from flowlab.store.delta import TableState
 from flowlab.store.files import durability_notes
 from flowlab.store.manifest import Manifest
@@ -49,28 +50,28 @@ class StoreInfo:
 
     def __repr__(self) -> str:
         return (
-            f"StoreInfo({self.position} events, {self.sealed_events} sealed in "
-            f"{self.sealed_files} files, version {self.version})"
+            f"StoreInfo({counted(self.position, 'event')}, {grouped(self.sealed_events)} sealed in "
+            f"{counted(self.sealed_files, 'file')}, version {self.version})"
         )
 
     def __str__(self) -> str:
         sealed = (
-            f"{self.sealed_events:,} events in {self.sealed_files:,} files, "
-            f"{self.sealed_bytes:,} bytes"
+            f"{counted(self.sealed_events, 'event')} in {counted(self.sealed_files, 'file')}, "
+            f"{grouped(self.sealed_bytes)} bytes"
         )
-        tail = f"{self.tail_events:,} events, {self.tail_bytes:,} bytes"
+        tail = f"{counted(self.tail_events, 'event')}, {grouped(self.tail_bytes)} bytes"
         rows = {
             "store": self.path,
             "format": f"{self.format}, {self.buckets} buckets, commit version {self.version}, "
             f"writer epoch {self.epoch}",
-            "events": f"{self.position:,}",
+            "events": grouped(self.position),
             "sealed": sealed,
             "tail": tail,
             "namespaces": ", ".join(map(repr, self.namespaces)) or "none",
-            "runs": f"{self.runs:,} with metadata",
-            "anomalies": f"{self.anomalies:,}",
+            "runs": f"{grouped(self.runs)} with metadata",
+            "anomalies": grouped(self.anomalies),
         }
-        lines = [f"{name:<12}{value}".replace(",", ",") for name, value in rows.items()]
+        lines = [f"{name:<12}{value}" for name, value in rows.items()]
         return "\n".join([*lines, *(f"{'note':<12}{note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
@@ -89,7 +90,7 @@ def describe(
     """Return the info of a pinned state."""
     spaces = {data.namespace for data in state.files}
     if view is not None:
-        spaces |= {stream[0] for stream in view.buffer.streams}
+        spaces |= {stream[0] for stream in list(view.buffer.streams)}
     marks = view.marks() if view is not None else []
     notes = durability_notes()
     if view is not None and view.events:

@@ -45,11 +45,14 @@ class Role:
         """
         if self._descriptor < 0:
             self._open()
+        # A lock belongs to the open file, which a child process shares: it must not touch it.
+        self._check_process()
         lock(self._descriptor, timeout_s=self._timeout_s, holder=self._holder)
         try:
+            self._check_file()
             record = read_at(self._descriptor, SIZE, 0)
             # The bytes that this writer put there: nobody has been here since.
-            if self.epoch and record == self._record and self._process == process_id():
+            if self.epoch and record == self._record:
                 return False
             return self._check_or_take(_parse(record), least_epoch)
         except BaseException:
@@ -75,25 +78,36 @@ class Role:
         with suppress(FileExistsError):
             os.close(self._disk.open_rw(path, create=True))
         self._descriptor = self._disk.open_rw(path)
+        self._process = process_id()
 
-    def _check_or_take(self, record: dict[str, Any], least_epoch: Callable[[], int]) -> bool:
-        if self.epoch == 0:
-            self._take(max(int(record.get("epoch", 0)), least_epoch()) + 1)
-            return True
+    def _check_file(self) -> None:
+        # Whoever made a new file of that name would not see this writer's lock, nor it theirs.
+        if not os.fstat(self._descriptor).st_nlink:
+            message = (
+                f"the file {NAME!r} of the store {self._root.name!r} was removed or replaced, or "
+                "the whole store was: it keeps no other writer out; open the store again. "
+                "Nothing of this call was written"
+            )
+            raise FencedError(message)
+
+    def _check_process(self) -> None:
         if self._process != process_id():
             message = (
                 f"this EventStore writes for process {self._process}, and this is "
                 f"{process_id()}: open the store again in the child process"
             )
             raise FencedError(message)
-        if record.get("epoch") != self.epoch:
-            message = (
-                f"another writer ({_describe(record)}) has taken over the store: its epoch is "
-                f"{record.get('epoch')}, this one's {self.epoch}; open the store again to "
-                "write. Nothing of this call was written"
-            )
-            raise FencedError(message)
-        return False
+
+    def _check_or_take(self, record: dict[str, Any], least_epoch: Callable[[], int]) -> bool:
+        if self.epoch == 0:
+            self._take(max(int(record.get("epoch", 0)), least_epoch()) + 1)
+            return True
+        message = (
+            f"another writer ({_describe(record)}) has taken over the store: its epoch is "
+            f"{record.get('epoch')}, this one's {self.epoch}; open the store again to "
+            "write. Nothing of this call was written"
+        )
+        raise FencedError(message)
 
     def _take(self, epoch: int) -> None:
         record = {"epoch": epoch, "pid": process_id(), "since_ns": wall_ns()}
@@ -101,7 +115,6 @@ class Role:
         self._disk.write_at(self._descriptor, self._record, 0)
         self._disk.sync_data(self._descriptor)
         self.epoch = epoch
-        self._process = process_id()
 
     def _holder(self) -> str:
         return f"by {_describe(_parse(read_at(self._descriptor, SIZE, 0)))}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,16 +55,17 @@ class Sealer:
             commits=pack_commits(view.marks()),
         )
         files = self.write_files(view.table(), epoch=epoch)
-        info = self._info(content, position=position, tail=sealed_number + 1, epoch=epoch)
-        fresh = writer.prepare(sealed_number + 1, first_position=position + 1)
+        with self._removed_on_failure(files):
+            info = self._info(content, position=position, tail=sealed_number + 1, epoch=epoch)
+            fresh = writer.prepare(sealed_number + 1, first_position=position + 1)
         try:
             self._commit(files, info, operation="SEAL", epoch=epoch)
+            writer.adopt(fresh, position)
         except BaseException as error:
             # Whether the commit will be there after a restart is unknown: writing on to either
             # tail file could lose what is written.
             writer.poison(f"the commit that seals the tail failed: {error}")
             raise
-        writer.adopt(fresh, position)
         tail_path(self.root / "tail", sealed_number).unlink(missing_ok=True)
 
     def commit_rows(
@@ -84,16 +87,31 @@ class Sealer:
             commits=pack_commits([CommitMark(position, committed_ns, epoch)]),
         )
         tail = self.log.latest().info.tail
-        info = self._info(content, position=position, tail=tail, epoch=epoch)
+        with self._removed_on_failure(files):
+            info = self._info(content, position=position, tail=tail, epoch=epoch)
         return self._commit(files, info, operation="WRITE", epoch=epoch)
 
     def write_files(self, table: pa.Table, *, epoch: int) -> list[DataFile]:
         """Write one sealed file for each partition that has rows."""
         root = self.root / "workflows"
-        return [
-            write_part(part, root=root, layout=self.layout, disk=self.disk, epoch=epoch)
-            for part in partition(table, self.layout)
-        ]
+        files: list[DataFile] = []
+        with self._removed_on_failure(files):
+            files.extend(
+                write_part(part, root=root, layout=self.layout, disk=self.disk, epoch=epoch)
+                for part in partition(table, self.layout)
+            )
+        return files
+
+    @contextmanager
+    def _removed_on_failure(self, files: list[DataFile]) -> Iterator[None]:
+        """Take back files that no commit names yet: on a full disk they would keep it full."""
+        try:
+            yield
+        except OSError:
+            for data in files:
+                with suppress(OSError):
+                    self.disk.remove(self.root / "workflows" / data.path)
+            raise
 
     def heads(self, state: TableState, view: TailView) -> Heads:
         """Return the heads of every stream and lane."""
@@ -110,11 +128,16 @@ class Sealer:
         return {**self.metadata.upto(state).keys, **view.buffer.keys}
 
     def _info(self, content: Sidecar, *, position: int, tail: int, epoch: int) -> SealInfo:
-        version = self.log.latest().version + 1
+        state = self.log.latest()
+        version = state.version + 1
+        # A clock that was set back must not set the log's times back.
+        last_ns = sum(elapsed for _, elapsed, _ in content.commits)
         name, checksum = write_sidecar(
             self.root, content, version=version, epoch=epoch, disk=self.disk
         )
-        return SealInfo(position, tail, epoch, wall_ns(), name, checksum)
+        return SealInfo(
+            position, tail, epoch, max(wall_ns(), state.info.committed_ns, last_ns), name, checksum
+        )
 
     def _commit(self, files: list[DataFile], info: SealInfo, *, operation: str, epoch: int) -> int:
         version = self.log.latest().version + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from flowlab.errors import InvalidKeyError, NotFoundError
+from flowlab.errors import FencedError, InvalidKeyError, NotFoundError
 from flowlab.events import (
     ANOMALY_SCHEMA,
     EVENT_COLUMNS,
@@ -24,6 +24,7 @@ from flowlab.events import (
     parse_key,
     run_query,
 )
+from flowlab.store.clock import process_id
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.layout import Layout
 from flowlab.store.resolve import Located, locate, selection
@@ -32,7 +33,7 @@ from flowlab.store.sidecar import Metadata, MetadataLog
 from flowlab.store.stream_read import read_stream
 from flowlab.store.tail_reader import TailView
 from flowlab.store.tree import Tree, draw_tree
-from flowlab.store.views import connect_views
+from flowlab.store.views import connect_views, only_asks
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,6 +49,20 @@ class Files:
     layout: Layout
     reader: SegmentReader
     metadata: MetadataLog
+    process: int = field(default_factory=process_id)
+
+    def check_process(self) -> None:
+        """Refuse to go on in a forked child: locks, connections and threads stayed behind.
+
+        Raises:
+            FencedError: another process opened the store.
+        """
+        if self.process != process_id():
+            message = (
+                f"the store was opened by process {self.process}, and this is {process_id()}: "
+                "open it again in the child process"
+            )
+            raise FencedError(message)
 
 
 class Snapshot:
@@ -171,7 +186,7 @@ class Snapshot:
         Raises:
             QueryError: the SQL is refused; the message points at the place.
         """
-        with self._cursor() as cursor:
+        with self._cursor(lasting=only_asks(query)) as cursor:
             return run_query(cursor, query)
 
     def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:
@@ -269,8 +284,13 @@ class Snapshot:
         return EVENT_SCHEMA.empty_table() if self._tail is None else self._tail.table()
 
     @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Lend a connection: threads that query at the same time each have their own."""
+    def _cursor(self, *, lasting: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a connection: threads that query at the same time each have their own.
+
+        Unless `lasting`, it is thrown away: a view that a query defines, or a setting, must not
+        change what later reads find.
+        """
+        self._files.check_process()
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
@@ -286,8 +306,11 @@ class Snapshot:
         try:
             yield connection
         finally:
-            with self._lock:
-                self._idle.append(connection)
+            if lasting:
+                with self._lock:
+                    self._idle.append(connection)
+            else:
+                connection.close()
 
     def _bounded(
         self, found: dict[str, tuple[int, int]], namespace: str, workflow_id: str

@@ -92,6 +92,34 @@ def missing_bytes(folder: Path, number: int) -> int:
     return max(0, mark.offset - size)
 
 
+def tail_is_begun(folder: Path, number: int, *, version: int) -> bool:
+    """Say whether the tail file that the newest commit names is there; it must be the newest.
+
+    Only a store that was never written to has none. A watermark is written after the commit that
+    begins its file, so one of a later file means that commits are gone.
+
+    Raises:
+        CorruptionError: the file or later commits are missing.
+    """
+    mark = read_watermark(folder)
+    path = tail_path(folder, number)
+    if mark is not None and mark.file > number:
+        message = (
+            f"tail/{WATERMARK_NAME} names file {mark.file}, but the newest commit that is there, "
+            f"{version}, names file {number}: later commits are missing from workflows/_delta_log; "
+            "restore them from a copy"
+        )
+        raise CorruptionError(message)
+    begun = path.exists()
+    if not begun and (version > 0 or mark is not None):
+        message = (
+            f"tail/{path.name} is missing, and with it every event that was not sealed; restore it "
+            "from a copy, or put an empty file in its place to go on without them"
+        )
+        raise CorruptionError(message)
+    return begun
+
+
 def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Frame]:
     """Return the durable frames of the tail file `number`.
 
@@ -255,12 +283,23 @@ class TailWriter:
         self._allocated = max(self._allocated, self._offset + len(frame))
         self._offset = end
         self._frame_number += 1
-        self._publish(last_position)
+        try:
+            self._publish(last_position)
+        except OSError as error:
+            self.poison(
+                f"the commit is on disk, but {WATERMARK_NAME} could not be written ({error}), "
+                "so that no reader sees it yet"
+            )
+            self.check()
 
     def check(self) -> None:
         """Raise PoisonedError if an earlier write or sync failed."""
         if self._poisoned:
-            raise PoisonedError(self._poisoned)
+            raise self.poisoned()
+
+    def poisoned(self) -> PoisonedError:
+        """Return the error that says why nothing more is written."""
+        return PoisonedError(self._poisoned)
 
     def poison(self, reason: str) -> None:
         """Refuse every further write: what is durable is unknown."""

@@ -143,7 +143,7 @@ class TailView:
         """Return the last sequence of each stream."""
         return {
             stream: self.buffer.events[places[count - 1]].sequence
-            for stream, places in self.buffer.streams.items()
+            for stream, places in list(self.buffer.streams.items())
             if (count := bisect_left(places, self.events))
         }
 
@@ -175,10 +175,9 @@ class TailReader:
             CorruptionError: the file is damaged below what was committed.
         """
         with self._lock:
-            if self._buffer.number != number or not self._advance():
-                if not tail_path(self.folder, number).exists():
-                    return None
-                self._reload(number)
+            known = self._buffer.number == number and self._advance()
+            if not known and not self._reload(number):
+                return None
             held = self._buffer
             return TailView(held, len(held.events), len(held.commits), len(held.runs), held.offset)
 
@@ -210,16 +209,21 @@ class TailReader:
         held.extend(moved, where=path.name)
         return True
 
-    def _reload(self, number: int) -> None:
+    def _reload(self, number: int) -> bool:
+        """Read the file anew; return False where there is none, or a later one has begun."""
         path = tail_path(self.folder, number)
+        mark = read_watermark(self.folder)
+        if mark is not None and mark.file > number:
+            return False
         frames = read_tail(self.folder, number)
         fresh = TailBuffer(number)
         try:
             with path.open("rb") as stream:
                 header = decode_file_header(stream.read(FILE_HEADER.size), where=path.name)
         except FileNotFoundError:
-            header = None
+            return False  # a writer has sealed and removed it in between
         if header is not None:
             fresh.salt, fresh.offset = header[1], FILE_HEADER.size
         fresh.extend(frames, where=path.name)
         self._buffer = fresh
+        return True

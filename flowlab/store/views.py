@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 
 from flowlab.events import EVENT_COLUMNS, RunInfo, define_relations, run_info_table
 from flowlab.store.delta import FILE_COLUMNS, DataFile
+
+_SELECT: Final = duckdb.StatementType.SELECT
+_EXPLAIN: Final = duckdb.StatementType.EXPLAIN
 
 
 def connect_views(
@@ -46,6 +50,15 @@ def connect_views(
     connection.execute(f"CREATE TEMP VIEW events AS {' UNION ALL '.join(parts)}")
     define_relations(connection)
     return connection
+
+
+def only_asks(query: str) -> bool:
+    """Say whether a query leaves the connection as it was: it defines nothing and sets nothing."""
+    try:
+        statements = duckdb.extract_statements(query)
+    except duckdb.Error:
+        return True  # it will be refused
+    return all(item.type in {_SELECT, _EXPLAIN} for item in statements)
 
 
 def _literal(path: Path) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -20,56 +18,20 @@ from flowlab.errors import (
     InvalidArgumentError,
     LimitError,
 )
-from flowlab.events import RunInfo
-from flowlab.store.admission import Batch
 from flowlab.store.clock import wall_ns
 from flowlab.store.delta import CommitLog, TableState
 from flowlab.store.files import Disk
 from flowlab.store.frames import MAX_FRAME_BYTES, Commit, Transaction, encode_commit
+from flowlab.store.group_commit import AppendResult, GroupCommit, Request
 from flowlab.store.heads import Heads
 from flowlab.store.role import Role
 from flowlab.store.run_check import MAX_RUN_BYTES
 from flowlab.store.sealing import Sealer
-from flowlab.store.tail import TailWriter, tail_numbers, tail_path
+from flowlab.store.tail import TailWriter, tail_is_begun, tail_numbers, tail_path
 from flowlab.store.tail_reader import KeyUse, Stream, TailReader, TailView
 
 MAX_TRANSACTION_BYTES: Final = MAX_FRAME_BYTES // 2
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class AppendResult:
-    """Where an append put its events.
-
-    Args:
-        first_sequence, last_sequence: in the stream.
-        first_position, last_position: in the whole log.
-        repeated: the idempotency key had been used: nothing new was written.
-    """
-
-    first_sequence: int
-    last_sequence: int
-    first_position: int
-    last_position: int
-    repeated: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One append that waits for its commit."""
-
-    batch: Batch | None
-    expected_version: int | None = None
-    key: str | None = None
-    runs: list[RunInfo] = field(default_factory=list)
-    result: AppendResult | None = None
-    error: BaseException | None = None
-    woken: threading.Event | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether it was committed or refused."""
-        return self.result is not None or self.error is not None
 
 
 class Writer:
@@ -95,10 +57,7 @@ class Writer:
         self._writer = TailWriter(root / "tail", disk)
         self._seal_events = seal_events
         self._seal_bytes = seal_bytes
-        self._queue: list[Request] = []
-        self._queue_lock = threading.Lock()
-        self._led = False
-        self._leader = threading.Lock()
+        self._group = GroupCommit(self._lead)
         self._heads: Heads | None = None
         self._keys: dict[tuple[Stream, str], KeyUse] = {}
         self._position = 0
@@ -111,43 +70,28 @@ class Writer:
         Raises:
             FlowlabError: why it was refused; nothing of it was written.
         """
-        with self._queue_lock:
-            self._queue.append(request)
-            if self._led:
-                request.woken = threading.Event()
-            self._led = True
-        if request.woken is not None:
-            # The leader of the moment commits this request too, or hands the lead over to it.
-            request.woken.wait()
-        if not request.done:
-            waiting: list[Request] = []
-            try:
-                with self._leader:
-                    with self._queue_lock:
-                        waiting, self._queue = self._queue, []
-                    self._lead(waiting)
-            finally:
-                self._hand_over(waiting)
-        if request.error is not None:
-            raise request.error
-        assert request.result is not None
-        return request.result
+        return self._group.submit(request)
 
     def exclusively(self, action: Callable[[Heads, TableState, int, int], T]) -> T:
         """Seal the tail, then run an action under the lock: (heads, state, position, now).
 
         The action makes its own Delta commit; afterwards the writer looks at the log again.
         """
-        with self._leader, self._held():
+        with self._group.leader, self._held():
             self._seal()
-            heads = self._need_heads()
-            result = action(heads, self._log.latest(), self._position, self._now())
-            self._refresh()
+            before = self._log.latest()
+            try:
+                result = action(self._need_heads(), before, self._position, self._now())
+                self._refresh()
+            except BaseException as error:
+                if self._log.latest().version != before.version:
+                    self._writer.poison(f"a bulk append was committed, and then failed: {error}")
+                raise
             return result
 
     def seal(self) -> bool:
         """Move the tail into sealed files; return whether there was anything to move."""
-        with self._leader, self._held():
+        with self._group.leader, self._held():
             return self._seal()
 
     def next_tail(self) -> int:
@@ -156,17 +100,10 @@ class Writer:
 
     def close(self) -> None:
         """Close the files; everything committed is durable already."""
-        with self._leader:
+        with self._group.leader:
+            self._writer.poison("the store was closed")
             self._writer.close()
             self._role.close()
-
-    def _hand_over(self, committed: list[Request]) -> None:
-        with self._queue_lock:
-            following = self._queue[0] if self._queue else None
-            self._led = following is not None
-        for request in committed if following is None else (*committed, following):
-            if request.woken is not None:
-                request.woken.set()
 
     # -- inside: everything below runs under the leader's mutex ------------------------------------
 
@@ -176,8 +113,18 @@ class Writer:
         self._hold()
         try:
             yield
+        except BaseException as error:
+            self._poison_if_broken(error)
+            raise
         finally:
             self._role.unlock()
+
+    def _poison_if_broken(self, error: BaseException) -> bool:
+        """Write no more after an error that no step foresaw, an interrupt say."""
+        broken = not isinstance(error, (FlowlabError, OSError))
+        if broken:
+            self._writer.poison(f"a commit was interrupted by {type(error).__name__}")
+        return broken
 
     def _hold(self) -> None:
         self._writer.check()
@@ -203,11 +150,12 @@ class Writer:
             finally:
                 self._role.unlock()
         except BaseException as error:
+            broken = self._poison_if_broken(error)
             for request in waiting:
                 if not request.done:
-                    request.error = error
-            if not isinstance(error, (FlowlabError, OSError)):
-                self._writer.poison(f"a commit was interrupted by {type(error).__name__}")
+                    # An interrupt is this thread's; the others learn what it left them with.
+                    request.error = self._writer.poisoned() if broken else error
+            if broken:
                 raise
 
     def _commit(self, waiting: list[Request]) -> list[Request]:
@@ -223,11 +171,12 @@ class Writer:
                 break
             try:
                 found = self._admit(request, position + 1)
-            except FlowlabError as error:
+            except (FlowlabError, OSError) as error:
                 request.error = error
                 continue
             if isinstance(found, AppendResult):
-                request.result = found
+                # The first use of its key may be in this very commit, and is not durable yet.
+                accepted.append((request, found))
                 continue
             transactions.append(found)
             count = len(found.ticks)
@@ -241,8 +190,8 @@ class Writer:
             self._writer.write(body, first_position=self._position + 1, last_position=position)
             self._pending += position - self._position
             self._position, self._last_ns = position, now_ns
-            for request, result in accepted:
-                request.result = result
+        for request, result in accepted:
+            request.result = result
         return rest
 
     def _admit(self, request: Request, position: int) -> Transaction | AppendResult:
@@ -330,7 +279,7 @@ class Writer:
         """Look at the log as the new holder of the role: sync what the last one left."""
         state = self._log.latest()
         number = state.info.tail
-        if tail_path(self._root / "tail", number).exists():
+        if tail_is_begun(self._root / "tail", number, version=state.version):
             frames = self._writer.resume(number)
         else:
             frames = []

@@ -1,0 +1,120 @@
+"""Group commit: callers that wait at the same time share one commit, led by one of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flowlab.events import RunInfo
+from flowlab.store.admission import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """Where an append put its events.
+
+    Args:
+        first_sequence, last_sequence: in the stream.
+        first_position, last_position: in the whole log.
+        repeated: the idempotency key had been used: nothing new was written.
+    """
+
+    first_sequence: int
+    last_sequence: int
+    first_position: int
+    last_position: int
+    repeated: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One append that waits for its commit."""
+
+    batch: Batch | None
+    expected_version: int | None = None
+    key: str | None = None
+    runs: list[RunInfo] = field(default_factory=list)
+    result: AppendResult | None = None
+    error: BaseException | None = None
+    woken: threading.Event | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it was committed or refused."""
+        return self.result is not None or self.error is not None
+
+
+class GroupCommit:
+    """The requests that wait, and who commits them.
+
+    The first caller leads: it commits what has come until then, its own request included. Those
+    that come meanwhile sleep, and the first of them leads next.
+
+    Attributes:
+        leader: held by whoever commits.
+    """
+
+    def __init__(self, commit: Callable[[list[Request]], None]) -> None:
+        self.leader = threading.Lock()
+        self._commit = commit
+        self._lock = threading.Lock()
+        self._waiting: list[Request] = []
+        self._led = False
+
+    def submit(self, request: Request) -> AppendResult:
+        """Commit one request, together with whatever other threads have waiting.
+
+        Raises:
+            FlowlabError: why it was refused; nothing of it was written.
+        """
+        try:
+            with self._lock:
+                if self._led:
+                    request.woken = threading.Event()
+                self._waiting.append(request)
+                self._led = True
+            if request.woken is not None:
+                # The leader of the moment commits this request too, or hands the lead over to it.
+                request.woken.wait()
+            if not request.done:
+                self._lead(request)
+        except BaseException:
+            # An interrupted caller takes its request back, and leaves no one waiting for it to
+            # lead.
+            self._leave(request)
+            raise
+        if request.error is not None:
+            raise request.error
+        assert request.result is not None
+        return request.result
+
+    def _lead(self, request: Request) -> None:
+        taken: list[Request] = []
+        try:
+            with self.leader:
+                with self._lock:
+                    taken, self._waiting = self._waiting, []
+                self._commit(taken)
+        finally:
+            with self._lock:
+                if request in self._waiting:
+                    self._waiting.remove(request)
+                self._hand_over()
+            for other in taken:
+                if other.woken is not None:
+                    other.woken.set()
+
+    def _leave(self, request: Request) -> None:
+        with self._lock:
+            if request in self._waiting:
+                self._waiting.remove(request)
+                if request.woken is None or request.woken.is_set():
+                    self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._led = bool(self._waiting)
+        if self._waiting:
+            woken = self._waiting[0].woken
+            assert woken is not None
+            woken.set()
