@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 from itertools import accumulate, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowlab.cli import main
-from flowlab.events import Cause, Event, EventLog
-from flowlab.events.relations import connect, run_query
+from flowlab.events import Cause, Event, EventLog, connect, run_query
 from flowlab.figures import space_time
 from flowlab.interop import export_log, import_log
 from flowlab.interop.samples import sample_history, write_samples
@@ -26,6 +26,22 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 SECTIONS = 10
+
+
+class Nesting(HTMLParser):
+    """Holds the elements that are open; each end must be that of the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        del attrs
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +96,9 @@ def test_any_id_gives_a_well_formed_page(names: list[str]) -> None:
     html = build_report(made).html
     assert "<script" not in html.lower()
     assert html == build_report(made).html
+    nesting = Nesting()
+    nesting.feed(html)
+    assert nesting.open == []
 
 
 def test_the_limit_is_said_in_the_picture(log: EventLog) -> None:

@@ -19,6 +19,7 @@ from flowlab.errors import (
 )
 from flowlab.events import Cause, Event, EventLog, RunInfo, encode_id
 from flowlab.store import EventStore
+from flowlab.store.resolve import MAX_RUNS
 
 NASTY = [
     "a/b",
@@ -190,6 +191,24 @@ def test_a_key_without_a_run_means_the_live_one_or_the_only_other(tmp_path: Path
         assert "run 'r2'" in store.snapshot().locate("/workflows/only").note
         with pytest.raises(InvalidKeyError, match=r"2 runs.*/runs/r1/workflows/twice"):
             store.read("/workflows/twice")
+
+
+# Runs were looked for up to 99, and that number was told as if it were all.
+def test_a_key_in_more_runs_than_are_looked_for_says_so(tmp_path: Path) -> None:
+    events = pl.DataFrame(
+        {
+            "run_id": [f"r{number:03}" for number in range(MAX_RUNS + 20)],
+            "workflow_id": "w",
+            "event_type": "Signaled",
+            "agent_id": "a",
+        }
+    )
+    with EventStore(tmp_path / "s") as store:
+        store.append_table(events)
+        with pytest.raises(InvalidKeyError, match=f"in {MAX_RUNS} or more runs"):
+            store.read("/agents/a")
+        with pytest.raises(InvalidKeyError, match=f"in {MAX_RUNS + 20} runs"):
+            store.read("/workflows/w")
 
 
 def test_metadata_names_creation_time_version_and_agents(store: EventStore) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 DEFAULT_NAMESPACE: Final = "default"
 LIVE_RUN: Final = ""
 MAX_NAMES_SHOWN: Final = 5
+MAX_RUNS: Final = 100
+"""Runs looked for that have what a key without a run names; an error says "100 or more"."""
+MAX_NAMES: Final = 10_000
+"""Ids among which the nearest to one that is not there are looked for."""
 _EVENT_SECTIONS: Final = (None, "events", "actions", "sequences")
 _ID_COLUMN: Final = {
     "workflows": "workflow_id",
@@ -136,22 +140,22 @@ def _runs_with(
         return sorted(live or snapshot.streams_in(namespace, run_id, key.id))
     where, values = _where(key.within(namespace=namespace, run_id=run_id))
     text = (
-        f"SELECT DISTINCT run_id FROM events WHERE {' AND '.join(where)} ORDER BY run_id LIMIT 99"
+        f"SELECT DISTINCT run_id FROM events WHERE {' AND '.join(where)} ORDER BY run_id "
+        f"LIMIT {MAX_RUNS}"
     )
     return [str(row[0]) for row in snapshot.rows(text, values)]
 
 
 def _choose(key: Key, runs: list[str]) -> str:
-    if LIVE_RUN in runs or (not runs and key.id is None):
+    if LIVE_RUN in runs or not runs:
         return LIVE_RUN
     if len(runs) == 1:
         return runs[0]
-    if not runs:
-        return LIVE_RUN
     shown = ", ".join(repr(run) for run in runs[:MAX_NAMES_SHOWN])
     more = "" if len(runs) <= MAX_NAMES_SHOWN else ", ..."
+    count = f"{MAX_RUNS} or more" if len(runs) == MAX_RUNS else f"{len(runs)}"
     message = (
-        f"key {str(key)!r} is in {len(runs)} runs ({shown}{more}) and none is the live one; "
+        f"key {str(key)!r} is in {count} runs ({shown}{more}) and none is the live one; "
         f"begin it with the run: {Key(run_id=runs[0])}{key}"
     )
     raise InvalidKeyError(message)
@@ -161,7 +165,7 @@ def _refuse(key: Key, namespace: str, run_id: str, snapshot: Snapshot) -> NoRetu
     column = _ID_COLUMN[key.root or ""]
     text = (
         f"SELECT DISTINCT {column} FROM events WHERE namespace = ? AND run_id = ? "
-        f"AND {column} IS NOT NULL ORDER BY 1 LIMIT 10000"
+        f"AND {column} IS NOT NULL ORDER BY 1 LIMIT {MAX_NAMES}"
     )
     names = [str(row[0]) for row in snapshot.rows(text, [namespace, run_id])]
     near = get_close_matches(key.id or "", names, MAX_NAMES_SHOWN, 0.4) or names[:MAX_NAMES_SHOWN]
