@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from flowlab.cli import main
 from flowlab.interop import Mapping, import_log, propose_mapping
 
 
@@ -33,3 +36,17 @@ def test_a_proposed_mapping_says_what_each_field_is(tmp_path: Path) -> None:
     lines = propose_mapping(path).splitlines()[1:]
     assert lines[2] == '# lane = ""  # who did it'
     assert all(re.fullmatch(r'(# )?\w+ = ".*"  # .+', line) for line in lines)
+
+
+@pytest.mark.parametrize("verb", ["report", "demo", "import"])
+def test_every_verb_that_reads_files_names_those_it_left_out(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    write(place / "a.log", 'a {"a": 1}\nstart\n')
+    write(place / "rows.csv", "key,robot\n1,ann\n")
+    out = {"report": ["-o", "r.html"], "demo": ["-o", "d"], "import": ["--store", "s"]}[verb]
+
+    assert main([verb, str(place), out[0], str(tmp_path / out[1])]) == 0
+    assert "skipped: rows.csv: " in capsys.readouterr().err

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.cli.output import answer, say
 from flowlab.cli.stores import add_store, open_store
 from flowlab.cli.verb import FOUND, OK, Verb
+
+if TYPE_CHECKING:
+    from flowlab.interop import ImportReport
 
 _FORMATS: Final = ("temporal", "shiviz", "jsonl", "csv")
 
@@ -45,8 +48,25 @@ def _import_arguments(parser: ArgumentParser) -> None:
         "--pattern", metavar="REGEX", help="ShiViz: with the groups host, clock and event"
     )
     parser.add_argument("--lane", metavar="EXPR", help="SQL over an event that gives its lane")
-    parser.add_argument("--payloads", choices=("keep", "hash", "drop"), default="keep")
-    parser.add_argument("--namespace", metavar="N", default="default")
+    parser.add_argument(
+        "--payloads",
+        choices=("keep", "hash", "drop"),
+        default="keep",
+        help="hash or drop what was said, in names and texts too (keep)",
+    )
+    parser.add_argument(
+        "--namespace", metavar="N", default="default", help="where the runs go (default)"
+    )
+
+
+def say_left(report: ImportReport) -> None:
+    """Name the files that were not read, and why."""
+    for left in report.skipped:
+        say(f"skipped: {left.file}: {left.reason}")
+    for bad in report.failed:
+        say(f"failed: {bad.file}: {bad.error}")
+        if bad.proposal:
+            say(f"a mapping to edit, for flowlab import --mapping FILE:\n{bad.proposal}")
 
 
 def _import(arguments: Namespace) -> int:
@@ -67,12 +87,7 @@ def _import(arguments: Namespace) -> int:
             store=store,
             progress=Bar(),
         )
-    for left in report.skipped:
-        say(f"skipped: {left.file}: {left.reason}")
-    for bad in report.failed:
-        say(f"failed: {bad.file}: {bad.error}")
-        if bad.proposal:
-            say(f"a mapping to edit, for --mapping FILE:\n{bad.proposal}")
+    say_left(report)
     runs = sum(len(item.runs) for item in report.imported)
     answer(
         f"{counted(len(report.imported), 'file')}, {counted(runs, 'run')}, "
@@ -119,8 +134,9 @@ VERBS: Final = (
     Verb(
         name="export",
         summary="Write runs of a store in another system's format.",
-        text="What was imported from Temporal or ShiViz goes out equal; any run goes out as JSON "
-        "Lines or CSV. Prints the files written.",
+        text="What was imported from Temporal goes out as the same JSON, and from ShiViz with the "
+        "same events and clocks, host by host; any run goes out as JSON Lines or CSV. Prints the "
+        "files written.",
         example="flowlab export --store S --as shiviz --run chord -o chord.log",
         run=_export,
         arguments=_export_arguments,

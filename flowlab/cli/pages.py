@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flowlab.cli.logs import Bar
-from flowlab.cli.output import answer, say
+from flowlab.cli.logs import Bar, say_left
+from flowlab.cli.output import answer
 from flowlab.cli.stores import add_store, open_store
 from flowlab.cli.verb import OK, Verb
 from flowlab.errors import InvalidArgumentError, NotFoundError
@@ -31,8 +31,7 @@ def _read(paths: list[Path]) -> EventLog:
     from flowlab.interop import import_log  # noqa: PLC0415
 
     report = import_log(paths, progress=Bar())
-    for bad in report.failed:
-        say(f"failed: {bad.file}: {bad.error}")
+    say_left(report)
     if report.log is None or not len(report.log):
         message = f"nothing could be read from {', '.join(map(str, paths))}"
         raise NotFoundError(message)
@@ -48,7 +47,12 @@ def _diagram_arguments(parser: ArgumentParser) -> None:
     _source_arguments(parser)
     parser.add_argument("--run", metavar="RUN", help="this run alone")
     parser.add_argument("--workflow", metavar="ID", help="this workflow alone")
-    parser.add_argument("--axis", choices=("auto", "time", "order", "depth"), default="auto")
+    parser.add_argument(
+        "--axis",
+        choices=("auto", "time", "order", "depth"),
+        default="auto",
+        help="what runs from left to right (auto)",
+    )
     parser.add_argument("-o", dest="output", metavar="FILE", help="an .svg; without it, text")
 
 
@@ -102,8 +106,7 @@ def _demo(arguments: Namespace) -> int:
         write_samples(source)
     with EventStore(place / "store") as store:
         report = import_log(source, store=store, progress=Bar())
-        for bad in report.failed:
-            say(f"failed: {bad.file}: {bad.error}")
+        say_left(report)
         if not report.events:
             message = f"nothing could be read from {source}"
             raise NotFoundError(message)
