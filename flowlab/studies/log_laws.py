@@ -215,10 +215,16 @@ def delta(scale: Scale) -> Measurement:
             table = str(folder / "s" / "workflows")
             # Polars alone looks for a folder under the name that its URL has: `a%20b` for `a b`.
             escaped = quote(table) != table
-            deltas = pa.table(DeltaTable(table, version=version).to_pyarrow_table())
+            opened = DeltaTable(table, version=version)
+            deltas = pa.table(opened.to_pyarrow_table())
+            scanned = (
+                pl.scan_pyarrow_dataset(opened.to_pyarrow_dataset())
+                if escaped
+                else pl.scan_delta(table, version=version)
+            )
             for theirs in (
                 pl.DataFrame(deltas),
-                pl.scan_delta(table, version=version, use_pyarrow=escaped).collect(),
+                scanned.collect(),
             ):
                 different += not ours.equals(_comparable(theirs))
     return Measurement.count(
