@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from flowlab.events import (
     Cause,
     Event,
     EventLog,
+    RunInfo,
     decode_id,
     decode_payload,
     encode_id,
@@ -128,6 +130,32 @@ def test_the_digest_sees_times_and_the_history_digest_does_not() -> None:
     early, late = chain([1, 2]), chain([1, 2], time_ns=5)
     assert early.digest != late.digest
     assert early.history_digest == late.history_digest
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"event_tpye": "A"}, "event_tpye"), ({"event_type": "A", "causes": [{}]}, "workflow_id")],
+)
+def test_a_mapping_that_is_no_event_is_refused_by_field(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidEventError, match=f"is not an event: .*{said}"):
+        EventLog.from_events([fields])
+
+
+def test_a_filter_leaves_out_runs_that_have_no_such_event() -> None:
+    runs = (RunInfo(run_id="1"), RunInfo(run_id="2"))
+    log = EventLog.from_events(
+        [
+            Event(
+                run_id=run.run_id, workflow_id=f"w{run.run_id}", sequence=1, event_type="Signaled"
+            )
+            for run in runs
+        ],
+        runs=runs,
+    )
+
+    assert log.filter(workflow_id="w2").runs == runs[1:]
+    assert log.filter(run_id="1").runs == runs[:1]
+    assert log.filter(namespace="default").runs == runs
 
 
 # Two runs of one workflow were "1 workflow", and a host's own stream was one too.

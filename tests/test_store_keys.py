@@ -173,6 +173,9 @@ def test_what_is_not_there_is_refused_with_the_nearest_names(store: EventStore) 
         store.read("/workflows/w/metadata")
     with pytest.raises(InvalidKeyError, match="begin"):
         store.read("workflows/w")
+    for key in ("/workflows/w", "/agents/agent-0"):
+        with pytest.raises(InvalidArgumentError, match="limit is -1"):
+            store.read(key, limit=-1)
 
 
 def test_a_key_without_a_run_means_the_live_one_or_the_only_other(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from flowlab.errors import InvalidEventError
 from flowlab.events.codec import decode_payload, encode_payload
 from flowlab.events.vocabulary import category_of
 
@@ -127,13 +128,25 @@ class Event(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 def as_event(value: Event | Mapping[str, Any]) -> Event:
     """Take an event, or a mapping of its fields (payload: any JSON value).
 
+    Raises:
+        InvalidEventError: the mapping has a field that no event has, or not the shape of one.
+
     Example:
         >>> as_event({"event_type": "MarkerRecorded", "payload": [1, 2]}).data
         [1, 2]
     """
     if isinstance(value, Event):
         return value
-    fields = dict(value)
+    try:
+        return _from_fields(dict(value))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        if isinstance(error, InvalidEventError):
+            raise
+        message = f"the mapping is not an event: {error}"
+        raise InvalidEventError(message) from error
+
+
+def _from_fields(fields: dict[str, Any]) -> Event:
     event_type = fields.pop("event_type", "")
     for column in ("reads", "writes"):
         if fields.get(column) is not None:

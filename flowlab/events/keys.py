@@ -88,7 +88,7 @@ def decode_id(segment: str) -> str:
         raise InvalidKeyError(message) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Key:
     """A parsed key or prefix.
 
@@ -103,8 +103,8 @@ class Key:
         namespace, run_id: None where the key does not say.
 
     Example:
-        >>> str(parse_key("/workflows/trip%2F1/events/7"))
-        '/workflows/trip%2F1/events/00000007'
+        >>> parse_key("/workflows/trip%2F1/events/7")
+        Key('/workflows/trip%2F1/events/00000007')
     """
 
     root: str | None = None
@@ -133,6 +133,9 @@ class Key:
     def within(self, *, namespace: str | None = None, run_id: str | None = None) -> Key:
         """Return the key with its world filled in."""
         return replace(self, namespace=namespace, run_id=run_id)
+
+    def __repr__(self) -> str:
+        return f"Key({str(self)!r})"
 
     def __str__(self) -> str:
         parts: list[str] = []

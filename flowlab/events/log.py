@@ -68,7 +68,7 @@ class EventLog:
         """Build a log from events (or mappings of their fields) that carry their ids.
 
         Raises:
-            InvalidEventError: a field has a wrong type.
+            InvalidEventError: a field has a wrong type, or is none of an event's.
         """
         return cls(table_from_events([as_event(event) for event in events]), tuple(runs))
 
@@ -158,7 +158,10 @@ class EventLog:
         workflow_id: str | None = None,
         agent_id: str | None = None,
     ) -> EventLog:
-        """Return the events of one namespace, run, workflow or agent, with their metadata."""
+        """Return the events of one namespace, run, workflow or agent, with their metadata.
+
+        A run without an event of the workflow or agent is left out.
+        """
         table, runs, anomalies = self.table, self.runs, self.anomalies
         chosen = {
             "namespace": namespace,
@@ -174,6 +177,10 @@ class EventLog:
                 anomalies = anomalies.filter(pc.equal(anomalies.column(column), value))
             if column in {"namespace", "run_id"}:
                 runs = tuple(run for run in runs if getattr(run, column) == value)
+        if workflow_id is not None or agent_id is not None:
+            worlds = table.select(["namespace", "run_id"]).group_by(["namespace", "run_id"])
+            present = {tuple(row.values()) for row in worlds.aggregate([]).to_pylist()}
+            runs = tuple(run for run in runs if run.key in present)
         return EventLog(table, runs, anomalies)
 
     def sorted(self) -> EventLog:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from flowlab.errors import FlowlabError, ImportFormatError, InvalidArgumentError, LimitError
-from flowlab.events import EventLog, LogSink
+from flowlab.events import EventLog, LogSink, grouped
 from flowlab.interop import shiviz, temporal
 from flowlab.interop.decoding import clean, parse_json
 from flowlab.interop.files import SUFFIXES, File, find_files
@@ -171,8 +171,8 @@ def _decode(path: Path, source: Source, options: _Options) -> list[Trace]:
     size = path.stat().st_size
     if size > MAX_IMPORT_FILE_BYTES:
         message = (
-            f"the file has {size:,} bytes; MAX_IMPORT_FILE_BYTES is {MAX_IMPORT_FILE_BYTES:,}: "
-            "split it"
+            f"the file has {grouped(size)} bytes; MAX_IMPORT_FILE_BYTES is "
+            f"{grouped(MAX_IMPORT_FILE_BYTES)}: split it"
         )
         raise LimitError(message)
     data = path.read_bytes()

@@ -19,6 +19,7 @@ from flowlab.events import (
     Cell,
     Event,
     as_event,
+    grouped,
 )
 from flowlab.store.frames import encode_events
 from flowlab.store.heads import Heads
@@ -189,9 +190,6 @@ def _event(value: Mapping[str, Any], index: int) -> Event:
     except InvalidEventError as error:
         message = f"event {index} of the batch: {error}"
         raise InvalidEventError(message) from error
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        message = f"event {index} of the batch is not an event: {error}"
-        raise InvalidEventError(message) from error
 
 
 def check_id(value: object, field: str, index: int, *, empty: bool) -> None:
@@ -240,9 +238,9 @@ def _check_fields(event: Event, index: int) -> None:
             raise _wrong(index, "payload", payload, "bytes (Event.of encodes any JSON value)")
         if len(payload) > MAX_PAYLOAD_BYTES:
             message = (
-                f"event {index} of the batch: field 'payload' takes {len(payload):,} bytes; "
-                f"MAX_PAYLOAD_BYTES is {MAX_PAYLOAD_BYTES:,}: keep large data outside, and its "
-                "address and digest in the payload"
+                f"event {index} of the batch: field 'payload' takes {grouped(len(payload))} bytes; "
+                f"MAX_PAYLOAD_BYTES is {grouped(MAX_PAYLOAD_BYTES)}: keep large data outside, "
+                "and its address and digest in the payload"
             )
             raise InvalidEventError(message)
     if event.causes:

@@ -20,6 +20,7 @@ from flowlab.events import (
     SCHEMA_VERSION,
     UNSTAMPED,
     CauseKind,
+    grouped,
     rank_strings,
 )
 from flowlab.store.heads import Heads
@@ -113,7 +114,9 @@ def _check_columns(table: pa.Table) -> None:
         _refuse_where(table, outside, name, f"is outside {least} to {most}")
     sizes = pc.binary_length(table.column("payload"))
     too_long = pc.greater(sizes, MAX_PAYLOAD_BYTES)
-    what = f"takes more than MAX_PAYLOAD_BYTES ({MAX_PAYLOAD_BYTES:,}): keep large data outside"
+    what = (
+        f"takes more than MAX_PAYLOAD_BYTES ({grouped(MAX_PAYLOAD_BYTES)}): keep large data outside"
+    )
     _refuse_where(table, too_long, "payload", what)
     for name in ("causes", "reads", "writes"):
         counts = pc.list_value_length(table.column(name))

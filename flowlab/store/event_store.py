@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
 
-from flowlab.errors import CorruptionError, InvalidArgumentError, NotFoundError
+from flowlab.errors import CorruptionError, InvalidArgumentError, LimitError, NotFoundError
 from flowlab.events import ANOMALY_SCHEMA, UNSTAMPED, Event, EventLog, RunInfo, conform
 from flowlab.store import bulk
 from flowlab.store.admission import Batch
@@ -30,7 +30,7 @@ from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import MetadataLog
 from flowlab.store.snapshot import Files, Snapshot
 from flowlab.store.tail import tail_is_begun
-from flowlab.store.tail_reader import TailReader
+from flowlab.store.tail_reader import TailReader, TailView
 from flowlab.store.tree import Tree
 from flowlab.store.verify import Verifier, VerifyReport
 from flowlab.store.writer import Writer
@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 SEAL_EVENTS: Final = 65_536
 SEAL_BYTES: Final = 32 * 1024 * 1024
 LOCK_TIMEOUT_S: Final = 10.0
-_PIN_TRIES: Final = 100
+MAX_PIN_TRIES: Final = 100
+MAX_KEY_CHARS: Final = 1024
+"""Longest idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +190,9 @@ class EventStore:
             message = f"expected_version is {expected_version!r}; expected an int or None"
             raise InvalidArgumentError(message)
         if idempotency_key is not None and not (
-            isinstance(idempotency_key, str) and 0 < len(idempotency_key) <= 1024  # noqa: PLR2004
+            isinstance(idempotency_key, str) and 0 < len(idempotency_key) <= MAX_KEY_CHARS
         ):
-            message = f"idempotency_key is {idempotency_key!r}; expected 1 to 1 024 characters"
+            message = f"idempotency_key is {idempotency_key!r}; expected 1 to {MAX_KEY_CHARS} signs"
             raise InvalidArgumentError(message)
         batch = Batch((namespace, run_id, workflow_id), events)
         return self._writer.submit(Request(batch, expected_version, idempotency_key))
@@ -347,13 +349,13 @@ class EventStore:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _pin(self) -> tuple[TableState, Any]:
+    def _pin(self) -> tuple[TableState, TailView | None]:
         """Return a sealed state and the tail that follows it."""
         self._files.check_process()
         if self._closed:
             message = f"the store {self.path.name!r} is closed; open it again"
             raise InvalidArgumentError(message)
-        for _ in range(_PIN_TRIES):
+        for _ in range(MAX_PIN_TRIES):
             state = self._log.latest()
             view = self._tail.view(state.info.tail)
             if view is not None and view.follows(state.info.sealed_position):
@@ -366,8 +368,8 @@ class EventStore:
                     raise CorruptionError(message)
                 if not tail_is_begun(self._tail.folder, state.info.tail, version=state.version):
                     return state, None
-        message = "the store is sealed faster than it can be read; try again"
-        raise CorruptionError(message)
+        message = f"sealed {MAX_PIN_TRIES} times (MAX_PIN_TRIES) while it was looked at; try again"
+        raise LimitError(message)
 
     def _check_writable(self) -> None:
         self._files.check_process()

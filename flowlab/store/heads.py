@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.store.delta import TableState
-from flowlab.store.layout import Layout
+from flowlab.store.layout import Layout, Stream
 from flowlab.store.segment_reader import SegmentReader
 
-Stream = tuple[str, str, str]
 Lane = tuple[str, str, str]
 
 

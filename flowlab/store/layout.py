@@ -9,6 +9,9 @@ from typing import Any, Final
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import encode_id
 
+Stream = tuple[str, str, str]
+"""(namespace, run_id, workflow_id)."""
+
 DEFAULT_BUCKETS: Final = 16
 MAX_BUCKETS: Final = 4096
 

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from flowlab.errors import InvalidEventError
-from flowlab.events import RunInfo, encode_json
+from flowlab.events import RunInfo, encode_json, grouped
 from flowlab.store.admission import check_id
 
 MAX_RUN_BYTES: Final = 16 * 1024 * 1024
@@ -43,6 +43,7 @@ def check_run(run: RunInfo) -> RunInfo:
         message = f"{where} cannot be recorded: {error}"
         raise InvalidEventError(message) from error
     if len(encoded) > MAX_RUN_BYTES:
-        message = f"{where} takes {len(encoded):,} bytes; MAX_RUN_BYTES is {MAX_RUN_BYTES:,}"
+        limit = f"MAX_RUN_BYTES is {grouped(MAX_RUN_BYTES)}"
+        message = f"{where} takes {grouped(len(encoded))} bytes; {limit}"
         raise InvalidEventError(message)
     return copy

@@ -22,12 +22,12 @@ from flowlab.store.delta import (
 )
 from flowlab.store.files import Disk
 from flowlab.store.heads import Heads
-from flowlab.store.layout import Layout
+from flowlab.store.layout import Layout, Stream
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.segments import partition, write_part
 from flowlab.store.sidecar import MetadataLog, Sidecar, key_rows, pack_commits, write_sidecar
 from flowlab.store.tail import TailWriter, tail_path
-from flowlab.store.tail_reader import CommitMark, KeyUse, Stream, TailView
+from flowlab.store.tail_reader import CommitMark, KeyUse, TailView
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import FILE_COLUMNS, DataFile
+from flowlab.store.layout import Stream
 from flowlab.store.segments import CONSTANTS_KEY, file_crc, read_footer
 
 MAX_CACHED_FOOTERS: Final = 512
@@ -34,7 +35,7 @@ class Span:
         bound: the last position to show, None for all.
     """
 
-    stream: tuple[str, str, str]
+    stream: Stream
     first: int | None = None
     last: int | None = None
     bound: int | None = None

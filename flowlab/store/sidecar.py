@@ -22,7 +22,8 @@ from flowlab.errors import CorruptionError
 from flowlab.events import ANOMALY_SCHEMA, RunInfo
 from flowlab.store.delta import SealInfo, TableState
 from flowlab.store.files import Disk
-from flowlab.store.tail_reader import CommitMark, KeyUse, Stream
+from flowlab.store.layout import Stream
+from flowlab.store.tail_reader import CommitMark, KeyUse
 
 FOLDER: Final = "metadata"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from flowlab.errors import FencedError, InvalidKeyError, NotFoundError
+from flowlab.errors import FencedError, InvalidArgumentError, InvalidKeyError, NotFoundError
 from flowlab.events import (
     ANOMALY_SCHEMA,
     EVENT_COLUMNS,
@@ -37,8 +37,6 @@ from flowlab.store.views import connect_views, only_asks
 
 if TYPE_CHECKING:
     import polars as pl
-
-Stream = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +106,19 @@ class Snapshot:
             limit: at most so many events.
 
         Raises:
+            InvalidArgumentError: the limit is below 0.
             InvalidKeyError: the key does not follow the grammar, or names several runs' streams.
             NotFoundError: nothing of that id exists; the message lists the nearest.
         """
+        if limit is not None and limit < 0:
+            message = f"limit is {limit}; expected 0 or more, or None for all"
+            raise InvalidArgumentError(message)
         located = self.locate(key)
         if located.stream is not None and located.key.category is None:
             table = self._read_stream(located, reverse=reverse, limit=limit)
         else:
             where, order, values = selection(located, reverse=reverse)
-            tail = f" LIMIT {int(limit)}" if limit is not None else ""
+            tail = f" LIMIT {limit}" if limit is not None else ""
             columns = ", ".join(EVENT_COLUMNS)
             text = f"SELECT {columns} FROM events WHERE {where} ORDER BY {order}{tail}"
             with self._cursor() as cursor:

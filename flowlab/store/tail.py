@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from flowlab.errors import CorruptionError, LimitError, PoisonedError
+from flowlab.events import grouped
 from flowlab.store.clock import boot_id, random_salt
 from flowlab.store.files import Disk
 from flowlab.store.frames import (
@@ -217,7 +218,7 @@ class TailWriter:
         self._descriptor, self.number, self._salt = new.descriptor, new.number, new.salt
         self._offset, self._allocated = FILE_HEADER.size, PREALLOCATED_BYTES
         self._frame_number = 0
-        self._publish(position)
+        self.publish(position)
 
     def resume(self, number: int) -> list[Frame]:
         """Open an existing tail file for writing: sync what it holds, clear what was torn.
@@ -257,8 +258,8 @@ class TailWriter:
         self.check()
         if len(body) > MAX_FRAME_BYTES:
             message = (
-                f"the batch takes {len(body):,} bytes; one commit holds at most MAX_FRAME_BYTES "
-                f"({MAX_FRAME_BYTES:,}): split it, or use append_log"
+                f"the batch takes {grouped(len(body))} bytes; one commit holds at most "
+                f"MAX_FRAME_BYTES ({grouped(MAX_FRAME_BYTES)}): split it, or use append_log"
             )
             raise LimitError(message)
         frame = encode_frame(
@@ -284,7 +285,7 @@ class TailWriter:
         self._offset = end
         self._frame_number += 1
         try:
-            self._publish(last_position)
+            self.publish(last_position)
         except OSError as error:
             self.poison(
                 f"the commit is on disk, but {WATERMARK_NAME} could not be written ({error}), "
@@ -307,9 +308,6 @@ class TailWriter:
 
     def publish(self, position: int) -> None:
         """Move the watermark to the end of what is synced."""
-        self._publish(position)
-
-    def _publish(self, position: int) -> None:
         if self._mark_descriptor < 0:
             path = self.folder / WATERMARK_NAME
             with contextlib.suppress(FileExistsError):

@@ -13,9 +13,8 @@ from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA, Event, RunInfo, table_from_events
 from flowlab.store.clock import boot_id
 from flowlab.store.frames import FILE_HEADER, Frame, decode_file_header, scan
+from flowlab.store.layout import Stream
 from flowlab.store.tail import read_tail, read_watermark, tail_path
-
-Stream = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)

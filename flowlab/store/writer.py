@@ -18,17 +18,19 @@ from flowlab.errors import (
     InvalidArgumentError,
     LimitError,
 )
+from flowlab.events import grouped
 from flowlab.store.clock import wall_ns
 from flowlab.store.delta import CommitLog, TableState
 from flowlab.store.files import Disk
 from flowlab.store.frames import MAX_FRAME_BYTES, Commit, Transaction, encode_commit
 from flowlab.store.group_commit import AppendResult, GroupCommit, Request
 from flowlab.store.heads import Heads
+from flowlab.store.layout import Stream
 from flowlab.store.role import Role
 from flowlab.store.run_check import MAX_RUN_BYTES
 from flowlab.store.sealing import Sealer
 from flowlab.store.tail import TailWriter, tail_is_begun, tail_numbers, tail_path
-from flowlab.store.tail_reader import KeyUse, Stream, TailReader, TailView
+from flowlab.store.tail_reader import KeyUse, TailReader, TailView
 
 MAX_TRANSACTION_BYTES: Final = MAX_FRAME_BYTES // 2
 T = TypeVar("T")
@@ -93,10 +95,6 @@ class Writer:
         """Move the tail into sealed files; return whether there was anything to move."""
         with self._group.leader, self._held():
             return self._seal()
-
-    def next_tail(self) -> int:
-        """Return the number of the current tail file."""
-        return self._writer.number
 
     def close(self) -> None:
         """Close the files; everything committed is durable already."""
@@ -216,8 +214,9 @@ class Writer:
                 raise ConcurrencyError(message)
         if len(batch.encoded) > MAX_TRANSACTION_BYTES:
             message = (
-                f"the batch takes {len(batch.encoded):,} bytes; one append holds at most "
-                f"MAX_TRANSACTION_BYTES ({MAX_TRANSACTION_BYTES:,}): split it, or use append_log"
+                f"the batch takes {grouped(len(batch.encoded))} bytes; one append holds at most "
+                f"MAX_TRANSACTION_BYTES ({grouped(MAX_TRANSACTION_BYTES)}): split it, or use "
+                "append_log"
             )
             raise LimitError(message)
         first, ticks, last_ticks = batch.place(heads)
