@@ -84,3 +84,15 @@ class LimitError(FlowlabError, ValueError):
 
 class MissingDependencyError(FlowlabError, ImportError):
     """An optional library is needed for this; the message gives the extra to install."""
+
+
+class IllegalTransitionError(FlowlabError, RuntimeError):
+    """A workflow's state cannot become the one asked for; the message shows the table."""
+
+
+class NonDeterminismError(FlowlabError, RuntimeError):
+    """A workflow's code asks for something other than its history records.
+
+    Nothing was executed. The message names the first event that differs, what the history holds,
+    what the code asked for, and the two likely causes.
+    """
