@@ -96,3 +96,25 @@ class NonDeterminismError(FlowlabError, RuntimeError):
     Nothing was executed. The message names the first event that differs, what the history holds,
     what the code asked for, and the two likely causes.
     """
+
+
+class ActivityError(FlowlabError, RuntimeError):
+    """An activity failed for good: its retries are used up, or its error is final.
+
+    Attributes:
+        activity: its name.
+        error_type: the name of the error's type, as the agent reported it.
+    """
+
+    def __init__(self, message: str, *, activity: str = "", error_type: str = "") -> None:
+        super().__init__(message)
+        self.activity = activity
+        self.error_type = error_type
+
+
+class ChildWorkflowError(FlowlabError, RuntimeError):
+    """A child workflow failed, or was canceled."""
+
+
+class CancelledError(FlowlabError, RuntimeError):
+    """The workflow was asked to stop; catch it to clean up, and let it go on."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from flowlab.workflow.context import WorkflowContext
+from flowlab.workflow.definition import Activity, Workflow, activity, workflow
 from flowlab.workflow.durations import SECOND, Duration, as_ns
+from flowlab.workflow.execution import LONG_BYTES, LONG_EVENTS, Execution
+from flowlab.workflow.handles import MAX_FIBERS, Handle
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 from flowlab.workflow.state import (
     TERMINAL,
@@ -20,21 +24,31 @@ from flowlab.workflow.state import (
 )
 
 __all__ = [
+    "LONG_BYTES",
+    "LONG_EVENTS",
+    "MAX_FIBERS",
     "NO_RETRY",
     "SECOND",
     "TERMINAL",
     "TRANSITIONS",
+    "Activity",
     "AgentExecuting",
     "Canceled",
     "Compensating",
     "Completed",
     "ContinuedAsNew",
     "Duration",
+    "Execution",
     "Failed",
+    "Handle",
     "Initiated",
     "RetryPolicy",
+    "Workflow",
+    "WorkflowContext",
     "WorkflowState",
+    "activity",
     "as_ns",
     "transition",
     "transition_table",
+    "workflow",
 ]

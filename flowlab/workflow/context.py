@@ -1,0 +1,154 @@
+"""What a workflow's code is given: the calls that it may make, and its own time and chance."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.workflow.definition import Activity, Workflow
+from flowlab.workflow.durations import Duration, as_ns
+from flowlab.workflow.handles import ContinueAsNew, Handle, all_of, any_of
+from flowlab.workflow.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from flowlab.workflow.chance import Random
+    from flowlab.workflow.execution import Execution
+
+
+class WorkflowContext:
+    """The first argument of every workflow, `ctx`.
+
+    Calls return handles at once; the work begins when the workflow next waits. The same code and
+    the same history always make the same calls: time, chance and ids come from here.
+
+    Attributes:
+        workflow_id: of this workflow's stream.
+        generation: rises with continue-as-new.
+    """
+
+    __slots__ = ("_execution", "generation", "workflow_id")
+
+    def __init__(self, execution: Execution, workflow_id: str, generation: int) -> None:
+        self._execution = execution
+        self.workflow_id = workflow_id
+        self.generation = generation
+
+    def __repr__(self) -> str:
+        return f"WorkflowContext({self.workflow_id!r})"
+
+    def call_activity(
+        self,
+        activity: str | Activity,
+        value: Any = None,
+        *,
+        agent: str | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+    ) -> Handle:
+        """Call an activity; the handle holds its result, or raises ActivityError.
+
+        Args:
+            activity: declared with `@activity`, or its name.
+            value: its input, any JSON value.
+            agent: who shall do it; None leaves it to the host.
+            retry: when it is tried again; None is one attempt.
+            timeout: of one attempt; nanoseconds or a timedelta.
+        """
+        name = activity.name if isinstance(activity, Activity) else activity
+        if not isinstance(name, str) or not name:
+            message = f"call_activity takes an activity or its name, not {activity!r}"
+            raise InvalidArgumentError(message)
+        timeout_ns = None if timeout is None else as_ns(timeout, "timeout", least=1)
+        return self._execution.schedule(
+            name, value, agent=agent, retry=retry, timeout_ns=timeout_ns
+        )
+
+    def call_child_workflow(
+        self, workflow: str | Workflow, value: Any = None, *, workflow_id: str | None = None
+    ) -> Handle:
+        """Start another workflow; the handle holds its result, or raises ChildWorkflowError.
+
+        Args:
+            workflow: declared with `@workflow`, or its name.
+            value: its input, any JSON value.
+            workflow_id: of its stream; None derives one from this workflow's.
+        """
+        name = workflow.name if isinstance(workflow, Workflow) else workflow
+        if not isinstance(name, str) or not name:
+            message = f"call_child_workflow takes a workflow or its name, not {workflow!r}"
+            raise InvalidArgumentError(message)
+        return self._execution.start_child(name, value, workflow_id)
+
+    def sleep(self, duration: Duration) -> Handle:
+        """Wait for a time: nanoseconds or a timedelta."""
+        return self._execution.start_timer(as_ns(duration, "duration"))
+
+    def wait_for_event(self, name: str) -> Handle:
+        """Wait for an event from outside; the handle holds its payload.
+
+        Events of one name are handed out in the order in which they came, each once, also those
+        that came before. A handle that lost a `when_any` still waits, and takes the next: keep it.
+        """
+        return self._execution.expect_signal(name)
+
+    def raise_event(self, workflow_id: str, name: str, value: Any = None) -> None:
+        """Send an event to another workflow, which may wait for it by name."""
+        self._execution.send_signal(workflow_id, name, value)
+
+    def when_all(self, *waited: Handle | Coroutine[Any, Any, Any]) -> Handle:
+        """Wait for all: the values in the order given, or the first error when it comes.
+
+        A coroutine becomes a branch that runs beside the others.
+        """
+        return all_of(self._handles(waited))
+
+    def when_any(self, *waited: Handle | Coroutine[Any, Any, Any]) -> Handle:
+        """Wait for the first: the value is the handle that is done."""
+        return any_of(self._handles(waited))
+
+    def now_ns(self) -> int:
+        """Return the logical time: that of the event which the workflow now answers."""
+        return self._execution.now_ns
+
+    def random(self, name: str = "") -> Random:
+        """Return a named stream of chance; the same name goes on where it was."""
+        return self._execution.chance(name)
+
+    def uuid4(self) -> uuid.UUID:
+        """Return the next id of this workflow's own stream of ids."""
+        bits = self._execution.chance("uuid4").getrandbits(128)
+        return uuid.UUID(int=bits, version=4)
+
+    def patched(self, patch_id: str) -> bool:
+        """Say whether this history takes the new path of a change to the code.
+
+        True for histories that begin, or come here for the first time, with the new code; a marker
+        records it. False while a history is replayed that came past here without it.
+        """
+        return self._execution.patched(patch_id)
+
+    def continue_as_new(self, value: Any = None) -> NoReturn:
+        """End this generation; the next begins with this input and an empty history."""
+        raise ContinueAsNew(value)
+
+    @property
+    def continue_as_new_suggested(self) -> bool:
+        """Whether the history has grown so long that replaying it costs."""
+        return self._execution.is_long
+
+    def _handles(self, waited: tuple[Handle | Awaitable[Any], ...]) -> list[Handle]:
+        handles = []
+        for item in waited:
+            if isinstance(item, Handle):
+                handles.append(item)
+            elif isinstance(item, Coroutine):
+                handles.append(self._execution.branch(item))
+            else:
+                message = (
+                    f"when_all and when_any take what ctx gives, or coroutines, not {item!r}; "
+                    "give them one by one, not as a list: ctx.when_all(*handles)"
+                )
+                raise InvalidArgumentError(message)
+        return handles
