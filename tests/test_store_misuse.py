@@ -9,12 +9,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowlab.errors import CorruptionError, FencedError, PoisonedError
+from flowlab.errors import (
+    CorruptionError,
+    FencedError,
+    InvalidArgumentError,
+    InvalidEventError,
+    PoisonedError,
+)
 from flowlab.events import Event, EventLog
 from flowlab.store import Disk, EventStore, writer
 from flowlab.store import sealing as sealing_module
@@ -463,3 +470,60 @@ def test_a_store_that_is_closed_says_so_to_those_who_wait(tmp_path: Path) -> Non
     store.close()
     assert found == ["the store was closed; open the store again"]
     assert repr(store) == "EventStore('s', closed)"
+
+
+# A namespace names a folder. One of more than 245 bytes was once taken, and then no seal of the
+# whole store could ever succeed: "File name too long".
+@pytest.mark.parametrize("namespace", ["n" * 241, "é" * 41, "/" * 81])
+def test_a_namespace_that_no_folder_can_be_named_by_is_refused(
+    tmp_path: Path, namespace: str
+) -> None:
+    with EventStore(tmp_path / "s") as store:
+        with pytest.raises(InvalidEventError, match=r"namespace.*MAX_NAMESPACE_BYTES"):
+            store.append("w", mark(), namespace=namespace)
+        event = mark().replace(namespace=namespace, workflow_id="w", sequence=1)
+        with pytest.raises(InvalidEventError, match=r"namespace.*MAX_NAMESPACE_BYTES"):
+            store.append_log(EventLog.from_events([event]))
+        store.append("w", mark("a"), namespace=namespace[:-1])
+        assert store.seal()
+    assert names(tmp_path / "s") == ["a"]
+
+
+# A path whose bytes are no Unicode was once opened and written to, and failed in SQL with
+# `RuntimeError: std::bad_cast`.
+@pytest.mark.parametrize("path", ["a\udcff", "a\0b", 3])
+def test_a_path_that_cannot_be_read_by_all_is_refused(path: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="path of a store"):
+        EventStore(path)
+
+
+# A store keeps sealed files open for speed. With few descriptors allowed it once starved itself,
+# and said of whole files that they were damaged.
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_a_store_that_runs_out_of_descriptors_closes_its_own_and_blames_no_file(
+    tmp_path: Path,
+) -> None:
+    import resource
+
+    with EventStore(tmp_path / "s") as store:
+        for number in range(40):
+            store.append("w", mark(str(number)))
+            store.seal()
+        opened = len(list(Path("/dev/fd").iterdir()))
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        held: list[int] = []
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 20, before[1]))
+            assert len(store.read("/workflows/w")) == 40
+            store._files.reader.close()
+            with suppress(OSError):
+                while True:
+                    held.append(os.open(os.devnull, os.O_RDONLY))
+            with pytest.raises(OSError, match="Too many open files") as caught:
+                store.read("/workflows/w")
+            assert not isinstance(caught.value, CorruptionError)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            for descriptor in held:
+                os.close(descriptor)
+        assert store.append("w", mark()).first_position == 41

@@ -23,10 +23,15 @@ from flowlab.events import (
 )
 from flowlab.store.frames import encode_events
 from flowlab.store.heads import Heads
+from flowlab.store.layout import MAX_NAMESPACE_BYTES, fits_folder
 
 _MAX_KIND: Final = int(max(CauseKind))
 _LAST: Final = 2**63 - 1
 _SHOWN_CHARS: Final = 80
+TOO_LONG_FOR_A_FOLDER: Final = (
+    "takes more than MAX_NAMESPACE_BYTES "
+    f"({MAX_NAMESPACE_BYTES}), percent-encoded, and names a folder; give a shorter one"
+)
 
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES // 4)]
@@ -112,6 +117,9 @@ class Batch:
     ) -> None:
         namespace, run_id, workflow_id = stream
         check_id(namespace, "namespace", 0, empty=False)
+        if not fits_folder(namespace):
+            message = f"event 0 of the batch: field 'namespace' {TOO_LONG_FOR_A_FOLDER}"
+            raise InvalidEventError(message)
         check_id(run_id, "run_id", 0, empty=True)
         check_id(workflow_id, "workflow_id", 0, empty=False)
         self.stream = stream

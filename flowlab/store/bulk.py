@@ -23,7 +23,9 @@ from flowlab.events import (
     grouped,
     rank_strings,
 )
+from flowlab.store.admission import TOO_LONG_FOR_A_FOLDER
 from flowlab.store.heads import Heads
+from flowlab.store.layout import fits_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,6 +110,10 @@ def _check_columns(table: pa.Table) -> None:
             _refuse_where(table, pc.equal(sizes, 0), name, "is empty; give it an id")
         too_long = pc.greater(sizes, MAX_ID_BYTES)
         _refuse_where(table, too_long, name, f"takes more than MAX_ID_BYTES ({MAX_ID_BYTES})")
+    spaces = table.column("namespace")
+    wide = [name for name in pc.unique(spaces).to_pylist() if not fits_folder(name)]
+    within = pc.is_in(spaces, value_set=pa.array(wide, pa.string()))
+    _refuse_where(table, within, "namespace", TOO_LONG_FOR_A_FOLDER)
     for name, (least, most) in _RANGES.items():
         column = table.column(name)
         outside = pc.or_(pc.less(column, least), pc.greater(column, most))

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -22,7 +21,7 @@ from flowlab.store.group_commit import AppendResult, Request
 from flowlab.store.heads import Heads
 from flowlab.store.info import StoreInfo, describe
 from flowlab.store.layout import Layout
-from flowlab.store.manifest import open_or_create, read_manifest
+from flowlab.store.manifest import open_or_create, read_manifest, usable_path
 from flowlab.store.role import Role
 from flowlab.store.run_check import check_run
 from flowlab.store.sealing import Sealer
@@ -95,7 +94,7 @@ class EventStore:
         seal_bytes: int = SEAL_BYTES,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
-        self.path = Path(path).absolute()
+        self.path = usable_path(path)
         self.disk = Disk()
         self._read_only = read_only
         if read_only:

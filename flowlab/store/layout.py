@@ -14,6 +14,21 @@ Stream = tuple[str, str, str]
 
 DEFAULT_BUCKETS: Final = 16
 MAX_BUCKETS: Final = 4096
+MAX_NAMESPACE_BYTES: Final = 240
+"""Longest namespace as part of a folder's name, percent-encoded: file systems take 255 bytes."""
+_MOST_ENCODED: Final = 12  # bytes of one character
+
+
+def fits_folder(namespace: str) -> bool:
+    """Say whether a namespace can name a folder, and so be sealed.
+
+    Example:
+        >>> fits_folder("n" * 240), fits_folder("n" * 241), fits_folder("é" * 41)
+        (True, False, False)
+    """
+    if len(namespace) * _MOST_ENCODED <= MAX_NAMESPACE_BYTES:
+        return True
+    return len(encode_id(namespace)) <= MAX_NAMESPACE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -69,6 +70,23 @@ def read_manifest(root: Path) -> Manifest:
     except (InvalidArgumentError, KeyError, TypeError, AttributeError) as error:
         message = f"{path} is damaged ({error}); it never changes, so restore it from any copy"
         raise CorruptionError(message) from error
+
+
+def usable_path(path: str | PathLike[str]) -> Path:
+    """Return the absolute path of a store.
+
+    Raises:
+        InvalidArgumentError: it is no path, or not valid Unicode, which DuckDB cannot open.
+    """
+    try:
+        absolute = Path(path).absolute()
+        text = str(absolute).encode()
+    except (TypeError, ValueError):
+        text = b"\0"
+    if b"\0" in text:
+        message = f"{path!r} cannot be the path of a store; give valid Unicode without a zero byte"
+        raise InvalidArgumentError(message)
+    return absolute
 
 
 def open_or_create(root: Path, *, layout: Layout, disk: Disk) -> Manifest:

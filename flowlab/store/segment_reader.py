@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +25,9 @@ from flowlab.store.segments import CONSTANTS_KEY, file_crc, read_footer
 
 MAX_CACHED_FOOTERS: Final = 512
 MAX_CACHED_HANDLES: Final = 64
+_TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
+_NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EINTR}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class SegmentReader:
             if data.path in self._whole:
                 continue
             try:
-                found = file_crc(self.root / data.path)
+                found = self._with_room(partial(file_crc, self.root / data.path))
             except OSError as error:
                 raise self._damaged(data, error) from error
             if data.file_crc not in {None, found}:
@@ -184,8 +190,21 @@ class SegmentReader:
         ]
         return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)
 
-    def _damaged(self, data: DataFile, error: Exception) -> CorruptionError:
+    def _with_room(self, opening: Callable[[], T]) -> T:
+        """Open a file; where too many are open, close those that are kept open for speed."""
+        try:
+            return opening()
+        except OSError as error:
+            if error.errno not in _TOO_MANY_OPEN or not self._handles:
+                raise
+        with self._lock:
+            self.close()
+        return opening()
+
+    def _damaged(self, data: DataFile, error: Exception) -> Exception:
         self._handles.pop(data.path, None)
+        if isinstance(error, OSError) and error.errno in _NO_DAMAGE:
+            return error
         return CorruptionError(
             f"sealed file {data.path} cannot be read: {error}; flowlab store verify DIR"
         )
@@ -194,8 +213,8 @@ class SegmentReader:
         if data.path not in self._footers:
             path = self.root / data.path
             try:
-                _check_footer(data, path)
-                metadata = pq.read_metadata(path)
+                self._with_room(lambda: _check_footer(data, path))
+                metadata = self._with_room(lambda: pq.read_metadata(path))
                 groups = _bounds(metadata)
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 raise self._damaged(data, error) from error
@@ -211,8 +230,9 @@ class SegmentReader:
             return pq.ParquetFile(self.root / data.path, page_checksum_verification=True)
         if data.path not in self._handles:
             # Without it a flipped bit of a page would be an answer.
-            self._handles[data.path] = pq.ParquetFile(
-                self.root / data.path, metadata=metadata, page_checksum_verification=True
+            path = self.root / data.path
+            self._handles[data.path] = self._with_room(
+                lambda: pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True)
             )
             if len(self._handles) > MAX_CACHED_HANDLES:
                 self._handles.popitem(last=False)[1].close()
