@@ -94,6 +94,17 @@ def test_a_claim_whose_peer_is_missing_is_not_measured_and_no_success() -> None:
     assert report.to_json()["claims"][0]["verdict"] is None
 
 
+def test_a_claim_that_breaks_is_told_and_the_others_are_measured() -> None:
+    def broken(_: Scale) -> Measurement:
+        message = "the disk is gone"
+        raise OSError(message)
+
+    report = check(claims=[replace(claim(1), measure=broken), claim(1)], scale=QUICK)
+    assert [finding.ok for finding in report.findings] == [False, True]
+    assert "the disk is gone" in str(report)
+    assert not report.ok
+
+
 @given(st.lists(st.integers(0, 1_000), min_size=1, max_size=30))
 def test_three_quarters_of_the_values_lie_on_either_side_of_a_quartile(values: list[int]) -> None:
     spread = Spread.of(values)

@@ -10,6 +10,7 @@ from flowlab.store import EventStore
 from flowlab.studies.claim import Measurement
 from flowlab.studies.measuring import (
     Scale,
+    Spread,
     counted_calls,
     counted_syncs,
     duration,
@@ -74,15 +75,14 @@ def group_commit(scale: Scale) -> Measurement:
             with counted_syncs() as found:
                 _in_threads(store, turn, appends)
             shares.append(found["data"] / (CALLERS * appends))
-    shares.sort()
-    middle = shares[len(shares) // 2]
+    spread = Spread.of(shares)
     return Measurement(
-        middle,
-        shares[0],
-        shares[-1],
+        spread.median,
+        spread.low,
+        spread.high,
         "syncs an append",
-        len(shares),
-        {"callers": str(CALLERS), "appends of each": str(appends), "spread": "least and most"},
+        spread.count,
+        {"callers": str(CALLERS), "appends of each": str(appends)},
     )
 
 

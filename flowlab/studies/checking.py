@@ -178,6 +178,8 @@ def _measure(claim: Claim, scale: Scale) -> Finding:
         found = claim.measure(scale)
     except MissingDependencyError as error:
         return Finding(claim, None, None, str(error))
+    except Exception as error:  # noqa: BLE001 - told in the table, and no success; the rest goes on
+        return Finding(claim, None, None, f"it could not be measured: {error!r}")
     return Finding(claim, found, claim.judge(found))
 
 
@@ -279,7 +281,7 @@ def claims_summary(results: dict[str, Any]) -> str:
     machine = results["machine"]
     where = (
         f"Measured on {machine['date']}: {machine['cores']} cores of {machine['processor']}, "
-        f"{machine['system']}, Python {machine['python']}. Again: `flowlab check`."
+        f"{machine['system']}, Python {machine['python']}. Again: `make check`."
     )
     return "\n".join([*lines, "", where]) + "\n"
 
