@@ -104,12 +104,28 @@ class ActivityError(FlowlabError, RuntimeError):
     Attributes:
         activity: its name.
         error_type: the name of the error's type, as the agent reported it.
+        timed_out: no answer came in time, so whether it happened is unknown.
     """
 
-    def __init__(self, message: str, *, activity: str = "", error_type: str = "") -> None:
+    def __init__(
+        self, message: str, *, activity: str = "", error_type: str = "", timed_out: bool = False
+    ) -> None:
         super().__init__(message)
         self.activity = activity
         self.error_type = error_type
+        self.timed_out = timed_out
+
+
+class CompensationError(FlowlabError, RuntimeError):
+    """A saga failed, and effects of it are left; its `__cause__` is what failed first.
+
+    Attributes:
+        uncompensated: the steps whose effects are left.
+    """
+
+    def __init__(self, message: str, *, uncompensated: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.uncompensated = uncompensated
 
 
 class ChildWorkflowError(FlowlabError, RuntimeError):

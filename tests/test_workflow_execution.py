@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from workflow_host import ID, Host
 
 from flowlab.errors import (
     ActivityError,
@@ -24,89 +24,6 @@ from flowlab.errors import (
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.workflow import SECOND, Execution, RetryPolicy, Workflow, WorkflowContext, workflow
 from flowlab.workflow.matching import COMMAND_TYPES
-
-ID = "w"
-
-
-@dataclass
-class Host:
-    """The smallest host: appends what is asked for, and answers in an order of its own.
-
-    Args:
-        code: the workflow.
-        answer: (name, input, attempt) -> result; raises to fail.
-        pick: chooses among the requests that are open.
-    """
-
-    code: Workflow
-    answer: Callable[[str, Any, int], Any] = lambda _name, value, _attempt: value
-    pick: Callable[[int], int] = lambda _count: 0
-    history: list[Event] = field(default_factory=list)
-    open: list[Event] = field(default_factory=list)
-    now: int = 0
-
-    def __post_init__(self) -> None:
-        self.execution = Execution(self.code, ID)
-
-    def record(self, event: Event) -> Event:
-        self.now += SECOND
-        stamped = msgspec.structs.replace(
-            event, workflow_id=ID, sequence=len(self.history) + 1, time_ns=self.now
-        )
-        self.history.append(stamped)
-        return stamped
-
-    def tell(self, event_type: str, **fields: Any) -> None:
-        self.feed([self.record(Event.of(event_type, **fields))])
-
-    def feed(self, events: list[Event]) -> None:
-        drafts = self.execution.advance(events)
-        while drafts:
-            recorded = [self.record(draft) for draft in drafts]
-            self.open += [event for event in recorded if event.event_type in ANSWERED]
-            drafts = self.execution.advance(recorded)
-
-    def start(self, value: Any = None) -> Host:
-        self.tell("WorkflowStarted", payload={"input": value})
-        return self
-
-    def step(self) -> bool:
-        if not self.open or self.execution.closed:
-            return False
-        asked = self.open.pop(self.pick(len(self.open)))
-        causes = (Cause(ID, asked.sequence),)
-        if asked.event_type == "TimerStarted":
-            self.tell("TimerFired", causes=causes)
-            return True
-        child = asked.event_type == "ChildWorkflowInitiated"
-        kind = "ChildWorkflow" if child else "Activity"
-        attempt = asked.data.get("attempt", 1)
-        try:
-            result = self.answer(asked.name, asked.data["input"], attempt)
-        except Exception as error:  # noqa: BLE001 - what an agent raises is its answer
-            told = {"type": type(error).__name__, "message": str(error)}
-            payload = {"error": told, "attempt": attempt}
-            self.tell(f"{kind}Failed", payload=payload, causes=causes)
-        else:
-            self.tell(f"{kind}Completed", payload={"result": result}, causes=causes)
-        return True
-
-    def run(self, value: Any = None) -> Host:
-        self.start(value)
-        while self.step():
-            pass
-        return self
-
-    @property
-    def types(self) -> list[str]:
-        return [event.event_type for event in self.history]
-
-    @property
-    def end(self) -> Any:
-        return self.history[-1].data
-
-
-ANSWERED = {"ActivityScheduled", "TimerStarted", "ChildWorkflowInitiated"}
 
 
 def causes_of(event: Event) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from flowlab.workflow.durations import SECOND, Duration, as_ns
 from flowlab.workflow.execution import LONG_BYTES, LONG_EVENTS, Execution
 from flowlab.workflow.handles import MAX_FIBERS, Handle
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
+from flowlab.workflow.saga import STEP_KINDS, UNTIL_IT_SUCCEEDS, Saga
 from flowlab.workflow.state import (
     TERMINAL,
     TRANSITIONS,
@@ -29,8 +30,10 @@ __all__ = [
     "MAX_FIBERS",
     "NO_RETRY",
     "SECOND",
+    "STEP_KINDS",
     "TERMINAL",
     "TRANSITIONS",
+    "UNTIL_IT_SUCCEEDS",
     "Activity",
     "AgentExecuting",
     "Canceled",
@@ -43,6 +46,7 @@ __all__ = [
     "Handle",
     "Initiated",
     "RetryPolicy",
+    "Saga",
     "Workflow",
     "WorkflowContext",
     "WorkflowState",

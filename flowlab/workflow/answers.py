@@ -12,11 +12,16 @@ ANSWERS: Final = {
     "ActivityCompleted": CauseKind.PROGRAM,
     "ActivityFailed": CauseKind.PROGRAM,
     "ActivityTimedOut": CauseKind.PROGRAM,
+    "CompensationCompleted": CauseKind.PROGRAM,
+    "CompensationFailed": CauseKind.PROGRAM,
     "TimerFired": CauseKind.TIMER,
     "ChildWorkflowCompleted": CauseKind.JOIN,
     "ChildWorkflowFailed": CauseKind.JOIN,
 }
 """The events that answer a request, which is among their causes; and the kind of cause they are."""
+
+STARTS: Final = frozenset({"ActivityStarted"})
+"""The events that say who took a request up; an answer may name them instead of the request."""
 
 
 def because(event: Event) -> Because:

@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.workflow.definition import Activity, Workflow
+from flowlab.workflow.calls import Request
+from flowlab.workflow.definition import Activity, Workflow, activity_name
 from flowlab.workflow.durations import Duration, as_ns
 from flowlab.workflow.handles import ContinueAsNew, Handle, all_of, any_of
-from flowlab.workflow.retry import RetryPolicy
+from flowlab.workflow.retry import NO_RETRY, RetryPolicy
+from flowlab.workflow.saga import Saga
 
 if TYPE_CHECKING:
     from flowlab.workflow.chance import Random
@@ -56,14 +58,14 @@ class WorkflowContext:
             retry: when it is tried again; None is one attempt.
             timeout: of one attempt; nanoseconds or a timedelta.
         """
-        name = activity.name if isinstance(activity, Activity) else activity
-        if not isinstance(name, str) or not name:
-            message = f"call_activity takes an activity or its name, not {activity!r}"
-            raise InvalidArgumentError(message)
-        timeout_ns = None if timeout is None else as_ns(timeout, "timeout", least=1)
-        return self._execution.schedule(
-            name, value, agent=agent, retry=retry, timeout_ns=timeout_ns
+        request = Request(
+            activity=activity_name(activity),
+            value=value,
+            agent=agent,
+            policy=retry or NO_RETRY,
+            timeout_ns=None if timeout is None else as_ns(timeout, "timeout", least=1),
         )
+        return self._execution.schedule(request)
 
     def call_child_workflow(
         self, workflow: str | Workflow, value: Any = None, *, workflow_id: str | None = None
@@ -107,6 +109,15 @@ class WorkflowContext:
     def when_any(self, *waited: Handle | Coroutine[Any, Any, Any]) -> Handle:
         """Wait for the first: the value is the handle that is done."""
         return any_of(self._handles(waited))
+
+    def saga(self, *, parallel: bool = False, go_on: bool = False) -> Saga:
+        """Begin a saga: `async with ctx.saga() as saga:`, and in it `await saga.step(...)`.
+
+        Args:
+            parallel: undo all steps at once; otherwise in the reverse order of their completion.
+            go_on: after a compensation that failed for good, still run the others.
+        """
+        return Saga(self._execution, self._execution.next_saga(), parallel=parallel, go_on=go_on)
 
     def now_ns(self) -> int:
         """Return the logical time: that of the event which the workflow now answers."""

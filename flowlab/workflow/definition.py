@@ -91,6 +91,19 @@ def activity(function: Callable[..., Any], /, *, name: str | None = None) -> Act
     return Activity(name or str(getattr(function, "__name__", "activity")), function)
 
 
+def activity_name(value: str | Activity) -> str:
+    """Return the name of an activity that was given by itself or by name.
+
+    Raises:
+        InvalidArgumentError: it is neither.
+    """
+    name = value.name if isinstance(value, Activity) else value
+    if not isinstance(name, str) or not name:
+        message = f"an activity is given by @activity or by its name, not as {value!r}"
+        raise InvalidArgumentError(message)
+    return name
+
+
 def _workflow(body: Body, name: str | None) -> Workflow:
     if not inspect.iscoroutinefunction(body):
         message = (

@@ -7,22 +7,24 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from flowlab.errors import (
-    ActivityError,
     CancelledError,
     ChildWorkflowError,
+    CompensationError,
     CorruptionError,
     InvalidArgumentError,
     LimitError,
 )
 from flowlab.events import MAX_CAUSES, Cause, Event
-from flowlab.workflow.answers import ANSWERS, Inbox, because, data_of, error_of
+from flowlab.workflow.answers import ANSWERS, STARTS, Inbox, because, data_of, error_of
+from flowlab.workflow.calls import Call, Request
 from flowlab.workflow.chance import Random, stream
 from flowlab.workflow.context import WorkflowContext
 from flowlab.workflow.definition import Workflow
 from flowlab.workflow.handles import Because, ContinueAsNew, Fiber, Handle, Loop
 from flowlab.workflow.matching import COMMAND_TYPES, check_command
-from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 
 LONG_EVENTS: Final = 4_096
 """A history of so many events is long: continue-as-new is suggested."""
@@ -30,20 +32,6 @@ LONG_BYTES: Final = 4 * 1024 * 1024
 """A history whose payloads take so many bytes is long, too."""
 MAX_HISTORY_EVENTS: Final = 50_000
 """The longest history of one generation; each event keeps a bit for each one before it."""
-
-
-@dataclass(slots=True)
-class _Call:
-    """An activity that was asked for, over all its attempts."""
-
-    name: str
-    value: Any
-    agent: str | None
-    policy: RetryPolicy
-    timeout_ns: int | None
-    handle: Handle
-    attempt: int = 1
-    first_scheduled_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -97,6 +85,7 @@ class Execution:
         self._past: dict[int, int] = {}
         self._first = 0
         self._children = 0
+        self._sagas = 0
         self._length = 0
         self._bytes = 0
         self._last = 0
@@ -121,26 +110,22 @@ class Execution:
 
     # -- what the context asks for --------------------------------------------------------------
 
-    def schedule(
-        self,
-        name: str,
-        value: Any,
-        *,
-        agent: str | None,
-        retry: RetryPolicy | None,
-        timeout_ns: int | None,
-    ) -> Handle:
-        """Ask for an activity."""
-        handle = Handle(f"activity {name!r}")
-        call = _Call(name, value, agent, retry or NO_RETRY, timeout_ns, handle)
-        self._attempt(call)
-        return handle
+    def schedule(self, request: Request) -> Handle:
+        """Ask for an activity, or for a compensation."""
+        call = Call(self, request)
+        call.ask()
+        return call.handle
+
+    def note(self, event_type: str, step_id: str, coordination_id: str, payload: Any) -> None:
+        """Put into the history what the code has come to."""
+        draft = self.draft(event_type, name=step_id, payload=payload)
+        self.ask(msgspec.structs.replace(draft, step_id=step_id, coordination_id=coordination_id))
 
     def start_timer(self, delay_ns: int) -> Handle:
         """Ask for a timer."""
         handle = Handle(f"a timer of {delay_ns} ns")
-        draft = self._draft("TimerStarted", payload={"delay_ns": delay_ns})
-        self._ask(draft, self._opens(lambda event: handle.resolve(None, because(event))))
+        draft = self.draft("TimerStarted", payload={"delay_ns": delay_ns})
+        self.ask(draft, self.opens(lambda event: handle.resolve(None, because(event))))
         return handle
 
     def start_child(self, name: str, value: Any, workflow_id: str | None) -> Handle:
@@ -156,10 +141,10 @@ class Execution:
                 told = error_of(event, "it failed")[1]
                 handle.reject(ChildWorkflowError(f"{child!r}: {told}"), because(event))
 
-        draft = self._draft(
+        draft = self.draft(
             "ChildWorkflowInitiated", name=name, payload={"workflow_id": child, "input": value}
         )
-        self._ask(draft, self._opens(answered))
+        self.ask(draft, self.opens(answered))
         return handle
 
     def expect_signal(self, name: str) -> Handle:
@@ -169,7 +154,7 @@ class Execution:
     def send_signal(self, workflow_id: str, name: str, value: Any) -> None:
         """Ask for an event in another workflow's stream."""
         payload = {"workflow_id": workflow_id, "value": value}
-        self._ask(self._draft("SignalInitiated", name=name, payload=payload), None)
+        self.ask(self.draft("SignalInitiated", name=name, payload=payload))
 
     def patched(self, patch_id: str) -> bool:
         """Decide once for each patch: by its marker, or by whether this is new ground."""
@@ -180,8 +165,13 @@ class Execution:
             )
             self._patches[patch_id] = marked or not ahead
             if self._patches[patch_id]:
-                self._ask(self._draft("MarkerRecorded", name=patch_id), None)
+                self.ask(self.draft("MarkerRecorded", name=patch_id))
         return self._patches[patch_id]
+
+    def next_saga(self) -> str:
+        """Return the id of the next saga of this workflow."""
+        self._sagas += 1
+        return f"{self.workflow_id}#{self.generation}.{self._sagas}"
 
     def chance(self, name: str) -> Random:
         """Return a named stream of chance of this workflow's generation."""
@@ -247,7 +237,7 @@ class Execution:
             reason = data_of(event).get("reason", "")
             told = f"workflow {self.workflow_id!r} was asked to stop" + (reason and f": {reason}")
             self._loop.interrupt(self._main, CancelledError(told), because(event))
-        elif kind == "ActivityStarted":
+        elif kind in STARTS:
             # Its answer may name the start and not the request.
             for cause in event.causes:
                 if cause.sequence in self._open and cause.workflow_id == event.workflow_id:
@@ -288,58 +278,17 @@ class Execution:
         except Exception as error:  # noqa: BLE001 - whatever the code raised is how it failed
             kind = "WorkflowFailed"
             payload = {"error": {"type": type(error).__name__, "message": str(error)}}
-        draft = self._draft(kind, name=self.workflow.name, payload=payload, why=main.because)
+            if isinstance(error, CompensationError):
+                payload["uncompensated"] = list(error.uncompensated)
+        draft = self.draft(kind, name=self.workflow.name, payload=payload, why=main.because)
         self._loop.close()
-        self._ask(draft, None)
+        self.ask(draft)
 
     # -- commands ---------------------------------------------------------------------------------
 
-    def _attempt(self, call: _Call, why: Because | None = None) -> None:
-        payload: dict[str, Any] = {"input": call.value, "attempt": call.attempt}
-        if call.agent is not None:
-            payload["agent"] = call.agent
-        if call.timeout_ns is not None:
-            payload["timeout_ns"] = call.timeout_ns
+    def opens(self, answered: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Return what lets the answers to an event be heard, once it is in the history."""
 
-        def recorded(event: Event) -> None:
-            if call.first_scheduled_ns is None:
-                call.first_scheduled_ns = event.time_ns
-            self._open[event.sequence] = lambda answer: self._activity_answered(call, answer)
-
-        draft = self._draft("ActivityScheduled", name=call.name, payload=payload, why=why)
-        self._ask(draft, recorded)
-
-    def _activity_answered(self, call: _Call, event: Event) -> None:
-        if call.handle.done or data_of(event).get("attempt", call.attempt) != call.attempt:
-            return
-        why = because(event)
-        if event.event_type == "ActivityCompleted":
-            call.handle.resolve(data_of(event).get("result"), why)
-            return
-        late = event.event_type == "ActivityTimedOut"
-        error_type, told = error_of(event, "TimedOut" if late else "Error")
-        due = call.policy.next_attempt_ns(
-            call.attempt,
-            error_type=error_type,
-            now_ns=event.time_ns,
-            first_scheduled_ns=call.first_scheduled_ns or 0,
-            draw=self.chance("retry").random() if call.policy.jitter else 0.5,
-        )
-        if due is None:
-            message = f"activity {call.name!r} failed in attempt {call.attempt}: {told}"
-            failure = ActivityError(message, activity=call.name, error_type=error_type)
-            call.handle.reject(failure, why)
-            return
-        call.attempt += 1
-
-        def fired(timer: Event) -> None:
-            self._attempt(call, because(timer))
-
-        delay = {"delay_ns": due - event.time_ns, "attempt": call.attempt}
-        draft = self._draft("TimerStarted", name=call.name, payload=delay, why=why)
-        self._ask(draft, self._opens(fired))
-
-    def _opens(self, answered: Callable[[Event], None]) -> Callable[[Event], None]:
         def recorded(event: Event) -> None:
             self._open[event.sequence] = answered
 
@@ -358,7 +307,7 @@ class Execution:
             raise LimitError(message)
         return kept
 
-    def _draft(
+    def draft(
         self,
         event_type: str,
         *,
@@ -366,6 +315,7 @@ class Execution:
         payload: Any = None,
         why: Because | None = None,
     ) -> Event:
+        """Make an event of this stream whose causes are `why`, or why the code runs now."""
         if why is None:
             current = self._loop.current
             why = current.because if current is not None else {}
@@ -380,7 +330,8 @@ class Execution:
             causes=causes,
         )
 
-    def _ask(self, draft: Event, recorded: Callable[[Event], None] | None) -> None:
+    def ask(self, draft: Event, recorded: Callable[[Event], None] | None = None) -> None:
+        """Ask for an event, and say what to do once it is in the history."""
         if self.closed and draft.event_type not in _ENDS:
             message = f"workflow {self.workflow_id!r} has ended; it can ask for nothing more"
             raise InvalidArgumentError(message)

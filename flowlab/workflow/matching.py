@@ -10,6 +10,9 @@ from flowlab.events import Event
 COMMAND_TYPES: Final = frozenset(
     {
         "ActivityScheduled",
+        "CompensationScheduled",
+        "SagaStepCommitted",
+        "PivotReached",
         "TimerStarted",
         "ChildWorkflowInitiated",
         "MarkerRecorded",
@@ -37,6 +40,8 @@ def check_command(event: Event, asked: Event | None, workflow_id: str) -> None:
         wanted, grade = _shown(asked), "kind"
     elif event.name != asked.name:
         wanted, grade = _shown(asked), "name"
+    elif event.step_id != asked.step_id:
+        wanted, grade = f"{_shown(asked)} of step {asked.step_id!r}", "step"
     elif event.payload != asked.payload:
         wanted, grade = _shown(asked), "result" if event.event_type in _RESULTS else "arguments"
     else:

@@ -1,0 +1,218 @@
+"""Sagas in code: what was done is undone, in order, exactly once; and the rules of steps."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from workflow_host import ID, Host
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.events import Cause
+from flowlab.workflow import NO_RETRY, SECOND, WorkflowContext, workflow
+
+
+class Booked(Exception): ...  # noqa: N818 - a business reason, as an agent reports it
+
+
+def failing(*names: str) -> Any:
+    def answer(name: str, value: Any, _attempt: int) -> Any:
+        if name in names:
+            raise Booked(name)
+        return {"id": f"{name}-{value}"}
+
+    return answer
+
+
+@workflow
+async def trip(ctx: WorkflowContext, request: int) -> str:
+    async with ctx.saga() as saga:
+        await saga.step("flight", request, compensation="cancel_flight", agent="airline")
+        await saga.step("hotel", request, compensation="cancel_hotel")
+        await saga.step("charge", request, kind="pivot")
+        await saga.step("mail", request, kind="retryable", idempotent=True)
+    return "booked"
+
+
+def names(host: Host, event_type: str) -> list[str]:
+    return [event.name for event in host.history if event.event_type == event_type]
+
+
+def test_a_saga_without_failure_commits_its_steps_and_undoes_nothing() -> None:
+    host = Host(trip, failing()).run(7)
+    assert host.end == {"result": "booked"}
+    assert names(host, "SagaStepCommitted") == ["flight", "hotel", "charge", "mail"]
+    assert names(host, "PivotReached") == ["charge"]
+    assert names(host, "CompensationScheduled") == []
+    assert {event.coordination_id for event in host.history if event.step_id} == {"w#0.1"}
+
+
+def test_what_was_done_is_undone_in_reverse_with_its_results() -> None:
+    host = Host(trip, failing("charge")).run(7)
+    assert host.types[-1] == "WorkflowFailed"
+    assert "uncompensated" not in host.end
+    asked = [event for event in host.history if event.event_type == "CompensationScheduled"]
+    assert [(event.name, event.step_id) for event in asked] == [
+        ("cancel_hotel", "hotel"),
+        ("cancel_flight", "flight"),
+    ]
+    assert asked[1].data == {
+        "input": {"input": 7, "result": {"id": "flight-7"}},
+        "attempt": 1,
+        "agent": "airline",
+    }
+
+
+def test_after_the_pivot_nothing_is_undone_and_steps_are_tried_until_they_succeed() -> None:
+    tries: list[int] = []
+
+    def answer(name: str, _value: Any, attempt: int) -> Any:
+        if name == "mail" and attempt < 20:
+            tries.append(attempt)
+            message = "busy"
+            raise TimeoutError(message)
+        return None
+
+    host = Host(trip, answer).run(7)
+    assert host.end == {"result": "booked"}
+    assert tries == list(range(1, 20))
+    assert names(host, "CompensationScheduled") == []
+
+
+@pytest.mark.parametrize(("go_on", "left"), [(False, ["b", "a"]), (True, ["b"])])
+def test_a_compensation_that_fails_for_good_stops_or_not_and_names_what_is_left(
+    *, go_on: bool, left: list[str]
+) -> None:
+    @workflow
+    async def three(ctx: WorkflowContext, _: Any) -> None:
+        async with ctx.saga(go_on=go_on) as saga:
+            for name in "abc":
+                await saga.step(name, compensation=f"undo_{name}", compensation_retry=NO_RETRY)
+            message = "changed my mind"
+            raise ValueError(message)
+
+    host = Host(three, failing("undo_b")).run()
+    assert host.types[-1] == "WorkflowFailed"
+    assert host.end["uncompensated"] == left
+    assert "changed my mind" in host.end["error"]["message"]
+    assert len(names(host, "CompensationFailed")) == 1
+
+
+def test_a_step_whose_time_ran_out_may_have_happened_and_is_undone() -> None:
+    @workflow
+    async def slow(ctx: WorkflowContext, _: Any) -> None:
+        async with ctx.saga() as saga:
+            await saga.step("charge", 5, compensation="refund", timeout=SECOND)
+
+    host = Host(slow).start()
+    host.tell("ActivityTimedOut", causes=(Cause(ID, 2),))
+    while host.step():
+        pass
+    (undo,) = (event for event in host.history if event.event_type == "CompensationScheduled")
+    assert undo.data["input"] == {"input": 5, "result": None}
+
+
+def test_steps_in_flight_are_waited_for_before_anything_is_undone() -> None:
+    @workflow
+    async def fan(ctx: WorkflowContext, _: Any) -> None:
+        async with ctx.saga(parallel=True) as saga:
+            await ctx.when_all(
+                saga.step("slow", compensation="undo_slow"),
+                saga.step("fails", compensation="undo_fails"),
+            )
+
+    host = Host(fan, failing("fails"), pick=lambda count: count - 1).run()
+    assert host.types.index("CompensationScheduled") > host.types.index("ActivityCompleted")
+    assert names(host, "CompensationScheduled") == ["undo_slow"]
+
+
+def test_cancelling_undoes_what_was_done() -> None:
+    host = Host(trip, failing()).start(1)
+    assert host.step()
+    host.tell("WorkflowCancelRequested")
+    while host.step():
+        pass
+    assert names(host, "CompensationScheduled")[-1] == "cancel_flight"
+    assert host.types[-1] == "WorkflowCanceled"
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({}, "needs a compensation"),
+        ({"kind": "pivot", "compensation": "undo"}, "never undone"),
+        ({"kind": "retryable"}, "idempotent=True"),
+        ({"kind": "sure"}, "kinds are compensable, pivot, retryable"),
+        ({"compensation": "undo", "name": "first"}, "another step has that name"),
+    ],
+)
+def test_a_step_that_breaks_a_rule_is_not_begun(fields: dict[str, Any], rule: str) -> None:
+    told: list[str] = []
+
+    @workflow
+    async def wrong(ctx: WorkflowContext, _: Any) -> None:
+        async with ctx.saga() as saga:
+            await saga.step("first", compensation="undo")
+            try:
+                await saga.step("second", **fields)
+            except InvalidArgumentError as error:
+                told.append(str(error))
+
+    host = Host(wrong).run()
+    assert rule in told[0]
+    assert names(host, "ActivityScheduled") == ["first"]
+
+
+def test_after_the_pivot_no_step_is_compensable_and_no_other_a_pivot() -> None:
+    @workflow
+    async def late(ctx: WorkflowContext, kind: str) -> None:
+        async with ctx.saga() as saga:
+            await saga.step("charge", kind="pivot")
+            compensation = "undo" if kind == "compensable" else None
+            await saga.step("more", kind=kind, compensation=compensation)  # type: ignore[arg-type]
+
+    for kind, rule in (("compensable", "after the pivot"), ("pivot", "was the pivot already")):
+        host = Host(late).run(kind)
+        assert rule in host.end["error"]["message"]
+
+
+@given(
+    bad=st.sets(st.integers(0, 5), max_size=2),
+    shape=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    seed=st.integers(0, 10**6),
+    parallel=st.booleans(),
+)
+def test_a_saga_that_fails_undoes_exactly_the_steps_that_were_done(
+    *, bad: set[int], shape: list[int], seed: int, parallel: bool
+) -> None:
+    @workflow
+    async def body(ctx: WorkflowContext, _: Any) -> str:
+        number = 0
+        async with ctx.saga(parallel=parallel) as saga:
+            for width in shape:
+                steps = []
+                for _ in range(width):
+                    steps.append(saga.step(f"s{number}", compensation=f"u{number}"))
+                    number += 1
+                await ctx.when_all(*steps)
+        return "done"
+
+    rng = random.Random(seed)
+    host = Host(body, failing(*(f"s{number}" for number in bad)), pick=rng.randrange).run()
+    done = [
+        host.history[event.causes[0].sequence - 1].step_id
+        for event in host.history
+        if event.event_type == "ActivityCompleted"
+    ]
+    undone = [e.step_id for e in host.history if e.event_type == "CompensationScheduled"]
+    if host.types[-1] == "WorkflowCompleted":
+        assert undone == []
+    else:
+        assert sorted(map(str, undone)) == sorted(map(str, done))
+        assert undone == done[::-1]
+    assert bool(bad & set(range(sum(shape)))) == (host.types[-1] == "WorkflowFailed")
+    replay = type(host.execution)(host.code, ID)
+    assert replay.advance(host.history) == ()
