@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from flowlab.errors import (
@@ -21,6 +23,7 @@ from flowlab.errors import (
     InvalidArgumentError,
     InvalidEventError,
     PoisonedError,
+    QueryError,
 )
 from flowlab.events import Event, EventLog
 from flowlab.store import Disk, EventStore, writer
@@ -527,3 +530,76 @@ def test_a_store_that_runs_out_of_descriptors_closes_its_own_and_blames_no_file(
             for descriptor in held:
                 os.close(descriptor)
         assert store.append("w", mark()).first_position == 41
+
+
+# An empty text for `reads`, or a time beyond 64 bits, once passed every check and was acknowledged;
+# from then on no reader could decode the tail, and the whole store was lost. A list ten thousand
+# deep and NumPy text ended in errors of the encoder.
+DEEP: list[Any] = []
+for _ in range(10_000):
+    DEEP = [DEEP]
+TOO_LARGE = 2**63
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[(name, value) for name in ("causes", "reads", "writes") for value in ("", {}, b"", 0)],
+        ("causes", None),
+        ("time_ns", TOO_LARGE),
+        ("time_ns", -TOO_LARGE - 1),
+        ("agent_sequence", TOO_LARGE),
+        ("position", TOO_LARGE),
+        ("payload", DEEP),
+        pytest.param("payload", 10**5000, id="digits"),
+        ("name", np.str_("x")),
+        ("agent_id", np.str_("x")),
+        ("workflow_id", np.str_("w")),
+    ],
+)
+def test_what_no_reader_could_decode_is_refused_by_field(
+    tmp_path: Path, field: str, value: Any
+) -> None:
+    with EventStore(tmp_path / "s") as store:
+        event = Event(**{"event_type": "MarkerRecorded", "name": "x", field: value})
+        with pytest.raises(InvalidEventError, match=f"field '{field}'"):
+            store.append("w", event)
+        store.append("w", mark("a"))
+    assert names(tmp_path / "s") == ["a"]
+
+
+@pytest.mark.parametrize("stream", ["workflow_id", "run_id", "namespace"])
+def test_a_stream_named_by_text_of_another_type_is_refused(tmp_path: Path, stream: str) -> None:
+    with EventStore(tmp_path / "s") as store:
+        with pytest.raises(InvalidEventError, match=f"field '{stream}'"):
+            store.append(**{"workflow_id": "w", "events": mark(), stream: np.str_("x")})
+        store.append("w", mark("a"))
+    assert names(tmp_path / "s") == ["a"]
+
+
+# The tick after the last of 64 bits was once given, and made the store unreadable.
+def test_a_lane_at_its_last_tick_takes_no_more(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "s") as store:
+        store.append("w", mark("a").replace(agent_sequence=TOO_LARGE - 1))
+        with pytest.raises(InvalidEventError, match=r"field 'agent_sequence'.*no later tick"):
+            store.append("w", mark("b"))
+        with pytest.raises(InvalidEventError, match=r"field 'agent_sequence'.*no later tick"):
+            store.append_table(
+                pa.table({"workflow_id": ["v"], "event_type": ["x"], "agent_id": ["w"]})
+            )
+    assert names(tmp_path / "s") == ["a"]
+
+
+@pytest.mark.parametrize("events", [None, 3, "MarkerRecorded", b"x"])
+def test_a_batch_that_is_none_says_what_was_expected(tmp_path: Path, events: Any) -> None:
+    with (
+        EventStore(tmp_path / "s") as store,
+        pytest.raises(InvalidEventError, match="expected events, or mappings"),
+    ):
+        store.append("w", events)
+
+
+@pytest.mark.parametrize("query", [None, 3, b"SELECT 1"])
+def test_a_query_that_is_no_text_says_so(tmp_path: Path, query: Any) -> None:
+    with EventStore(tmp_path / "s") as store, pytest.raises(QueryError, match="SQL as text"):
+        store.sql(query)

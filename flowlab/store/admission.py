@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ from flowlab.events import (
     as_event,
     grouped,
 )
-from flowlab.store.frames import encode_events
+from flowlab.store.frames import decode_events, encode_events
 from flowlab.store.heads import Heads
 from flowlab.store.layout import MAX_NAMESPACE_BYTES, fits_folder
 
@@ -36,7 +36,7 @@ TOO_LONG_FOR_A_FOLDER: Final = (
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_BYTES // 4)]
 _Text = Annotated[str, msgspec.Meta(max_length=MAX_ID_BYTES // 4)]
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_LAST)]
 
 
 class _Ref(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -66,7 +66,7 @@ class _Draft(msgspec.Struct, frozen=True, array_like=True, gc=False):
     agent_sequence: _Count
     event_type: _Id
     name: _Text
-    time_ns: int
+    time_ns: Annotated[int, msgspec.Meta(ge=UNSTAMPED, le=_LAST)]
     follows_lane: bool
     causes: Annotated[tuple[_Ref, ...], msgspec.Meta(max_length=MAX_CAUSES)]
     reads: _Cells | None
@@ -123,6 +123,10 @@ class Batch:
         check_id(run_id, "run_id", 0, empty=True)
         check_id(workflow_id, "workflow_id", 0, empty=False)
         self.stream = stream
+        if isinstance(events, (str, bytes)) or not isinstance(events, Iterable):
+            shown = _shown(events)
+            message = f"the batch is {shown}; expected events, or mappings of their fields"
+            raise InvalidEventError(message)
         self._events = [
             event if isinstance(event, Event) else _event(event, index)
             for index, event in enumerate(events)
@@ -167,7 +171,7 @@ class Batch:
             if last is None:
                 last = heads.lane(namespace, run_id, agent)
             tick = draft.agent_sequence or last + 1
-            if tick <= last:
+            if not last < tick <= _LAST:
                 raise _backwards(draft, expected - head - 1, self.stream, expected, last)
             last_ticks[agent] = tick
             ticks.append(tick)
@@ -186,10 +190,17 @@ def _checked(events: list[Event]) -> tuple[bytes, Sequence[_Shape]]:
     try:
         encoded = encode_events(events)
         return encoded, _DRAFTS.decode(encoded)
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         for index, event in enumerate(events):
             _check_fields(event, index)
-        return encode_events(events), events
+        encoded = encode_events(events)
+        # One event that no reader can decode would make the whole log unreadable.
+        try:
+            decode_events(encoded)
+        except msgspec.MsgspecError as error:
+            message = f"the batch could not be read back: {error}"
+            raise InvalidEventError(message) from error
+        return encoded, events
 
 
 def _event(value: Mapping[str, Any], index: int) -> Event:
@@ -206,7 +217,7 @@ def check_id(value: object, field: str, index: int, *, empty: bool) -> None:
     Raises:
         InvalidEventError: names the event and the field.
     """
-    if not isinstance(value, str):
+    if type(value) is not str:
         raise _wrong(index, field, value, "a str")
     if not value and not empty:
         message = f"event {index} of the batch: field {field!r} is empty; give it an id"
@@ -251,13 +262,12 @@ def _check_fields(event: Event, index: int) -> None:
                 "and its address and digest in the payload"
             )
             raise InvalidEventError(message)
-    if event.causes:
-        _check_items(event.causes, "causes", Cause, index)
-        for cause in event.causes:
-            _check_cause_shape(cause, index)
+    _check_items(event.causes, "causes", Cause, index)
+    for cause in event.causes:
+        _check_cause_shape(cause, index)
     for field in ("reads", "writes"):
         cells = getattr(event, field)
-        if cells:
+        if cells is not None:
             _check_items(cells, field, Cell, index)
             for cell in cells:
                 check_id(cell.owner, f"{field}.owner", index, empty=True)
@@ -284,8 +294,8 @@ def _check_numbers(event: Event, index: int) -> None:
             raise InvalidEventError(message)
 
 
-def _check_items(values: object, field: str, kind: type, index: int) -> None:
-    if type(values) is not tuple or not all(type(value) is kind for value in values):
+def _check_items(values: Any, field: str, kind: type, index: int) -> None:
+    if type(values) not in {tuple, list} or not all(type(value) is kind for value in values):
         raise _wrong(index, field, values, f"a tuple of {kind.__name__}")
     if len(values) > MAX_CAUSES:
         message = f"event {index} of the batch: {len(values)} {field}; MAX_CAUSES is {MAX_CAUSES}"
@@ -342,14 +352,20 @@ def _backwards(
     return InvalidEventError(
         f"event {index} of the batch ({stream[2]!r}/{sequence}): field 'agent_sequence' is "
         f"{event.agent_sequence}, but lane {event.agent_id or stream[2]!r} is at {last} already; "
-        "give a later tick (or leave it 0)"
+        + ("give a later tick (or leave it 0)" if last < _LAST else "there is no later tick")
     )
 
 
 def _wrong(index: int, field: str, value: object, expected: str) -> InvalidEventError:
-    shown = repr(value)
-    shown = shown if len(shown) <= _SHOWN_CHARS else shown[:_SHOWN_CHARS] + "..."
     return InvalidEventError(
-        f"event {index} of the batch: field {field!r} holds {shown} ({type(value).__name__}); "
-        f"expected {expected}"
+        f"event {index} of the batch: field {field!r} holds {_shown(value)}; expected {expected}"
     )
+
+
+def _shown(value: object) -> str:
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # an int of thousands of digits, a list ten thousand deep
+        shown = "a value"
+    shown = shown if len(shown) <= _SHOWN_CHARS else shown[:_SHOWN_CHARS] + "..."
+    return f"{shown} ({type(value).__name__})"

@@ -234,6 +234,9 @@ def _ticks(table: pa.Table, heads: Heads) -> tuple[Ints, Ints]:
     starts = np.cumsum(counts) - counts
     ticks = np.empty(len(order), np.int64)
     ticks[order] = last[lanes[order]] + np.arange(len(order)) - starts[lanes[order]] + 1
+    if (ticks < 1).any():
+        what = "has no later tick: its lane is at the last"
+        _refuse(table, int(np.flatnonzero(ticks < 1)[0]), "agent_sequence", what)
     return lanes, ticks
 
 

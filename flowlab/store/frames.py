@@ -114,6 +114,11 @@ def encode_events(events: list[Event]) -> bytes:
     return _ENCODER.encode(events)
 
 
+def decode_events(data: bytes) -> list[Event]:
+    """Decode a batch of events."""
+    return _EVENTS.decode(data)
+
+
 def encode_commit(commit: Commit) -> bytes:
     """Encode a frame's body."""
     return _ENCODER.encode(commit)

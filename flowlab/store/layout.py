@@ -49,7 +49,7 @@ class Layout:
     buckets: int = DEFAULT_BUCKETS
 
     def __post_init__(self) -> None:
-        if not 1 <= self.buckets <= MAX_BUCKETS:
+        if type(self.buckets) is not int or not 1 <= self.buckets <= MAX_BUCKETS:
             message = f"buckets is {self.buckets}; expected 1 to MAX_BUCKETS ({MAX_BUCKETS})"
             raise InvalidArgumentError(message)
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow as pa
 
-from flowlab.errors import FencedError, InvalidArgumentError, InvalidKeyError, NotFoundError
+from flowlab.errors import (
+    FencedError,
+    InvalidArgumentError,
+    InvalidKeyError,
+    NotFoundError,
+    QueryError,
+)
 from flowlab.events import (
     ANOMALY_SCHEMA,
     EVENT_COLUMNS,
@@ -188,6 +194,9 @@ class Snapshot:
         Raises:
             QueryError: the SQL is refused; the message points at the place.
         """
+        if not isinstance(query, str):
+            message = f"the query is {query!r} ({type(query).__name__}); expected SQL as text"
+            raise QueryError(message)
         with self._cursor(lasting=only_asks(query)) as cursor:
             return run_query(cursor, query)
 
