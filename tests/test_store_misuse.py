@@ -603,3 +603,28 @@ def test_a_batch_that_is_none_says_what_was_expected(tmp_path: Path, events: Any
 def test_a_query_that_is_no_text_says_so(tmp_path: Path, query: Any) -> None:
     with EventStore(tmp_path / "s") as store, pytest.raises(QueryError, match="SQL as text"):
         store.sql(query)
+
+
+# Text that is no UTF-8 once ended a bulk append with a bare UnicodeDecodeError under the lock.
+def test_a_table_that_is_none_or_not_valid_is_refused_and_the_writer_goes_on(
+    tmp_path: Path,
+) -> None:
+    offsets = pa.py_buffer(np.array([0, 1], np.int32).tobytes())
+    no_text = pa.StringArray.from_buffers(1, offsets, pa.py_buffer(b"\xff"))
+    row = {"workflow_id": ["w"], "event_type": ["x"]}
+    twice = pa.Table.from_arrays([pa.array(["a"])] * 3, ["workflow_id", "event_type", "event_type"])
+    bad: list[tuple[Any, str]] = [
+        ("a frame", "a str was given"),
+        (None, "a NoneType was given"),
+        (pa.table({**row, "name": no_text}), "not valid.*UTF8"),
+        (twice, r"\['event_type'\] more than once"),
+    ]
+    with EventStore(tmp_path / "s") as store:
+        store.append("w", mark("a"))
+        for table, what in bad:
+            with pytest.raises(InvalidEventError, match=what):
+                store.append_table(table)
+            with pytest.raises(InvalidEventError, match=what):
+                store.append_log(EventLog(table) if isinstance(table, pa.Table) else table)
+        store.append("w", mark("b"))
+    assert names(tmp_path / "s") == ["a", "b"]

@@ -95,6 +95,31 @@ def admit(table: pa.Table, heads: Heads, *, position: int, now_ns: int) -> pa.Ta
     return _put(table, "position", pa.array(positions + position))
 
 
+def as_table(given: object) -> pa.Table:
+    """Return an Arrow table or a Polars frame as an Arrow table, checked to hold what it says.
+
+    Raises:
+        InvalidEventError: it is neither, a column is there twice, or its text is not UTF-8.
+    """
+    table = given
+    if not isinstance(given, pa.Table):
+        table = given.to_arrow() if hasattr(given, "to_arrow") else None
+    if not isinstance(table, pa.Table):
+        kind = type(given).__name__
+        message = f"a {kind} was given; expected an Arrow table or a Polars frame of events"
+        raise InvalidEventError(message)
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        message = f"the table has columns {twice} more than once; give each once"
+        raise InvalidEventError(message)
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        message = f"the table is not valid: {error}"
+        raise InvalidEventError(message) from error
+    return table
+
+
 def _put(table: pa.Table, name: str, values: Any) -> pa.Table:
     index = EVENT_SCHEMA.get_field_index(name)
     return table.set_column(

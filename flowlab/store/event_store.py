@@ -206,7 +206,8 @@ class EventStore:
             InvalidEventError: names the event and the field; nothing was written.
         """
         self._check_writable()
-        return self._append_table(conform(log.table), runs=log.runs, anomalies=log.anomalies)
+        table = bulk.as_table(getattr(log, "table", log))
+        return self._append_table(conform(table), runs=log.runs, anomalies=log.anomalies)
 
     def append_table(
         self, table: pa.Table | pl.DataFrame, *, runs: Iterable[RunInfo] = ()
@@ -220,7 +221,7 @@ class EventStore:
             InvalidEventError: a column or an event does not fit; nothing was written.
         """
         self._check_writable()
-        arrow = table if isinstance(table, pa.Table) else table.to_arrow()
+        arrow = bulk.as_table(table)
         if "time_ns" not in arrow.column_names:
             unstamped = pa.repeat(pa.scalar(UNSTAMPED, pa.int64()), arrow.num_rows)
             arrow = arrow.append_column("time_ns", unstamped)

@@ -111,18 +111,8 @@ class Writer:
         self._hold()
         try:
             yield
-        except BaseException as error:
-            self._poison_if_broken(error)
-            raise
         finally:
             self._role.unlock()
-
-    def _poison_if_broken(self, error: BaseException) -> bool:
-        """Write no more after an error that no step foresaw, an interrupt say."""
-        broken = not isinstance(error, (FlowlabError, OSError))
-        if broken:
-            self._writer.poison(f"a commit was interrupted by {type(error).__name__}")
-        return broken
 
     def _hold(self) -> None:
         self._writer.check()
@@ -148,7 +138,9 @@ class Writer:
             finally:
                 self._role.unlock()
         except BaseException as error:
-            broken = self._poison_if_broken(error)
+            broken = not isinstance(error, (FlowlabError, OSError))
+            if broken:
+                self._writer.poison(f"a commit was interrupted by {type(error).__name__}")
             for request in waiting:
                 if not request.done:
                     # An interrupt is this thread's; the others learn what it left them with.
