@@ -108,7 +108,7 @@ ORDER BY attempt DESC, namespace, run_id, workflow_id, sequence
 COMPENSATIONS: Final = Section(
     "compensations",
     "Compensations",
-    "What was undone, and whether that worked.",
+    "Compensations that the log records as such, and whether they worked.",
     """
 SELECT run_id AS run, workflow_id AS workflow, name, agent_id AS agent, step_id AS step, status,
        ended_ns - scheduled_ns AS duration_ns
