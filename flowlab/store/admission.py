@@ -135,17 +135,19 @@ class Batch:
             message = "the batch is empty; give at least one event"
             raise InvalidEventError(message)
         self.encoded, self._drafts = _checked(self._events)
-        homes = {
-            (space, run, flow)
-            for space in (namespace, "default")
-            for run in (run_id, "")
-            for flow in (workflow_id, "")
-        }
         given = {(draft.namespace, draft.run_id, draft.workflow_id) for draft in self._drafts}
-        if not given <= homes:
-            for index, draft in enumerate(self._drafts):
-                if (draft.namespace, draft.run_id, draft.workflow_id) not in homes:
-                    raise _elsewhere(self._events[index], index, stream)
+        for home in given:
+            if not (
+                home[0] in {namespace, "default"}
+                and home[1] in {run_id, ""}
+                and home[2] in {workflow_id, ""}
+            ):
+                index = next(
+                    index
+                    for index, draft in enumerate(self._drafts)
+                    if (draft.namespace, draft.run_id, draft.workflow_id) == home
+                )
+                raise _elsewhere(self._events[index], index, stream)
 
     def __len__(self) -> int:
         return len(self._drafts)
