@@ -82,6 +82,13 @@ class LimitError(FlowlabError, ValueError):
     """A named limit was reached; the message says which, and how to raise it."""
 
 
+class PlanError(FlowlabError, ValueError):
+    """A plan, a choreography or a predicate is not one that can run; nothing was run.
+
+    The message names the step, or the place in the JSON, and the rule.
+    """
+
+
 class MissingDependencyError(FlowlabError, ImportError):
     """An optional library is needed for this; the message gives the extra to install."""
 
