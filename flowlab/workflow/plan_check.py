@@ -290,10 +290,11 @@ def _lacking(order: Order, path: Path, choice: dict[Path, int | None]) -> str:
     there = (order.present(other) for other in waiting if order.barriers[other].name == name)
     lacking = ", ".join(sorted(order.required[name].difference(*there)))
     taken = [
-        f"{order.nodes[at].node_id} takes " + ("nothing" if way is None else f"its {way + 1}.")
+        f"{order.nodes[at].node_id} takes "
+        + ("nothing" if way is None else f"alternative {way + 1}")
         for at, way in choice.items()
     ]
-    when = f"if {' and '.join(taken)} alternative, " if taken else ""
+    when = f"if {' and '.join(taken)}, " if taken else ""
     others = sorted({order.barriers[other].name for other in waiting} - {name})
     also = f", since branches wait at {', '.join(others)} too" if others else ""
     return f"{when}{lacking} never arrive{'s' * (', ' not in lacking)}{also}"

@@ -134,8 +134,7 @@ class Comparison(Predicate):
         return tuple(dict.fromkeys((self.place, *self.operand.places)))
 
     def __repr__(self) -> str:
-        (other,) = self.operand.places if self.operand.text.startswith('{"$') else (None,)
-        shown = repr(self.operand.to_json() if other is None else other)
+        shown = repr(self.operand.value)
         if self.sign == "in":
             return f"{self.place}.is_in({shown})"
         return f"{self.place} {self.sign} {shown}"

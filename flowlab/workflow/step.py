@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final, Literal, get_args
 
 from flowlab.errors import LimitError, PlanError
+from flowlab.workflow.durations import Duration, as_ns
 from flowlab.workflow.retry import RetryPolicy
 from flowlab.workflow.template import Place, Template
 
@@ -74,7 +74,7 @@ class Compensation:
         agent: str | None = None,
         input: Any = None,  # noqa: A002 - what the field calls it
         retry: RetryPolicy | None = None,
-        timeout: int | timedelta | None = None,
+        timeout: Duration | None = None,
     ) -> None:
         what = f"the compensation {activity!r}"
         set_fields(
@@ -83,7 +83,7 @@ class Compensation:
             agent=None if agent is None else name_of(agent, "an agent"),
             input=None if input is None else Template.of(input),
             retry=_retry(retry, what),
-            timeout=_duration(timeout, what),
+            timeout=_timeout(timeout, what),
         )
 
     def __repr__(self) -> str:
@@ -144,7 +144,7 @@ class Step(Node):
         effect: bool = True,
         idempotent: bool = False,
         retry: RetryPolicy | None = None,
-        timeout: int | timedelta | None = None,
+        timeout: Duration | None = None,
     ) -> None:
         what = f"step {name_of(name, 'a step')!r}"
         if kind not in STEP_KINDS:
@@ -164,7 +164,7 @@ class Step(Node):
             effect=effect,
             idempotent=idempotent,
             retry=_retry(retry, what),
-            timeout=_duration(timeout, what),
+            timeout=_timeout(timeout, what),
         )
         self._check_compensation(what)
 
@@ -295,15 +295,8 @@ def _retry(value: object, what: str) -> RetryPolicy | None:
     raise PlanError(message)
 
 
-def _duration(value: object, what: str) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, timedelta):
-        value = ((value.days * 86_400 + value.seconds) * 1_000_000 + value.microseconds) * 1_000
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        message = f"{what}: a timeout is nanoseconds above 0 or a timedelta; got {value!r}"
-        raise PlanError(message)
-    return value
+def _timeout(value: Duration | None, what: str) -> int | None:
+    return None if value is None else as_ns(value, f"the timeout of {what}", least=1)
 
 
 def _call(of: str, first: str, value: object, defaults: dict[str, Any]) -> str:

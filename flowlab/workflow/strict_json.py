@@ -168,7 +168,7 @@ def expected(what: str, value: Any, at: str) -> str:
 
 def _placed(at: str, error: FlowlabError) -> str:
     said = str(error)
-    return said if said.startswith("$") else f"{at}: {said}"
+    return said if said.startswith(("$.", "$:", "$[")) else f"{at}: {said}"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

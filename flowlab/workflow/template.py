@@ -85,7 +85,8 @@ def place_from_json(value: Any) -> Place | None:
         return None
     plain = isinstance(path, list) and all(isinstance(part, str) for part in path)
     if not plain or (key == "$result" and not path):
-        message = f"{key} expects a list of keys{', the step first' * (key == '$result')}: {value}"
+        first = ", the step first" if key == "$result" else ""
+        message = f"the reference {key} expects a list of keys{first}: {value}"
         raise PlanError(message)
     return Place(tuple(path)) if key == "$state" else Place(tuple(path[1:]), step=path[0])
 
@@ -156,6 +157,11 @@ class Template:
     def to_json(self) -> Any:
         """Return the value with its references as objects."""
         return json.loads(self.text)
+
+    @property
+    def value(self) -> Any:
+        """The value as a person writes it: each reference a `Place`."""
+        return _written(self.to_json())
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -240,6 +246,17 @@ def _check_marks(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_marks(item)
+
+
+def _written(value: Any) -> Any:
+    place = place_from_json(value)
+    if place is not None:
+        return place
+    if isinstance(value, dict):
+        return {key.removeprefix("$"): _written(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_written(item) for item in value]
+    return value
 
 
 def _filled(value: Any, state: Any, results: Mapping[str, Any]) -> Any:
