@@ -45,7 +45,7 @@ from flowlab.workflow.predicate_json import predicate_from_json, predicate_to_js
 from flowlab.workflow.reference import Reference, field, result
 from flowlab.workflow.registry import Predicates
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
-from flowlab.workflow.saga import STEP_KINDS, UNTIL_IT_SUCCEEDS, Saga
+from flowlab.workflow.saga import UNTIL_IT_SUCCEEDS, Saga
 from flowlab.workflow.state import (
     TERMINAL,
     TRANSITIONS,
@@ -60,6 +60,7 @@ from flowlab.workflow.state import (
     transition,
     transition_table,
 )
+from flowlab.workflow.step import STEP_KINDS
 from flowlab.workflow.template import Place, Template
 
 __all__ = [

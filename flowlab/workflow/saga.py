@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from flowlab.errors import ActivityError, CancelledError, CompensationError, InvalidArgumentError
 from flowlab.workflow.calls import Request
@@ -18,12 +18,11 @@ from flowlab.workflow.definition import Activity, activity_name
 from flowlab.workflow.durations import Duration, as_ns
 from flowlab.workflow.handles import ContinueAsNew, Handle, all_of
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
+from flowlab.workflow.step import STEP_KINDS, StepKind
 
 if TYPE_CHECKING:
     from flowlab.workflow.execution import Execution
 
-StepKind = Literal["compensable", "pivot", "retryable"]
-STEP_KINDS: Final = ("compensable", "pivot", "retryable")
 UNTIL_IT_SUCCEEDS: Final = RetryPolicy()
 """Without limit: how retryable steps and compensations are tried by default."""
 
