@@ -628,3 +628,15 @@ def test_a_table_that_is_none_or_not_valid_is_refused_and_the_writer_goes_on(
                 store.append_log(EventLog(table) if isinstance(table, pa.Table) else table)
         store.append("w", mark("b"))
     assert names(tmp_path / "s") == ["a", "b"]
+
+
+# A position of 1.5 showed one event or two, by rounding; a limit of 2.0 was a TypeError from below.
+@pytest.mark.parametrize("wrong", [{"position": 1.5}, {"time_ns": True}, {"version": "1"}, {}])
+def test_a_place_in_time_is_one_whole_number(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with EventStore(tmp_path / "s") as store:
+        store.append("w", [Event.of("MarkerRecorded"), Event.of("MarkerRecorded")])
+        with pytest.raises(InvalidArgumentError, match="exactly one of .*, as an int"):
+            store.as_of(**wrong)
+        for limit in (2.0, -1, "2", True):
+            with pytest.raises(InvalidArgumentError, match="expected an int of 0 or more"):
+                store.read("/workflows/w/events", limit=limit)  # type: ignore[arg-type]

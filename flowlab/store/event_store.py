@@ -274,8 +274,9 @@ class EventStore:
             InvalidArgumentError: not exactly one of the three was given.
             NotFoundError: there is no such version, or the position is not reached yet.
         """
-        if sum(value is not None for value in (position, time_ns, version)) != 1:
-            message = "give exactly one of position, time_ns and version"
+        given = [value for value in (position, time_ns, version) if value is not None]
+        if [type(value) for value in given] != [int]:
+            message = f"give exactly one of position, time_ns and version, as an int; got {given}"
             raise InvalidArgumentError(message)
         if version is not None:
             state = self._log.at(version)

@@ -209,4 +209,5 @@ def durability_notes() -> list[str]:
     return [
         "Windows has no call to sync a directory: a new file's name may be lost on power failure",
         "Windows renames where hard links are missing: two machines must not share this store",
+        "Windows tells no boot from another: a reader may show what a power failure left unsynced",
     ]

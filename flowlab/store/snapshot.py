@@ -116,8 +116,8 @@ class Snapshot:
             InvalidKeyError: the key does not follow the grammar, or names several runs' streams.
             NotFoundError: nothing of that id exists; the message lists the nearest.
         """
-        if limit is not None and limit < 0:
-            message = f"limit is {limit}; expected 0 or more, or None for all"
+        if limit is not None and (type(limit) is not int or limit < 0):
+            message = f"limit is {limit!r}; expected an int of 0 or more, or None for all"
             raise InvalidArgumentError(message)
         located = self.locate(key)
         if located.stream is not None and located.key.category is None:
