@@ -640,3 +640,16 @@ def test_a_place_in_time_is_one_whole_number(tmp_path: Path, wrong: dict[str, An
         for limit in (2.0, -1, "2", True):
             with pytest.raises(InvalidArgumentError, match="expected an int of 0 or more"):
                 store.read("/workflows/w/events", limit=limit)  # type: ignore[arg-type]
+
+
+# A wrong size raised a bare TypeError after the append's commit was durable: the caller was told
+# that it had failed, and the events were there.
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seal_events": None}, {"seal_events": 0}, {"seal_bytes": "x"}, {"lock_timeout_s": None}],
+)
+def test_a_store_is_not_opened_with_sizes_that_are_none(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=next(iter(wrong))):
+        EventStore(tmp_path / "s", **wrong)

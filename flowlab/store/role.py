@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from flowlab.errors import FencedError
+from flowlab.errors import FencedError, InvalidArgumentError
 from flowlab.store.clock import process_id, wall_ns
 from flowlab.store.files import Disk, lock, read_at, unlock
 
@@ -25,6 +25,9 @@ class Role:
     """
 
     def __init__(self, root: Path, disk: Disk, *, timeout_s: float) -> None:
+        if type(timeout_s) not in {int, float} or not timeout_s >= 0:
+            message = f"lock_timeout_s is {timeout_s!r}; expected a number of seconds, 0 or more"
+            raise InvalidArgumentError(message)
         self.epoch = 0
         self._root = root
         self._disk = disk

@@ -13,8 +13,8 @@ _STORE: Final = "the design of the store"
 MISSION_CLAIMS: Final = (
     Claim(
         name="log.append_constant",
-        statement="An append is O(1): on a large log it takes the calls of a small one, and its "
-        "bytes but for the digits of larger numbers.",
+        statement="An append is O(1), but for the first after opening: on a large log it takes the "
+        "calls of a small one, and its bytes but for the digits of larger numbers.",
         source=_MISSION,
         reliability=Reliability.ASSERTED,
         measure=append_claims.append_is_constant,

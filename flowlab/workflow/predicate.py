@@ -9,6 +9,7 @@ other two values is false.
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType
@@ -28,7 +29,7 @@ COMPARISONS: Final = ("==", "!=", *_ORDERS, "in")
 """The signs of a `Comparison`."""
 
 
-class Predicate:
+class Predicate(ABC):
     """A condition as data: combine with `&`, `|` and `~`; ask with `holds`.
 
     It has no truth value of its own: `if`, `and`, `or` and `not` raise an error that says what to
@@ -45,6 +46,7 @@ class Predicate:
 
     __slots__ = ()
 
+    @abstractmethod
     def holds(
         self,
         state: Any,
@@ -57,7 +59,6 @@ class Predicate:
         Raises:
             PlanError: a named predicate is not among `predicates`, or returns no bool.
         """
-        raise NotImplementedError
 
     @property
     def places(self) -> tuple[Place, ...]:
