@@ -60,7 +60,7 @@ _TYPES: Final = {
     ),
     "compensation": "CompensationScheduled CompensationCompleted CompensationFailed",
     "fault": (
-        "AgentCrashed AgentRestarted MessageDropped MessageDuplicated "
+        "AgentCrashed AgentRestarted MessageDropped MessageDuplicated FaultInjected "
         "WorkflowTaskFailed WorkflowTaskTimedOut OperationFailed OperationTimedOut "
         "SignalDeliveryFailed CancelDeliveryFailed"
     ),
