@@ -1,0 +1,79 @@
+"""Chance without a generator: the n-th draw of a key is a pure function of both.
+
+One more draw, agent or fault elsewhere changes nothing here, and no order of asking does.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from flowlab.errors import InvalidArgumentError
+
+_MASK: Final = (1 << 64) - 1
+_GAMMA: Final = 0x9E3779B97F4A7C15
+_UNIT: Final = 2.0**-53
+_CACHED_KEYS: Final = 1 << 14
+
+
+# Typed, for 1, 1.0 and True are equal as keys of a cache and are not the same name.
+@lru_cache(maxsize=_CACHED_KEYS, typed=True)
+def key_of(*names: str | int) -> int:
+    """Return the 64-bit key of a list of names: texts and ints, which are told apart.
+
+    The last keys are kept, so that asking again is cheap.
+
+    Raises:
+        InvalidArgumentError: a name is neither text nor an int.
+
+    Example:
+        >>> key_of(7, "trip-1") == key_of(7, "trip-1"), key_of("a", "b") == key_of("ab")
+        (True, False)
+    """
+    digest = blake2b(digest_size=8)
+    for name in names:
+        if type(name) is str:
+            # A text from outside may hold half of a surrogate pair, and is a name all the same.
+            text = name.encode("utf-8", "surrogatepass")
+            digest.update(b"s%d:" % len(text) + text)
+        elif type(name) is int:
+            digest.update(b"i%d;" % name)
+        else:
+            message = (
+                f"a name of a key is {name!r} ({type(name).__name__}); expected text or an int"
+            )
+            raise InvalidArgumentError(message)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def bits(key: int, n: int) -> int:
+    """Return the n-th 64 bits of a key; also how a key is made of a key and a number.
+
+    It is output n + 1 of the generator SplitMix64 with the key as its seed, found without the ones
+    before it: a counter under a good mixing function is a generator (Salmon, Moraes, Dror and Shaw,
+    "Parallel random numbers: as easy as 1, 2, 3", 2011); the function is from Steele, Lea and
+    Flood, "Fast splittable pseudorandom number generators", 2014. For simulation, not for secrets.
+
+    Args:
+        key: from `key_of`, or from here.
+        n: any int; those that are equal modulo 2^64 give the same.
+
+    Example:
+        >>> hex(bits(0, 0))
+        '0xe220a8397b1dcdaf'
+    """
+    z = (key + (n + 1) * _GAMMA) & _MASK
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & _MASK
+    return z ^ (z >> 31)
+
+
+def uniform(key: int, n: int) -> float:
+    """Return the n-th number from [0, 1) of a key: the upper 53 of its `bits`.
+
+    Example:
+        >>> uniform(key_of("coin"), 0) == uniform(key_of("coin"), 0)
+        True
+    """
+    return (bits(key, n) >> 11) * _UNIT
