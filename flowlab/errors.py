@@ -98,11 +98,23 @@ class IllegalTransitionError(FlowlabError, RuntimeError):
 
 
 class NonDeterminismError(FlowlabError, RuntimeError):
-    """A workflow's code asks for something other than its history records.
+    """A workflow's code asks for something other than its history records, or might.
 
-    Nothing was executed. The message names the first event that differs, what the history holds,
-    what the code asked for, and the two likely causes.
+    Nothing was executed. In a replay the message names the first event that differs, what the
+    history holds, what the code asked for, and the two likely causes; from the guard it names the
+    place in the code, what it reaches for, and what ctx has instead.
+
+    Attributes:
+        mean: how it was found: "replay", "source check", "audit hook" or "blocked call".
     """
+
+    def __init__(self, message: str, *, mean: str = "replay") -> None:
+        super().__init__(message)
+        self.mean = mean
+
+
+class DeterminismWarning(UserWarning):
+    """A workflow's code may not be the same in every replay; the message names the place."""
 
 
 class ActivityError(FlowlabError, RuntimeError):

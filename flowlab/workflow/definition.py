@@ -20,10 +20,12 @@ class Workflow:
     """A workflow: an async function of (ctx, input), and the name that its histories carry.
 
     Make one with `@workflow`. Calling it gives the coroutine, so that one may await another's body.
+    What `unchecked` says is why the determinism guard leaves it alone; empty is that it does not.
     """
 
     name: str
     body: Body
+    unchecked: str = ""
 
     def __call__(self, ctx: WorkflowContext, value: Any = None) -> Coroutine[Any, Any, Any]:
         """Return the body's coroutine."""

@@ -23,6 +23,7 @@ from flowlab.workflow.calls import Call, Request
 from flowlab.workflow.chance import Random, stream
 from flowlab.workflow.context import WorkflowContext
 from flowlab.workflow.definition import Workflow
+from flowlab.workflow.guard import guarded
 from flowlab.workflow.handles import Because, ContinueAsNew, Fiber, Handle, Loop
 from flowlab.workflow.matching import COMMAND_TYPES, check_command
 
@@ -94,6 +95,7 @@ class Execution:
         state = "closed" if self.closed else f"{self._length} events"
         return f"Execution({self.workflow.name!r}, {self.workflow_id!r}, {state})"
 
+    @guarded
     def advance(self, events: Iterable[Event]) -> tuple[Event, ...]:
         """Take the next events of the stream; return every event that the code asks for now.
 

@@ -1,0 +1,185 @@
+"""Clocks, common chance and the environment, replaced by functions that refuse a running workflow.
+
+What cannot be replaced is left to the source check: methods of C types (`datetime.now`), and names
+that were bound earlier (`from time import time`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Container
+from importlib import import_module
+from operator import itemgetter
+from threading import Lock, get_ident
+from typing import Any, Final
+
+Refuse = Callable[[str, str], None]
+
+CLOCKS: Final = (
+    "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time "
+    "process_time_ns thread_time thread_time_ns clock_gettime clock_gettime_ns sleep"
+).split()
+CLOCKS_WITHOUT_ARGUMENT: Final = ("gmtime", "localtime", "ctime", "asctime")
+DRAWS: Final = (
+    "betavariate binomialvariate choice choices expovariate gammavariate gauss getrandbits "
+    "lognormvariate normalvariate paretovariate randbytes randint random randrange sample seed "
+    "setstate shuffle triangular uniform vonmisesvariate weibullvariate _urandom"
+).split()
+ARRAY_DRAWS: Final = (
+    "rand randn randint random random_sample choice shuffle permutation normal uniform seed "
+    "exponential poisson standard_normal bytes"
+).split()
+REPLACED: Final[dict[str, tuple[str, list[str]]]] = {
+    "time": ("a clock", [*CLOCKS, *CLOCKS_WITHOUT_ARGUMENT]),
+    "random": ("chance", DRAWS),
+    "os": ("chance", ["urandom", "getrandom"]),
+    "uuid": ("chance", ["uuid1", "uuid4"]),
+    "threading": ("a thread", ["_start_new_thread", "_start_joinable_thread"]),
+    "_thread": ("a thread", ["start_new_thread", "start_new", "start_joinable_thread"]),
+    "numpy.random": ("chance", ARRAY_DRAWS),
+}
+"""The functions that are replaced: module -> (what they reach for, their names)."""
+
+
+class Blocked:
+    """A function that refuses the thread of a running workflow; it looks like the one it replaces.
+
+    An object and not a function: a class that takes it as an attribute must not make it a method,
+    since it would not with the built-in.
+    """
+
+    __slots__ = ("__wrapped__", "_called", "_refuse", "_running", "_unless_given", "_what")
+
+    def __init__(
+        self, function: Callable[..., Any], called: str, what: str, running: Container[int],
+        refuse: Refuse,
+    ) -> None:  # fmt: skip
+        self.__wrapped__ = function
+        self._called = called
+        self._what = what
+        self._running = running
+        self._refuse = refuse
+        self._unless_given = called.removeprefix("time.") in CLOCKS_WITHOUT_ARGUMENT
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        """Refuse, or call what it stands for."""
+        if get_ident() in self._running and not (self._unless_given and values):
+            shown = f"{values[0]!r}" if self._what == "the environment" and values else ""
+            self._refuse(self._what, f"{self._called}({shown})")
+        return self.__wrapped__(*values, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __repr__(self) -> str:
+        return f"Blocked({self._called!r})"
+
+    def __reduce__(self) -> Any:
+        return _named, (self._called,)
+
+
+def _named(called: str) -> Any:
+    module, _, name = called.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+class Place:
+    """The names of one module that are replaced."""
+
+    __slots__ = (
+        "_before",
+        "_holder",
+        "_make",
+        "_names",
+        "_ours",
+        "_ours_by_name",
+        "_read",
+        "_theirs_by_name",
+    )
+
+    def __init__(
+        self, holder: dict[str, Any], names: list[str], make: Callable[[str, Any], Blocked]
+    ) -> None:
+        self._holder = holder
+        self._names = [name for name in names if name in holder]
+        self._make = make
+        # Of one name alone an itemgetter gives no tuple.
+        self._read = itemgetter(*self._names, self._names[0])
+        self._before: tuple[Any, ...] = ()
+        self._ours: tuple[Any, ...] = ()
+        self._ours_by_name: dict[str, Any] = {}
+        self._theirs_by_name: dict[str, Any] = {}
+
+    def replace(self) -> None:
+        """Put ours in place."""
+        before = self._read(self._holder)
+        if before != self._before:
+            # First of all, or another tool has put something there: that is what is called then.
+            self._before = before
+            self._theirs_by_name = dict(zip(self._names, before, strict=False))
+            self._ours_by_name = {
+                name: self._make(name, theirs) for name, theirs in self._theirs_by_name.items()
+            }
+            self._ours = self._read(self._ours_by_name)
+        self._holder.update(self._ours_by_name)
+
+    def restore(self) -> None:
+        """Put back what was there; what another tool has put there meanwhile is not ours."""
+        if self._read(self._holder) == self._ours:
+            self._holder.update(self._theirs_by_name)
+            return
+        for name, ours in self._ours_by_name.items():
+            if self._holder[name] is ours:
+                self._holder[name] = self._theirs_by_name[name]
+
+
+class Blocks:
+    """The replacements of this process: in place while at least one has entered.
+
+    Args:
+        refuse: called with what was reached for and by which call; raises, or lets it pass.
+        running: the threads in which a workflow runs.
+    """
+
+    def __init__(self, refuse: Refuse, running: Container[int]) -> None:
+        self._refuse = refuse
+        self._running = running
+        self._lock = Lock()
+        self._entered = 0
+        self._modules = 0
+        self._places: dict[str, Place] = {}
+
+    def enter(self) -> None:
+        """Put the replacements in place, if they are not."""
+        with self._lock:
+            self._entered += 1
+            if self._entered == 1:
+                if len(sys.modules) != self._modules:
+                    self._find()
+                for place in self._places.values():
+                    place.replace()
+
+    def leave(self) -> None:
+        """Put back what was there, once everyone has left."""
+        with self._lock:
+            self._entered -= 1
+            if self._entered == 0:
+                for place in self._places.values():
+                    place.restore()
+
+    def _find(self) -> None:
+        self._modules = len(sys.modules)
+        for module, (what, names) in REPLACED.items():
+            if module in sys.modules and module not in self._places:
+                self._add(module, vars(sys.modules[module]), names, what)
+        if "os.environ" not in self._places:
+            # Every read and write of the environment translates its key by these two.
+            environ = vars(vars(sys.modules["os"])["environ"])
+            self._add("os.environ", environ, ["encodekey", "decodekey"], "the environment")
+
+    def _add(self, place: str, holder: dict[str, Any], names: list[str], what: str) -> None:
+        def make(name: str, function: Callable[..., Any]) -> Blocked:
+            called = place if place == "os.environ" else f"{place}.{name}"
+            return Blocked(function, called, what, self._running, self._refuse)
+
+        self._places[place] = Place(holder, names, make)
