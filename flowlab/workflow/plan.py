@@ -21,7 +21,7 @@ from flowlab.workflow.nodes import (
 from flowlab.workflow.plan_drawing import Drawing, DrawnEdge, DrawnNode, draw_nodes, tree_of
 from flowlab.workflow.plan_json import node_from_json, node_to_json
 from flowlab.workflow.step import Barrier, Compensation, Node, Step, StepKind, name_of, set_fields
-from flowlab.workflow.strict_json import built, load, members, text, texts, version
+from flowlab.workflow.strict_json import built, flag, load, members, text, texts, version
 
 __all__ = [
     "MAX_PLAN_DEPTH",
@@ -48,6 +48,11 @@ __all__ = [
 PLAN_VERSION: Final = 1
 """The version of a plan's JSON that this flowlab reads and writes."""
 
+_WAYS: Final = {
+    "parallel_undo": "all is undone at once",
+    "go_on": "a compensation that fails stops no other",
+}
+
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Plan:
@@ -59,6 +64,9 @@ class Plan:
         root: the node that holds all others.
         name: what the plan is called.
         agents: who may take part; None means whoever the plan names.
+        parallel_undo: after a failure, undo all that was done at once; otherwise one after the
+            other, in the reverse order of completion.
+        go_on: after a compensation that failed for good, still run the others.
 
     Example:
         >>> plan = Plan(
@@ -81,15 +89,35 @@ class Plan:
     root: Node
     name: str
     agents: tuple[str, ...] | None
+    parallel_undo: bool
+    go_on: bool
 
     def __init__(
-        self, root: Node, *, name: str = "plan", agents: Iterable[str] | None = None
+        self,
+        root: Node,
+        *,
+        name: str = "plan",
+        agents: Iterable[str] | None = None,
+        parallel_undo: bool = False,
+        go_on: bool = False,
     ) -> None:
         if isinstance(agents, str):
             message = f"agents is a list of names; got the text {agents!r}"
             raise PlanError(message)
         known = None if agents is None else tuple(sorted({name_of(a, "an agent") for a in agents}))
-        set_fields(self, root=as_node(root), name=name_of(name, "a plan"), agents=known)
+        if not isinstance(parallel_undo, bool) or not isinstance(go_on, bool):
+            message = (
+                f"parallel_undo and go_on are True or False; got {parallel_undo!r} and {go_on!r}"
+            )
+            raise PlanError(message)
+        set_fields(
+            self,
+            root=as_node(root),
+            name=name_of(name, "a plan"),
+            agents=known,
+            parallel_undo=parallel_undo,
+            go_on=go_on,
+        )
 
     @property
     def nodes(self) -> tuple[Located, ...]:
@@ -119,6 +147,7 @@ class Plan:
         value: dict[str, Any] = {"version": PLAN_VERSION, "name": self.name}
         if self.agents is not None:
             value["agents"] = list(self.agents)
+        value |= dict.fromkeys(self._ways, True)
         return value | {"root": node_to_json(self.root)}
 
     @classmethod
@@ -131,26 +160,35 @@ class Plan:
             LimitError: there are more levels or nodes than a plan may have.
         """
         value = load(document, "a plan")
-        members(value, "$", required=("version", "root"), optional=("name", "agents"))
+        members(value, "$", required=("version", "root"), optional=("name", "agents", *_WAYS))
         version(value, PLAN_VERSION, "plans")
         name = text(value.get("name", "plan"), "$.name")
         agents = texts(value["agents"], "$.agents") if "agents" in value else None
         root = node_from_json(value["root"], "$.root")
-        return built("$", lambda: cls(root, name=name, agents=agents))
+        ways = {way: flag(value[way], f"$.{way}") for way in _WAYS if way in value}
+        return built("$", lambda: cls(root, name=name, agents=agents, **ways))
 
     def drawing(self) -> Drawing:
         """Return what a picture of the plan shows: nodes and edges with their kinds, in order."""
         return draw_nodes(self.root)
 
+    @property
+    def _ways(self) -> tuple[str, ...]:
+        """The ways of undoing that it asks for."""
+        return tuple(way for way in _WAYS if getattr(self, way))
+
     def __str__(self) -> str:
-        return "\n".join([self.name, *tree_of(self.root)])
+        told = [_WAYS[way] for way in self._ways]
+        first = f"{self.name}  after a failure {', and '.join(told)}" if told else self.name
+        return "\n".join([first, *tree_of(self.root)])
 
     def __repr__(self) -> str:
         count, most = len(self.steps), 5
         agents = self.agents if self.agents is not None else self.named_agents
         more = f" and {len(agents) - most} more" if len(agents) > most else ""
         shown = (", ".join(agents[:most]) or "none") + more
-        return f"Plan({self.name!r}, {count} step{'s' * (count != 1)}, agents {shown})"
+        ways = "".join(f", {way}=True" for way in self._ways)
+        return f"Plan({self.name!r}, {count} step{'s' * (count != 1)}, agents {shown}{ways})"
 
 
 def as_plan(value: Plan | Node) -> Plan:
