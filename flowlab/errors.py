@@ -117,6 +117,10 @@ class DeterminismWarning(UserWarning):
     """A workflow's code may not be the same in every replay; the message names the place."""
 
 
+class StaleReadError(FlowlabError, RuntimeError):
+    """What was read has changed since, so nothing was written: read again, and decide again."""
+
+
 class ActivityError(FlowlabError, RuntimeError):
     """An activity failed for good: its retries are used up, or its error is final.
 

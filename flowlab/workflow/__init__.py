@@ -13,11 +13,13 @@ from flowlab.workflow.choreography_check import (
     check_choreography,
     choreography_problems,
 )
+from flowlab.workflow.commutation import MAX_STATES, Commutation, Outcome, commutes
 from flowlab.workflow.context import WorkflowContext
 from flowlab.workflow.definition import Activity, Workflow, activity, workflow
 from flowlab.workflow.durations import SECOND, Duration, as_ns
 from flowlab.workflow.execution import LONG_BYTES, LONG_EVENTS, Execution
 from flowlab.workflow.handles import MAX_FIBERS, Handle
+from flowlab.workflow.locks import MAX_STASHED, Claim, Grant, LockMode, LockPolicy, SemanticLocks
 from flowlab.workflow.plan import (
     MAX_PLAN_DEPTH,
     MAX_PLAN_NODES,
@@ -60,6 +62,7 @@ from flowlab.workflow.predicate import Predicate, named
 from flowlab.workflow.predicate_json import predicate_from_json, predicate_to_json
 from flowlab.workflow.reference import Reference, field, result
 from flowlab.workflow.registry import Predicates
+from flowlab.workflow.reread import Versioned, reread
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 from flowlab.workflow.saga import UNTIL_IT_SUCCEEDS, Saga
 from flowlab.workflow.state import (
@@ -78,6 +81,8 @@ from flowlab.workflow.state import (
 )
 from flowlab.workflow.step import STEP_KINDS
 from flowlab.workflow.template import Place, Template
+from flowlab.workflow.version_file import MAX_OPERATIONS, Filed, Operation, VersionFile
+from flowlab.workflow.waits import Wait, wait_cycle
 
 __all__ = [
     "ARRIVED",
@@ -90,9 +95,12 @@ __all__ = [
     "LONG_BYTES",
     "LONG_EVENTS",
     "MAX_FIBERS",
+    "MAX_OPERATIONS",
     "MAX_PLAN_DEPTH",
     "MAX_PLAN_NODES",
     "MAX_REACTIONS",
+    "MAX_STASHED",
+    "MAX_STATES",
     "NO_RETRY",
     "PIVOT",
     "PLAN_RULES",
@@ -114,7 +122,9 @@ __all__ = [
     "Branch",
     "Canceled",
     "Choreography",
+    "Claim",
     "Command",
+    "Commutation",
     "Compensating",
     "Compensation",
     "Completed",
@@ -126,11 +136,17 @@ __all__ = [
     "Duration",
     "Execution",
     "Failed",
+    "Filed",
+    "Grant",
     "Handle",
     "Initiated",
     "JoinOp",
     "Located",
+    "LockMode",
+    "LockPolicy",
     "Node",
+    "Operation",
+    "Outcome",
     "Parallel",
     "Place",
     "Plan",
@@ -143,12 +159,16 @@ __all__ = [
     "Reference",
     "RetryPolicy",
     "Saga",
+    "SemanticLocks",
     "Sequential",
     "Step",
     "StepKind",
     "StepOp",
     "Template",
     "UndoOp",
+    "VersionFile",
+    "Versioned",
+    "Wait",
     "Workflow",
     "WorkflowContext",
     "WorkflowState",
@@ -158,14 +178,17 @@ __all__ = [
     "check_choreography",
     "check_plan",
     "choreography_problems",
+    "commutes",
     "field",
     "locate",
     "named",
     "plan_problems",
     "predicate_from_json",
     "predicate_to_json",
+    "reread",
     "result",
     "transition",
     "transition_table",
+    "wait_cycle",
     "workflow",
 ]
