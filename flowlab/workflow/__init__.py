@@ -56,6 +56,7 @@ from flowlab.workflow.plan_command import (
     UNDO_TIMER,
     Command,
 )
+from flowlab.workflow.plan_execution import PLAN_COMMAND_TYPES, PlanExecution
 from flowlab.workflow.plan_program import BarrierOp, JoinOp, Program, StepOp, UndoOp
 from flowlab.workflow.plan_run import PlanRun
 from flowlab.workflow.predicate import Predicate, named
@@ -103,6 +104,7 @@ __all__ = [
     "MAX_STATES",
     "NO_RETRY",
     "PIVOT",
+    "PLAN_COMMAND_TYPES",
     "PLAN_RULES",
     "PLAN_VERSION",
     "RELEASED",
@@ -150,6 +152,7 @@ __all__ = [
     "Parallel",
     "Place",
     "Plan",
+    "PlanExecution",
     "PlanProblem",
     "PlanRun",
     "Predicate",

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flowlab.workflow.plan_program import PointOp, StepOp
+from flowlab.workflow.plan_program import PointOp, Program, StepOp
 
 SCHEDULE: Final = 0
 """ActivityScheduled: an attempt of a step; the value is its input."""
@@ -83,3 +83,26 @@ class Command(msgspec.Struct, frozen=True, gc=False):
 
 
 Commands = tuple[Command, ...]
+
+
+def command_to_json(command: Command) -> list[Any]:
+    """Return a command as JSON."""
+    index = None if command.op is None else command.op.index
+    causes = [list(cause) for cause in command.causes]
+    return [command.kind, index, command.attempt, command.value, causes, command.wants_ref]
+
+
+def command_from_json(value: Any, program: Program) -> Command:
+    """Read what `command_to_json` wrote.
+
+    Example:
+        >>> from flowlab.workflow import Step
+        >>> program = Program.of(Step("pay", agent="bank", kind="pivot"))
+        >>> command_from_json([PIVOT, 0, 0, None, [[3, 0]], False], program)
+        Command(PIVOT, 'pay', causes=((3, 0),))
+    """
+    kind, index, attempt, content, causes, wants_ref = value
+    op: StepOp | PointOp | None = None
+    if index is not None:
+        op = program.points[index] if kind in {ARRIVED, RELEASED} else program.steps[index]
+    return Command(kind, op, attempt, content, tuple((r, k) for r, k in causes), wants_ref)
