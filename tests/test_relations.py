@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from flowlab.events import Cause, CauseKind, Event, EventLog
 
 
@@ -70,21 +72,76 @@ def test_a_compensation_has_the_status_of_its_last_end_in_its_own_stream() -> No
     ]
 
 
+MESSAGES = "SELECT name, sender, receiver, sent_ns, received_ns, status FROM messages ORDER BY ALL"
+
+
 def test_a_message_is_delivered_dropped_duplicated_or_in_flight() -> None:
+    to_b = {"payload": b'{"to":"b"}'}
     found = log(
-        *(("@a", "MessageSent", {"name": f"m{n}", "agent_id": "a"}) for n in range(1, 5)),
+        *(("@a", "MessageSent", {"name": f"m{n}", "agent_id": "a"}) for n in range(1, 6)),
         ("@b", "MessageReceived", {"agent_id": "b", **after("@a", 1, CauseKind.MESSAGE)}),
-        ("@world", "MessageDropped", after("@a", 2, CauseKind.MESSAGE)),
-        ("@world", "MessageDuplicated", after("@a", 3, CauseKind.MESSAGE)),
+        ("@world", "MessageDropped", {**to_b, **after("@a", 2, CauseKind.MESSAGE)}),
+        ("@world", "MessageDuplicated", {**to_b, **after("@a", 3, CauseKind.MESSAGE)}),
+        ("@b", "MessageReceived", {"agent_id": "b", **after("@a", 3, CauseKind.MESSAGE)}),
+        ("@b", "MessageReceived", {"agent_id": "b", **after("@world", 2, CauseKind.MESSAGE)}),
         ("@b", "MarkerRecorded", {"agent_id": "b", **after("@a", 4)}),
+        ("@world", "MessageDropped", after("@a", 5, CauseKind.MESSAGE)),
     )
 
-    query = "SELECT name, sender, receiver, sent_ns, received_ns, status FROM messages ORDER BY ALL"
-    assert found.sql(query).rows() == [
-        ("m1", "a", "b", 10, 50, "delivered"),
-        ("m2", "a", "@world", 20, 60, "dropped"),
-        ("m3", "a", "@world", 30, 70, "duplicated"),
+    assert found.sql(MESSAGES).rows() == [
+        ("m1", "a", "b", 10, 60, "delivered"),
+        ("m2", "a", "b", 20, 70, "dropped"),
+        ("m3", "a", "b", 30, 90, "delivered"),
+        ("m3", "a", "b", 30, 100, "duplicated"),
         ("m4", "a", None, 40, None, "in_flight"),
+        ("m5", "a", None, 50, 120, "dropped"),
+    ]
+
+
+# A duplicate was a row whose receiver was the world, and what it delivered was sent by the world.
+@pytest.mark.parametrize("kind", [CauseKind.MESSAGE, CauseKind.FAULT])
+def test_a_copy_has_the_fate_of_its_own_whatever_becomes_of_the_original(kind: int) -> None:
+    found = log(
+        *(("@a", "MessageSent", {"name": f"m{n}", "agent_id": "a"}) for n in range(1, 5)),
+        *(("@world", "MessageDuplicated", after("@a", n, CauseKind.MESSAGE)) for n in range(1, 5)),
+        ("@b", "MessageReceived", {"agent_id": "b", **after("@world", 1, kind)}),
+        ("@b", "MessageReceived", {"agent_id": "b", **after("@a", 2, CauseKind.MESSAGE)}),
+        ("@world", "MessageDropped", {"payload": b'{"to":"b"}', **after("@world", 3, kind)}),
+    )
+
+    assert found.sql(MESSAGES).rows() == [
+        ("m1", "a", "b", 10, 90, "duplicated"),
+        ("m1", "a", None, 10, None, "in_flight"),
+        ("m2", "a", "b", 20, 100, "delivered"),
+        ("m2", "a", None, 20, None, "in_flight"),
+        ("m3", "a", "b", 30, 110, "dropped"),
+        ("m3", "a", None, 30, None, "in_flight"),
+        ("m4", "a", None, 40, None, "in_flight"),
+        ("m4", "a", None, 40, None, "in_flight"),
+    ]
+
+
+def test_a_call_and_its_answer_are_messages_where_agents_take_it_up() -> None:
+    found = log(
+        ("w", "ActivityScheduled", {"name": "pay", "agent_id": "desk"}),
+        ("w", "CompensationScheduled", {"name": "refund", "agent_id": "desk"}),
+        ("@bank", "MessageReceived", {"agent_id": "bank", **after("w", 1, CauseKind.MESSAGE)}),
+        ("@world", "MessageDropped", {"payload": b'{"to":"bank"}', **after("w", 2, 1)}),
+        ("@bank", "TransactionCommitted", {"name": "pay", "agent_id": "bank"}),
+        (
+            "w",
+            "ActivityCompleted",
+            {
+                "agent_id": "desk",
+                "causes": (Cause("w", 1, 0), Cause("@bank", 2, CauseKind.MESSAGE)),
+            },
+        ),
+    )
+
+    assert found.sql(MESSAGES).rows() == [
+        ("pay", "bank", "desk", 50, 60, "delivered"),
+        ("pay", "desk", "bank", 10, 30, "delivered"),
+        ("refund", "desk", "bank", 20, 40, "dropped"),
     ]
 
 
@@ -102,14 +159,65 @@ def test_a_call_is_one_row_from_its_schedule_to_its_last_end() -> None:
     )
 
     query = (
-        "SELECT name, agent_id, attempt, scheduled_ns, started_ns, ended_ns, status, tokens, cost "
-        "FROM activities ORDER BY sequence"
+        "SELECT name, agent_id, attempt, retries, scheduled_ns, started_ns, ended_ns, status, "
+        "tokens, cost FROM activities ORDER BY sequence"
     )
     assert found.sql(query).rows() == [
-        ("pay", "y", 2, 10, 60, 70, "completed", 7, 0.5),
-        ("ask", "x", 1, 20, 80, None, "running", None, None),
-        ("wait", "w", 1, 30, None, None, "scheduled", None, None),
+        ("pay", "y", 2, 1, 10, 60, 70, "completed", 7, 0.5),
+        ("ask", "x", 1, 0, 20, 80, None, "running", None, None),
+        ("wait", "w", 1, 0, 30, None, None, "scheduled", None, None),
     ]
+
+
+def called(agent: str, attempt: int = 1) -> dict[str, Any]:
+    payload = f'{{"agent":"{agent}","attempt":{attempt},"input":null}}'
+    return {"name": "pay", "agent_id": "desk", "payload": payload.encode()}
+
+
+def test_a_simulated_call_starts_when_its_agent_takes_the_message() -> None:
+    message = CauseKind.MESSAGE
+    found = log(
+        ("w", "ActivityScheduled", called("bank")),
+        ("w", "ActivityScheduled", called("bank", attempt=2)),
+        ("w", "ActivityScheduled", called("shop")),
+        ("w", "ActivityScheduled", called("shop")),
+        ("w", "ActivityScheduled", called("post")),
+        ("@bank-2", "MessageReceived", {"agent_id": "bank-2", **after("w", 1, message)}),
+        ("@bank-2", "MessageReceived", {"agent_id": "bank-2", **after("w", 2, message)}),
+        ("w", "ActivityFailed", {"agent_id": "desk", **after("w", 1)}),
+        ("w", "ActivityTimedOut", {"agent_id": "desk", **after("w", 3)}),
+        ("@world", "MessageDuplicated", after("w", 4, message)),
+        ("@shop", "MessageReceived", {"agent_id": "shop", **after("@world", 1, message)}),
+        ("w", "ActivityCompleted", {"agent_id": "desk", **after("w", 2)}),
+        ("@bank-2", "MessageReceived", {"agent_id": "bank-2", **after("w", 1, message)}),
+    )
+
+    query = (
+        "SELECT agent_id, attempt, retries, started_ns, ended_ns, status, started_workflow_id, "
+        "started_sequence FROM activities ORDER BY sequence"
+    )
+    assert found.sql(query).rows() == [
+        ("bank-2", 1, 0, 60, 80, "failed", "@bank-2", 1),
+        ("bank-2", 2, 1, 70, 120, "completed", "@bank-2", 2),
+        ("shop", 1, 0, None, 90, "timed_out", None, None),
+        ("shop", 1, 0, 110, None, "running", "@shop", 1),
+        ("post", 1, 0, None, None, "scheduled", None, None),
+    ]
+
+
+def test_retries_are_the_later_attempts_and_each_counts_once() -> None:
+    def retries(*events: tuple[str, int]) -> int:
+        made = [
+            ("w", kind, {"payload": f'{{"attempt":{attempt}}}'.encode() if attempt else None})
+            for kind, attempt in events
+        ]
+        return int(log(*made).sql("SELECT retries FROM workflows").item())
+
+    asked, began = "ActivityScheduled", "ActivityStarted"
+    assert retries((asked, 1), (asked, 2), (asked, 3)) == 2
+    assert retries((asked, 1), (began, 1), (asked, 2), (began, 2), (asked, 3), (began, 3)) == 2
+    assert retries((asked, 0), (began, 3), (asked, 0), (began, 1), (asked, 0), (began, 2)) == 3
+    assert retries((asked, 0), ("CompensationScheduled", 2)) == 0
 
 
 def test_the_edges_are_the_named_causes_and_the_lane() -> None:

@@ -36,9 +36,12 @@ _STATUS: Final = (
 )
 """Of a stream: what its last start or end leaves. A generation that follows reopens it."""
 
+_ATTEMPT: Final = "TRY_CAST(payload_json(p)->>'$.attempt' AS BIGINT)"
+
 MACROS: Final = (
     # try() turns bytes that are not JSON into NULL, so one binary payload spoils no query.
     "CREATE OR REPLACE TEMP MACRO payload_json(payload) AS TRY(CAST(decode(payload) AS JSON))",
+    f"CREATE OR REPLACE TEMP MACRO attempt_in(p) AS {_ATTEMPT}",
     "CREATE OR REPLACE TEMP MACRO category(event_type) AS "
     + _case(
         "event_type",
@@ -82,7 +85,26 @@ calls AS (
            max(struct_pack(s := sequence, e := event_type, t := time_ns, a := agent_id,
                            p := payload))
                FILTER (event_type <> 'ActivityStarted') AS ended
-    FROM steps GROUP BY ALL)
+    FROM steps GROUP BY ALL),
+received AS (
+    SELECT namespace, run_id, workflow_id, sequence, agent_id, time_ns, unnest(causes) AS ref,
+           unnest(cause_kinds) AS kind FROM events WHERE event_type = 'MessageReceived'),
+copies AS (
+    SELECT namespace, run_id, workflow_id, sequence, unnest(causes) AS ref
+    FROM events WHERE event_type = 'MessageDuplicated'),
+reached AS (
+    SELECT * EXCLUDE (kind) FROM received WHERE kind = {message}
+    UNION ALL
+    SELECT r.* EXCLUDE (ref, kind), c.ref FROM received r JOIN copies c
+    ON (r.namespace, r.run_id, r.ref.workflow_id, r.ref.sequence)
+     = (c.namespace, c.run_id, c.workflow_id, c.sequence)),
+taken AS (
+    SELECT s.namespace, s.run_id, s.workflow_id, s.sequence AS scheduled,
+           min(struct_pack(t := r.time_ns, w := r.workflow_id, s := r.sequence, a := r.agent_id))
+           AS took
+    FROM reached r JOIN called s
+    ON (r.namespace, r.run_id, r.ref.workflow_id, r.ref.sequence)
+     = (s.namespace, s.run_id, s.workflow_id, s.sequence) GROUP BY ALL)
 """
 
 RELATIONS: Final[dict[str, str]] = {
@@ -115,9 +137,11 @@ SELECT namespace, run_id, workflow_id,
        count(*) FILTER (event_type IN ('ActivityFailed', 'ActivityTimedOut',
                         'ChildWorkflowFailed', 'CompensationFailed', 'WorkflowTaskFailed',
                         'WorkflowTaskTimedOut', 'OperationFailed')) AS failures,
-       coalesce(sum(greatest(coalesce(TRY_CAST(payload_json(payload)->>'$.attempt' AS BIGINT), 1)
-                             - 1, 0)) FILTER (event_type = 'ActivityStarted'), 0)::BIGINT
-           AS retries,
+       -- Each attempt is a request of its own, or the starts of one request are counted.
+       CASE WHEN count(attempt_in(payload)) FILTER (event_type = 'ActivityScheduled') > 0
+            THEN count(*) FILTER (event_type = 'ActivityScheduled' AND attempt_in(payload) > 1)
+            ELSE coalesce(sum(greatest(coalesce(attempt_in(payload), 1) - 1, 0))
+                          FILTER (event_type = 'ActivityStarted'), 0)::BIGINT END AS retries,
        count(*) FILTER (event_type = 'CompensationScheduled') AS compensations,
        min(time_ns) AS started_ns,
        max(time_ns) AS ended_ns, max(time_ns) - min(time_ns) AS duration_ns
@@ -126,19 +150,29 @@ FROM events WHERE NOT starts_with(workflow_id, '@') GROUP BY namespace, run_id, 
     "activities": _CALLS
     + """
 SELECT s.namespace, s.run_id, s.workflow_id, s.sequence,
-       coalesce(c.ended.a, c.started.a, s.agent_id) AS agent_id, s.name,
-       greatest(coalesce(TRY_CAST(payload_json(c.started.p)->>'$.attempt' AS BIGINT), 1),
+       CASE WHEN t.took IS NOT NULL THEN t.took.a
+            WHEN c.started IS NOT NULL THEN coalesce(c.ended.a, c.started.a)
+            ELSE coalesce(payload_json(s.payload)->>'$.agent', c.ended.a, s.agent_id)
+            END AS agent_id, s.name,
+       greatest(coalesce(attempt_in(s.payload), 1), coalesce(attempt_in(c.started.p), 1),
                 coalesce(c.starts, 0))::BIGINT AS attempt,
-       s.time_ns AS scheduled_ns, c.started.t AS started_ns, c.ended.t AS ended_ns,
+       coalesce((attempt_in(s.payload) > 1)::BIGINT,
+                greatest(attempt_in(c.started.p), c.starts, 1) - 1) AS retries,
+       s.time_ns AS scheduled_ns, coalesce(t.took.t, c.started.t) AS started_ns,
+       c.ended.t AS ended_ns,
        CASE c.ended.e WHEN 'ActivityCompleted' THEN 'completed' WHEN 'ActivityFailed'
             THEN 'failed' WHEN 'ActivityTimedOut' THEN 'timed_out' WHEN 'ActivityCanceled'
-            THEN 'canceled' ELSE CASE WHEN c.started.t IS NULL THEN 'scheduled' ELSE 'running' END
-            END AS status,
+            THEN 'canceled' ELSE CASE WHEN coalesce(t.took.t, c.started.t) IS NULL
+            THEN 'scheduled' ELSE 'running' END END AS status,
        TRY_CAST(payload_json(c.ended.p)->>'$.usage.total_tokens' AS BIGINT) AS tokens,
        TRY_CAST(payload_json(c.ended.p)->>'$.usage.cost' AS DOUBLE) AS cost,
-       c.started.s AS started_sequence, c.ended.s AS ended_sequence
+       CASE WHEN t.took IS NOT NULL THEN t.took.w WHEN c.started IS NOT NULL THEN s.workflow_id
+            END AS started_workflow_id,
+       coalesce(t.took.s, c.started.s) AS started_sequence, c.ended.s AS ended_sequence
 FROM called s LEFT JOIN calls c ON (s.namespace, s.run_id, s.workflow_id, s.sequence)
                                  = (c.namespace, c.run_id, c.workflow_id, c.scheduled)
+LEFT JOIN taken t ON (s.namespace, s.run_id, s.workflow_id, s.sequence)
+                   = (t.namespace, t.run_id, t.workflow_id, t.scheduled)
 """,
     "edges": """
 SELECT namespace, run_id, ref.workflow_id AS cause_workflow_id, ref.sequence AS cause_sequence,
@@ -154,27 +188,46 @@ FROM (SELECT namespace, run_id, workflow_id, sequence, follows_lane,
 WHERE follows_lane AND cause IS NOT NULL
 """,
     "messages": """
-WITH sent AS (SELECT * FROM events WHERE event_type IN ('MessageSent', 'SignalInitiated')),
-arrows AS (
-    SELECT namespace, run_id, workflow_id, sequence, unnest(causes) AS ref,
-           unnest(cause_kinds) AS kind FROM events),
-links AS (SELECT * FROM arrows WHERE kind = {message})
-SELECT coalesce(s.namespace, r.namespace) AS namespace, coalesce(s.run_id, r.run_id) AS run_id,
-       s.workflow_id AS sent_workflow_id, s.sequence AS sent_sequence, s.agent_id AS sender,
-       s.name AS name, s.time_ns AS sent_ns, r.workflow_id AS received_workflow_id,
-       r.sequence AS received_sequence, r.agent_id AS receiver, r.time_ns AS received_ns,
-       CASE r.event_type WHEN 'MessageDropped' THEN 'dropped' WHEN 'MessageDuplicated'
-            THEN 'duplicated' ELSE 'delivered' END AS status
-FROM links l
-JOIN events s ON (l.namespace, l.run_id, l.ref.workflow_id, l.ref.sequence)
-               = (s.namespace, s.run_id, s.workflow_id, s.sequence)
-JOIN events r ON (l.namespace, l.run_id, l.workflow_id, l.sequence)
-               = (r.namespace, r.run_id, r.workflow_id, r.sequence)
-UNION ALL
-SELECT namespace, run_id, workflow_id, sequence, agent_id, name, time_ns, NULL, NULL, NULL, NULL,
-       'in_flight'
-FROM sent WHERE (namespace, run_id, workflow_id, sequence) NOT IN (
-    SELECT (namespace, run_id, ref.workflow_id, ref.sequence) FROM links)
+WITH arrows AS (
+    SELECT namespace, run_id, workflow_id, sequence, event_type, agent_id, time_ns, payload,
+           unnest(causes) AS ref, unnest(cause_kinds) AS kind FROM events
+    WHERE list_contains(cause_kinds, {message})
+       OR event_type IN ('MessageReceived', 'MessageDropped', 'MessageDuplicated')),
+copies AS (
+    SELECT namespace, run_id, workflow_id, sequence, arg_max(ref, (kind = {message})::INT) AS ref
+    FROM arrows WHERE event_type = 'MessageDuplicated' GROUP BY ALL),
+links AS (
+    SELECT a.*, c.sequence IS NOT NULL AS copied,
+           coalesce(c.ref.workflow_id, a.ref.workflow_id) AS sent_w,
+           coalesce(c.ref.sequence, a.ref.sequence) AS sent_s
+    FROM arrows a LEFT JOIN copies c
+    ON (a.namespace, a.run_id, a.ref.workflow_id, a.ref.sequence)
+     = (c.namespace, c.run_id, c.workflow_id, c.sequence)
+    WHERE a.event_type <> 'MessageDuplicated' AND (a.kind = {message} OR (
+        c.sequence IS NOT NULL AND a.event_type IN ('MessageReceived', 'MessageDropped')))),
+flying AS (
+    SELECT namespace, run_id, workflow_id AS sent_w, sequence AS sent_s FROM events e
+    WHERE event_type IN ('MessageSent', 'SignalInitiated') AND NOT EXISTS (
+        FROM links l WHERE NOT l.copied AND (l.namespace, l.run_id, l.sent_w, l.sent_s)
+                                          = (e.namespace, e.run_id, e.workflow_id, e.sequence))
+    UNION ALL
+    SELECT namespace, run_id, ref.workflow_id, ref.sequence FROM copies c WHERE NOT EXISTS (
+        FROM links l WHERE (l.namespace, l.run_id, l.ref.workflow_id, l.ref.sequence)
+                         = (c.namespace, c.run_id, c.workflow_id, c.sequence))),
+fates AS (
+    SELECT namespace, run_id, sent_w, sent_s, workflow_id, sequence, time_ns,
+           CASE WHEN event_type = 'MessageDropped' THEN payload_json(payload)->>'$.to'
+                ELSE agent_id END AS receiver,
+           CASE WHEN event_type = 'MessageDropped' THEN 'dropped' WHEN copied THEN 'duplicated'
+                ELSE 'delivered' END AS status FROM links
+    UNION ALL
+    SELECT namespace, run_id, sent_w, sent_s, NULL, NULL, NULL, NULL, 'in_flight' FROM flying)
+SELECT s.namespace, s.run_id, s.workflow_id AS sent_workflow_id, s.sequence AS sent_sequence,
+       s.agent_id AS sender, s.name AS name, s.time_ns AS sent_ns,
+       f.workflow_id AS received_workflow_id, f.sequence AS received_sequence,
+       f.receiver, f.time_ns AS received_ns, f.status
+FROM fates f JOIN events s ON (f.namespace, f.run_id, f.sent_w, f.sent_s)
+                            = (s.namespace, s.run_id, s.workflow_id, s.sequence)
 """,
     "compensations": """
 WITH asked AS (SELECT * FROM events WHERE event_type = 'CompensationScheduled'),

@@ -32,7 +32,11 @@ _KINDS: Final = {
     "ChildWorkflowInitiated": "child",
     "OperationScheduled": "child",
 }
-_CALL_ROWS: Final = ("sequence", "started_sequence", "ended_sequence")
+_CALL_ROWS: Final = (
+    ("workflow_id", "sequence"),
+    ("started_workflow_id", "started_sequence"),
+    ("workflow_id", "ended_sequence"),
+)
 _MAX_TIP: Final = 240
 
 
@@ -95,13 +99,13 @@ def _calls(
     crashes = _crashes(window)
     names = (
         "namespace, run_id, workflow_id, sequence, agent_id, name, attempt, status, tokens, "
-        "started_sequence, ended_sequence"
+        "started_workflow_id, started_sequence, ended_sequence"
     )
     for call in window.log.query(f"SELECT {names} FROM activities").to_pylist():
         key = (call["namespace"], call["run_id"], call["agent_id"])
         found = [
-            rows.get((call["namespace"], call["run_id"], call["workflow_id"], call[name]))
-            for name in _CALL_ROWS
+            rows.get((call["namespace"], call["run_id"], call[stream], call[sequence]))
+            for stream, sequence in _CALL_ROWS
         ]
         asked, began, ended = (
             None if row is None or not window.visible[row] else row for row in found

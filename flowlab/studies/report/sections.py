@@ -30,7 +30,7 @@ SELECT (SELECT count(*) FROM runs) AS runs,
        count(DISTINCT agent_id) AS agents,
        (SELECT count(*) FROM activities) AS calls,
        (SELECT count(*) FROM activities WHERE status IN ('failed', 'timed_out')) AS failed_calls,
-       (SELECT coalesce(sum(attempt - 1), 0)::BIGINT FROM activities) AS retries,
+       (SELECT coalesce(sum(retries), 0)::BIGINT FROM activities) AS retries,
        count(*) FILTER (event_type = 'CompensationScheduled') AS compensations,
        (SELECT count(*) FROM anomalies) AS damaged_places
 FROM events
@@ -53,7 +53,7 @@ LEFT JOIN (SELECT namespace, run_id, string_agg(DISTINCT coalesce(name, workflow
            FROM workflows GROUP BY ALL) w USING (namespace, run_id)
 LEFT JOIN (SELECT namespace, run_id, count(*) AS calls,
                   count(*) FILTER (status IN ('failed', 'timed_out')) AS failed,
-                  sum(attempt - 1)::BIGINT AS retries
+                  sum(retries)::BIGINT AS retries
            FROM activities GROUP BY ALL) a USING (namespace, run_id)
 LEFT JOIN (SELECT namespace, run_id, count(DISTINCT agent_id) AS agents
            FROM events GROUP BY ALL) e USING (namespace, run_id)
