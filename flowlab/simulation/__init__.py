@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flowlab.simulation.agent import Agent, Resource
+from flowlab.simulation.context import AgentContext
 from flowlab.simulation.distribution import (
     MAX_DELAY_NS,
     MAX_EMPIRICAL_VALUES,
@@ -40,6 +42,10 @@ from flowlab.simulation.injection import (
 )
 from flowlab.simulation.network import Network
 from flowlab.simulation.partition_windows import PartitionWindows
+from flowlab.simulation.run import Run, Stuck, Violation
+from flowlab.simulation.scenario import Scenario, scenario
+from flowlab.simulation.simulate import simulate
+from flowlab.simulation.world import Cancel, Chances, Signal, Start, World
 
 __all__ = [
     "DEFAULT_HORIZON_NS",
@@ -49,6 +55,10 @@ __all__ = [
     "MAX_EMPIRICAL_VALUES",
     "MAX_SIGMA",
     "TRANSIENT_ERROR",
+    "Agent",
+    "AgentContext",
+    "Cancel",
+    "Chances",
     "Constant",
     "CrashAfter",
     "CrashBefore",
@@ -70,18 +80,28 @@ __all__ = [
     "PartitionWindow",
     "PartitionWindows",
     "Partitions",
+    "Resource",
+    "Run",
+    "Scenario",
     "SegmentFault",
     "Shifted",
+    "Signal",
     "Skew",
     "Slow",
+    "Start",
+    "Stuck",
     "TornWrite",
     "TransitFault",
     "Uniform",
+    "Violation",
+    "World",
     "as_distribution",
     "as_faults",
     "bits",
     "distribution_from_json",
     "key_of",
     "kinds_of_run",
+    "scenario",
+    "simulate",
     "uniform",
 ]

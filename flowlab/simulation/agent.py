@@ -1,0 +1,172 @@
+"""What a person declares of an agent: its name, its state, and what it does when it is asked."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from flowlab.errors import InvalidArgumentError, InvalidEventError
+from flowlab.events.codec import decode_payload, encode_json
+from flowlab.simulation.distribution import Distribution, as_distribution
+from flowlab.workflow import Activity, Duration
+
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
+class Agent:
+    """A single server with private state: it takes one message at a time, in order of arrival.
+
+    A handler is a function of (ctx, value), or of the value alone, named as the activity that it
+    carries out. It runs as one atomic transaction on `ctx.state`: when it raises, nothing of it
+    stays, and the activity fails. An `async` handler is a transaction from each await to the next.
+
+    Args:
+        name: the agent's id.
+        handlers: functions by their own names, and `@activity`s by theirs.
+        named: functions by the name given.
+        state: its cells at the beginning, JSON values by name.
+        service: how long it works on a message: nanoseconds, a timedelta, or a distribution.
+        deduplicate: whether a request that comes again is answered from memory (idempotency keys).
+        interleaving: whether it takes other messages while an async handler waits.
+
+    Raises:
+        InvalidArgumentError: a handler is no function, or two have one name; the state is not JSON.
+
+    Example:
+        >>> def charge(ctx, amount):
+        ...     ctx.state["balance"] -= amount
+        ...     return ctx.state["balance"]
+        >>> Agent("bank", charge, state={"balance": 100})
+        Agent('bank', charge)
+    """
+
+    name: str
+    handlers: Mapping[str, Handler]
+    state: Mapping[str, Any]
+    service: Distribution
+    deduplicate: bool
+    interleaving: bool
+
+    def __init__(
+        self,
+        name: str,
+        *handlers: Handler | Activity,
+        named: Mapping[str, Handler] | None = None,
+        state: Mapping[str, Any] | None = None,
+        service: Duration | Distribution = 0,
+        deduplicate: bool = False,
+        interleaving: bool = False,
+    ) -> None:
+        if not isinstance(name, str) or not name or name != name.strip() or name.startswith("@"):
+            message = (
+                f"an agent's name is text without spaces around it or @ before it; got {name!r}"
+            )
+            raise InvalidArgumentError(message)
+        what = f"agent {name!r}"
+        pairs = [(_name_of(handler, what), handler) for handler in handlers]
+        pairs += list((named or {}).items())
+        known: dict[str, Handler] = {}
+        for activity, handler in pairs:
+            if activity in known:
+                message = f"{what} has two handlers for {activity!r}; give one of them another name"
+                raise InvalidArgumentError(message)
+            known[activity] = taking_context(handler, f"the handler {activity!r} of {what}")
+        for field, value in (
+            ("name", name),
+            ("handlers", MappingProxyType(known)),
+            ("state", MappingProxyType(_cells(state or {}, what))),
+            ("service", as_distribution(service)),
+            ("deduplicate", deduplicate),
+            ("interleaving", interleaving),
+        ):
+            object.__setattr__(self, field, value)
+
+    def __repr__(self) -> str:
+        return f"Agent({', '.join([repr(self.name), *self.handlers])})"
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
+class Resource:
+    """A set of named cells that several agents may use, each in its own transactions.
+
+    Args:
+        name: by which handlers ask for it: `ctx.resource(name)`.
+        state: its cells at the beginning.
+
+    Example:
+        >>> Resource("stock", {"chairs": 3})
+        Resource('stock', chairs=3)
+    """
+
+    name: str
+    state: Mapping[str, Any]
+
+    def __init__(self, name: str, state: Mapping[str, Any] | None = None) -> None:
+        if not isinstance(name, str) or not name:
+            message = f"a resource's name is text that is not empty; got {name!r}"
+            raise InvalidArgumentError(message)
+        object.__setattr__(self, "name", name)
+        cells = _cells(state or {}, f"resource {name!r}")
+        object.__setattr__(self, "state", MappingProxyType(cells))
+
+    def __repr__(self) -> str:
+        cells = [f"{key}={value!r}" for key, value in self.state.items()]
+        return f"Resource({', '.join([repr(self.name), *cells])})"
+
+
+def taking_context(handler: Handler | Activity, what: str) -> Handler:
+    """Return a handler as a function of (ctx, value), whatever of them it takes.
+
+    Raises:
+        InvalidArgumentError: it is no function, or takes more.
+    """
+    function = handler.function if isinstance(handler, Activity) else handler
+    if not callable(function):
+        message = f"{what} is {function!r}; expected a function of (ctx, value) or of the value"
+        raise InvalidArgumentError(message)
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return lambda _ctx, value: function(value)
+    places = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+    ]
+    needed = [parameter for parameter in places if parameter.default is parameter.empty]
+    starred = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
+    if len(needed) > 2:  # noqa: PLR2004 - (ctx, value)
+        message = f"{what} takes {len(needed)} arguments; expected (ctx, value), or the value alone"
+        raise InvalidArgumentError(message)
+    if len(needed) == 2 or starred or (places and places[0].name in {"ctx", "context"}):  # noqa: PLR2004
+        return function if len(places) >= 2 or starred else lambda ctx, _value: function(ctx)  # noqa: PLR2004
+    if not places:
+        return lambda _ctx, _value: function()
+    return lambda _ctx, value: function(value)
+
+
+def _name_of(handler: Handler | Activity, what: str) -> str:
+    name = handler.name if isinstance(handler, Activity) else getattr(handler, "__name__", "")
+    if not name or name == "<lambda>":
+        message = (
+            f"{what} has a handler without a name of its own ({handler!r}); "
+            "give it as named={'activity': handler}"
+        )
+        raise InvalidArgumentError(message)
+    return str(name)
+
+
+def _cells(state: Mapping[str, Any], what: str) -> dict[str, Any]:
+    if not isinstance(state, Mapping):
+        message = f"the state of {what} is a mapping of cells to JSON values; got {state!r}"
+        raise InvalidArgumentError(message)
+    try:
+        copied = decode_payload(encode_json(dict(state)))
+    except InvalidEventError as error:
+        message = f"the state of {what}: {error}"
+        raise InvalidArgumentError(message) from error
+    return dict(copied)

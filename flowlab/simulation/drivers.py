@@ -1,0 +1,22 @@
+"""Which driver carries out which kind of workflow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.simulation.code_driver import CodeDriver
+from flowlab.workflow import Workflow
+
+if TYPE_CHECKING:
+    from flowlab.simulation.driver import Driver
+    from flowlab.simulation.engine import Engine
+    from flowlab.simulation.world import Process
+
+
+def driver_of(engine: Engine, process: Process, workflow_id: str) -> Driver:
+    """Return a new driver of a workflow."""
+    if isinstance(process, Workflow):
+        return CodeDriver(engine, process, workflow_id)
+    message = f"{process!r} cannot be carried out"
+    raise InvalidArgumentError(message)

@@ -1,0 +1,245 @@
+"""A world that runs: its agenda in virtual time, and whoever takes part in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.events import CauseKind
+from flowlab.events.codec import decode_payload, encode_json
+from flowlab.simulation.draws import key_of
+from flowlab.simulation.fault_source import FaultSource
+from flowlab.simulation.recorder import NOTHING, ROW, Value
+from flowlab.simulation.server import Server
+from flowlab.simulation.transit import HOST, Transit
+from flowlab.simulation.workflows import Workflows
+from flowlab.workflow.chance import Random, stream
+
+if TYPE_CHECKING:
+    from flowlab.simulation.call import Call
+    from flowlab.simulation.cells import Cells
+    from flowlab.simulation.driver import Driver
+    from flowlab.simulation.recipe import Recipe
+    from flowlab.simulation.recorder import Recorder
+    from flowlab.simulation.world import World
+
+Fire = Callable[[int, Any], None]
+"""What an entry of the agenda does: given the time, and what it is about."""
+
+_FAULT: Final = int(CauseKind.FAULT)
+
+
+class Engine:
+    """One world in virtual time.
+
+    Entries of the agenda are (due, ordinal, what to do, with what). Equal times are taken in the
+    order in which they were put in; agents are made in the order of their ids, so that the order of
+    declaration says nothing.
+
+    Args:
+        world: what is simulated.
+        recipe: the seed of all draws, and what may go wrong.
+        recorder: where it is written; one recorder may hold many worlds.
+    """
+
+    def __init__(self, world: World, recipe: Recipe, recorder: Recorder) -> None:
+        self.world = world
+        self.seed = recipe.seed
+        self.recorder = recorder
+        self.rows = recorder.rows
+        self.now_ns = 0
+        self.agenda: list[tuple[int, int, Fire, Any]] = []
+        self.stopped = ""
+        self.happened: dict[str, None] = {}
+        self._ordinal = count().__next__
+        self._fifos: dict[int, deque[tuple[int, Call]]] = {}
+        self._correlations: dict[str, int] = {}
+        self._writers: dict[tuple[str, str], int] = {}
+        self.world_code = recorder.stream("@world", "@world")
+        self.faults = self._source(recipe)
+        self.servers = {agent.name: Server(self, agent) for agent in world.agents}
+        self.shared: dict[str, dict[str, Any]] = {
+            resource.name: decode_payload(encode_json(dict(resource.state)))
+            for resource in world.resources
+        }
+        self.transit = Transit(self)
+        self.workflows = Workflows(self)
+
+    def __repr__(self) -> str:
+        return f"Engine({self.world!r}, seed={self.seed}, {len(self.agenda)} pending)"
+
+    def _source(self, recipe: Recipe) -> FaultSource | None:
+        if not recipe.faults.kinds:
+            return None
+        names = [HOST, *(agent.name for agent in self.world.agents)]
+        return FaultSource(
+            recipe.faults,
+            key_of(self.seed, "faults"),
+            agents=names,
+            suppressed=recipe.without,
+            horizon_ns=self.world.max_time_ns,
+        )
+
+    # -- the agenda -------------------------------------------------------------------------------
+
+    def at(self, due_ns: int, fire: Fire, about: Any) -> None:
+        """Put an entry into the agenda."""
+        heappush(self.agenda, (due_ns, self._ordinal(), fire, about))
+
+    def run(self) -> None:
+        """Take entries in order of time until there is none, or a limit is reached."""
+        agenda, rows = self.agenda, self.rows
+        latest = self.world.max_time_ns
+        most = len(rows) + self.world.max_events * ROW.size
+        now = 0
+        while agenda:
+            now, _, fire, about = heappop(agenda)
+            fire(now, about)
+            if len(rows) > most or now > latest:
+                self.stopped = self._limit(now)
+                break
+        self.now_ns = now
+
+    def _limit(self, now_ns: int) -> str:
+        world = self.world
+        if now_ns > world.max_time_ns:
+            return f"max_time: the world goes on after {world.max_time_ns / 1e9:g} s"
+        return f"max_events: the world has more than {world.max_events:,} events"
+
+    def arm(self, now_ns: int, call: Call, timeout_ns: int) -> None:
+        """Give a call up after a time, unless it is answered before.
+
+        Timers of one duration go off in the order in which they were armed: they wait in a queue of
+        which only the first has an entry in the agenda, and what is answered leaves it unseen.
+        """
+        fifo = self._fifos.get(timeout_ns)
+        if fifo is None:
+            fifo = self._fifos[timeout_ns] = deque()
+            self.at(now_ns + timeout_ns, self._go_off, timeout_ns)
+        else:
+            while fifo and fifo[0][1].done:
+                fifo.popleft()
+        fifo.append((now_ns + timeout_ns, call))
+
+    def _go_off(self, now_ns: int, timeout_ns: int) -> None:
+        fifo = self._fifos[timeout_ns]
+        while fifo:
+            due, call = fifo[0]
+            if call.done:
+                fifo.popleft()
+            elif due > now_ns:
+                self.at(due, self._go_off, timeout_ns)
+                return
+            else:
+                fifo.popleft()
+                assert call.driver is not None
+                call.driver.give_up(now_ns, call)
+        del self._fifos[timeout_ns]
+
+    # -- faults -----------------------------------------------------------------------------------
+
+    def inject(
+        self,
+        now_ns: int,
+        fault_id: str,
+        facts: Mapping[str, Any],
+        stream_code: int,
+        coordination: int,
+        cause: int,
+    ) -> int:
+        """Write a fault that has no event of its own; return its row."""
+        self.happened[fault_id] = None
+        recorder = self.recorder
+        shape = recorder.shape(
+            "FaultInjected",
+            name=fault_id.partition(":")[0],
+            value=Value.JSON,
+            kind_a=_FAULT,
+            follows_lane=stream_code != self.world_code,
+        )
+        value = recorder.keep(encode_json({"fault": fault_id, **facts}))
+        return recorder.add(now_ns, shape, stream_code, coordination, cause, value=value)
+
+    # -- whoever takes part -----------------------------------------------------------------------
+
+    def server(self, name: str) -> Server:
+        """Return an agent by id.
+
+        Raises:
+            InvalidArgumentError: there is none.
+        """
+        found = self.servers.get(name)
+        if found is None:
+            message = f"no agent is called {name!r}; the world has {', '.join(self.servers)}"
+            raise InvalidArgumentError(message)
+        return found
+
+    def server_for(self, name: str | None, activity: str) -> Server | None:
+        """Return the agent that is asked for, or the first by id that has the activity."""
+        if name is not None:
+            server = self.servers.get(name)
+            return server if server and activity in server.agent.handlers else None
+        for server in self.servers.values():
+            if activity in server.agent.handlers:
+                return server
+        return None
+
+    def unknown(self, name: str | None, activity: str) -> str:
+        """Say why nobody can be asked for an activity."""
+        if name is None:
+            return f"no agent has a handler for {activity!r}"
+        if name not in self.servers:
+            return f"no agent is called {name!r}; the world has {', '.join(self.servers)}"
+        has = ", ".join(self.servers[name].agent.handlers) or "none"
+        return f"agent {name!r} has no handler for {activity!r}; it has: {has}"
+
+    def random(self, *names: object) -> Random:
+        """Return a stream of chance of this run."""
+        return stream(self.seed, *names)
+
+    def correlation(self, name: str, own: int) -> int:
+        """Return the code under which a correlation id is written."""
+        if name == self.recorder.streams[own].name:
+            return own
+        code = self._correlations.get(name)
+        if code is None:
+            code = self._correlations[name] = self.recorder.stream(name, name)
+        return code
+
+    def chain_of(self, driver: Driver) -> tuple[str, ...]:
+        """Return what an open workflow waits for, and what that waits for."""
+        return tuple(driver.waiting()) or ("nothing that is left to happen",)
+
+    # -- resources --------------------------------------------------------------------------------
+
+    def resource(self, name: str) -> dict[str, Any]:
+        """Return the cells of a resource.
+
+        Raises:
+            InvalidArgumentError: there is none.
+        """
+        if name not in self.shared:
+            known = ", ".join(self.shared) or "none"
+            message = f"no resource is called {name!r}; the world has {known}"
+            raise InvalidArgumentError(message)
+        return self.shared[name]
+
+    def commit_resources(self, row: int, others: Mapping[str, Cells]) -> list[int]:
+        """Commit what a transaction did to resources; return the events it follows from.
+
+        Whoever reads or overwrites a shared cell follows from the last that wrote it.
+        """
+        causes: dict[int, None] = {}
+        for name, cells in sorted(others.items()):
+            for key in dict.fromkeys([*cells.reads, *cells.writes]):
+                writer = self._writers.get((name, key), NOTHING)
+                if writer != NOTHING:
+                    causes[writer] = None
+            for key in cells.writes:
+                self._writers[name, key] = row
+            cells.commit()
+        return sorted(causes)

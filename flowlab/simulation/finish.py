@@ -1,0 +1,291 @@
+"""From rows and tables to the columns of an event log, a column at a time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowlab.events.codec import encode_json
+from flowlab.events.event import SCHEMA_VERSION
+from flowlab.events.schema import CAUSE_TYPE, CELL_TYPE, EVENT_SCHEMA
+from flowlab.simulation.recorder import NOTHING, Recorder, Shape, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+ROW_TYPE: Final = np.dtype(
+    [
+        ("time", "<i8"),
+        ("value", "<i8"),
+        ("shape", "<i4"),
+        ("stream", "<i4"),
+        ("coordination", "<i4"),
+        ("a", "<i4"),
+        ("b", "<i4"),
+        ("other", "<i4"),
+    ]
+)
+_INTS: Final = msgspec.json.Encoder()
+
+
+def table_of(recorder: Recorder, run_ids: Sequence[str], namespace: str) -> pa.Table:
+    """Return the events of every world of a recorder as a table of `EVENT_SCHEMA`.
+
+    Args:
+        recorder: what was written.
+        run_ids: the id of each world's run.
+        namespace: of all of them.
+    """
+    rows = np.frombuffer(recorder.rows, ROW_TYPE)
+    shapes = np.ascontiguousarray(rows["shape"])
+    streams = np.ascontiguousarray(rows["stream"])
+    others = np.ascontiguousarray(rows["other"])
+    known = _Streams(recorder)
+    by_other = np.array([shape.by_other for shape in recorder.shapes], bool)
+    lanes = streams if not by_other.any() else np.where(by_other[shapes], others, streams)
+    sequences = _ranks(known.roots[streams])
+    facts = _Facts(recorder.shapes)
+    names = _causes(recorder, rows, known, sequences)
+    columns: dict[str, Any] = {
+        "namespace": _constant(namespace, len(rows)),
+        "run_id": _runs(recorder, run_ids, len(rows)),
+        "workflow_id": known.names.take(pa.array(streams)),
+        "sequence": pa.array(sequences),
+        "position": pa.array(_positions(recorder, len(rows))),
+        "generation": pa.array(known.generations[streams]),
+        "agent_id": known.lanes.take(pa.array(lanes)),
+        "agent_sequence": pa.array(_ranks(known.lane_codes[lanes])),
+        "event_type": facts.column("event_type", shapes),
+        "name": facts.column("name", shapes),
+        "time_ns": pa.array(np.ascontiguousarray(rows["time"])),
+        "follows_lane": facts.column("follows_lane", shapes),
+        "causes": names[0],
+        "cause_kinds": names[1],
+        "reads": _cells("reads", recorder.shapes, shapes, lanes, known),
+        "writes": _cells("writes", recorder.shapes, shapes, lanes, known),
+        "coordination_id": _taken(known.names, rows["coordination"]),
+        "step_id": facts.column("step_id", shapes),
+        "payload": _payloads(recorder, rows, shapes, known),
+        "schema_version": _constant_number(SCHEMA_VERSION, len(rows), pa.int16()),
+    }
+    arrays = [columns[name] for name in EVENT_SCHEMA.names]
+    return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)
+
+
+class _Streams:
+    """The table of streams as arrays, by code."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        streams = recorder.streams
+        self.names = pa.array([stream.name for stream in streams], pa.string())
+        lanes = [stream.lane for stream in streams]
+        self.lanes = pa.array(lanes, pa.string())
+        self.lane_texts = lanes
+        self.roots = np.array([stream.root for stream in streams], np.int32)
+        self.generations = np.array([stream.generation for stream in streams], np.int32)
+        self.lane_codes = _lane_codes(recorder)
+
+
+class _Facts:
+    """The table of shapes as columns."""
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self._shapes = shapes
+
+    def column(self, name: str, codes: NDArray[np.int32]) -> pa.Array:
+        kind = EVENT_SCHEMA.field(name).type
+        return pa.array([getattr(shape, name) for shape in self._shapes], kind).take(
+            pa.array(codes)
+        )
+
+
+def _lane_codes(recorder: Recorder) -> NDArray[np.int32]:
+    """Return a code for each stream that is equal where the world and the lane are."""
+    codes = np.empty(len(recorder.streams), np.int32)
+    bounds = [*recorder.stream_starts, len(recorder.streams)]
+    fresh = 0
+    for start, end in pairwise(bounds):
+        known: dict[str, int] = {}
+        for code in range(start, end):
+            lane = recorder.streams[code].lane
+            if lane not in known:
+                known[lane] = fresh
+                fresh += 1
+            codes[code] = known[lane]
+    return codes
+
+
+def _ranks(groups: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the place of each row among those of its group, from 1."""
+    if len(groups) == 0:
+        return np.zeros(0, np.int64)
+    order = np.argsort(groups, kind="stable")
+    sorted_groups = groups[order]
+    first = np.flatnonzero(np.r_[True, sorted_groups[1:] != sorted_groups[:-1]])
+    ranks = np.arange(1, len(groups) + 1) - np.repeat(first, np.diff(np.r_[first, len(groups)]))
+    placed = np.empty(len(groups), np.int64)
+    placed[order] = ranks
+    return placed
+
+
+def _runs(recorder: Recorder, run_ids: Sequence[str], count: int) -> pa.Array:
+    lengths = np.diff([*recorder.starts, count])
+    codes = np.repeat(np.arange(len(run_ids), dtype=np.int32), lengths)
+    return pa.array(list(run_ids), pa.string()).take(pa.array(codes))
+
+
+def _positions(recorder: Recorder, count: int) -> NDArray[np.int64]:
+    lengths = np.diff([*recorder.starts, count])
+    return np.arange(1, count + 1) - np.repeat(np.array(recorder.starts, np.int64), lengths)
+
+
+def _constant(value: str, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.string()), count)
+
+
+def _constant_number(value: int, count: int, kind: pa.DataType) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), count)
+
+
+def _taken(values: pa.Array, codes: NDArray[np.int32]) -> pa.Array:
+    """Return the values at codes, null where the code is `NOTHING`."""
+    codes = np.ascontiguousarray(codes)
+    return values.take(pa.array(codes, mask=codes == NOTHING))
+
+
+def _causes(
+    recorder: Recorder,
+    rows: NDArray[np.void],
+    known: _Streams,
+    sequences: NDArray[np.int64],
+) -> tuple[pa.Array, pa.Array]:
+    kinds_a = np.array([shape.kind_a for shape in recorder.shapes], np.int8)
+    kinds_b = np.array([shape.kind_b for shape in recorder.shapes], np.int8)
+    refs = np.stack([rows["a"], rows["b"]], axis=1)
+    kinds = np.stack([kinds_a[rows["shape"]], kinds_b[rows["shape"]]], axis=1)
+    held = refs != NOTHING
+    counts = held.sum(axis=1)
+    for row, pairs in recorder.extra.items():
+        held[row], counts[row] = False, len(pairs)
+    offsets = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    flat = np.empty(offsets[-1], np.int64)
+    flat_kinds = np.empty(offsets[-1], np.int8)
+    usual = np.ones(offsets[-1], bool)
+    for row, pairs in recorder.extra.items():
+        place = slice(offsets[row], offsets[row + 1])
+        flat[place], flat_kinds[place] = zip(*pairs, strict=True) if pairs else ((), ())
+        usual[place] = False
+    flat[usual], flat_kinds[usual] = refs[held], kinds[held]
+    # Each cause is an event of the same world: its stream and its rank there are its id.
+    streams = known.names.take(pa.array(np.ascontiguousarray(rows["stream"])[flat]))
+    ids = pa.StructArray.from_arrays(
+        [streams, pa.array(sequences[flat])], fields=list(CAUSE_TYPE.fields)
+    )
+    causes = pa.ListArray.from_arrays(
+        pa.array(offsets), ids, type=EVENT_SCHEMA.field("causes").type
+    )
+    kind_lists = pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(flat_kinds), type=EVENT_SCHEMA.field("cause_kinds").type
+    )
+    return causes, kind_lists
+
+
+def _cells(
+    which: str,
+    shapes: Sequence[Shape],
+    codes: NDArray[np.int32],
+    lanes: NDArray[np.int32],
+    known: _Streams,
+) -> pa.Array:
+    """Return the cells of each row: the signature of its shape, with the lane where it has none."""
+    kind = EVENT_SCHEMA.field(which).type
+    signatures = [getattr(shape, which) for shape in shapes]
+    if not any(signature is not None for signature in signatures):
+        return pa.nulls(len(codes), kind)
+    absent = np.array([signature is None for signature in signatures], bool)
+    sizes = np.array([len(signature or ()) for signature in signatures], np.int32)
+    first = np.cumsum(np.r_[0, sizes[:-1]])
+    keys = pa.array([key for cells in signatures for _, key in cells or ()], pa.string())
+    named = [owner for cells in signatures for owner, _ in cells or ()]
+    lengths = sizes[codes]
+    offsets = np.zeros(len(codes) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    place = (np.repeat(first[codes], lengths) + within).astype(np.int32)
+    owners = known.lanes.take(pa.array(np.repeat(lanes, lengths)))
+    if any(owner is not None for owner in named):
+        owners = pc.coalesce(pa.array(named, pa.string()).take(pa.array(place)), owners)
+    cells = pa.StructArray.from_arrays(
+        [owners, keys.take(pa.array(place))], fields=list(CELL_TYPE.fields)
+    )
+    mask = pa.array(absent[codes]) if absent.any() else None
+    return pa.ListArray.from_arrays(pa.array(offsets), cells, type=kind, mask=mask)
+
+
+def _payloads(
+    recorder: Recorder, rows: NDArray[np.void], codes: NDArray[np.int32], known: _Streams
+) -> pa.Array:
+    """Return the payload of each row: by shape, the text around a value that is made at once."""
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(recorder.shapes) + 1))
+    values = np.ascontiguousarray(rows["value"])[order]
+    others = np.ascontiguousarray(rows["other"])[order]
+    parts = []
+    lanes = pa.array([encode_json(lane) for lane in known.lane_texts], pa.binary())
+    for code, shape in enumerate(recorder.shapes):
+        start, end = int(bounds[code]), int(bounds[code + 1])
+        if start < end:
+            part = _payload(recorder, shape, values[start:end], others[start:end], lanes)
+            parts.append(part)
+    if not parts:
+        return pa.nulls(0, pa.binary())
+    inverse = np.empty(len(order), np.int64)
+    inverse[order] = np.arange(len(order))
+    return pa.concat_arrays(parts).take(pa.array(inverse))
+
+
+def _payload(
+    recorder: Recorder,
+    shape: Shape,
+    values: NDArray[np.int64],
+    others: NDArray[np.int32],
+    lanes: pa.Array,
+) -> pa.Array:
+    count = len(values)
+    if shape.value == Value.NONE and shape.agent is None:
+        text = shape.head + shape.tail
+        return pa.repeat(pa.scalar(text or None, pa.binary()), count)
+    pieces: list[pa.Array | pa.Scalar] = [pa.scalar(shape.head, pa.binary())]
+    if shape.agent is not None:
+        pieces += [lanes.take(pa.array(others)), pa.scalar(shape.agent, pa.binary())]
+    if shape.value == Value.INT:
+        pieces.append(pa.array(values).cast(pa.string()).cast(pa.binary()))
+    elif shape.value == Value.JSON:
+        pieces.append(pa.array(_encoded(recorder.objects, values), pa.binary()))
+    pieces.append(pa.scalar(shape.tail, pa.binary()))
+    if len(pieces) == 3 and not shape.head and not shape.tail:  # noqa: PLR2004 - the value alone
+        return pieces[1]
+    return pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.binary()))
+
+
+def _encoded(objects: list[Any], places: NDArray[np.int64]) -> list[bytes]:
+    encode = _INTS.encode
+    texts = []
+    for place in places.tolist():
+        value = objects[place]
+        kind = type(value)
+        if kind is bytes:
+            texts.append(value)
+        elif kind is int:
+            texts.append(encode(value))
+        else:
+            texts.append(encode_json(value))
+    return texts

@@ -1,0 +1,188 @@
+"""Where a world writes what happens: fixed-width rows, and tables of what repeats in them.
+
+An event costs one packed row of 40 bytes. What many events share (their type, name, step, kinds of
+causes, cells, the text around their payload's value) is a *shape* and stands in a table once; so do
+the streams. `finish.py` turns rows and tables into the columns of an event log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+from flowlab.events.codec import decode_payload, encode_json
+
+ROW: Final = Struct("<qqiiiiii")
+"""time_ns, value, shape, stream, coordination, first cause, second cause, other stream."""
+
+ROW_BYTES: Final = 40
+
+NOTHING: Final = -1
+"""No cause, no coordination, no other stream."""
+
+Signature = tuple[tuple[str | None, str], ...]
+"""The cells that a transaction reads or writes: (owner, key); no owner is the stream's agent."""
+
+
+class Value:
+    """What stands between the head and the tail of a payload."""
+
+    NONE: Final = 0
+    """No value. Without head and tail the event has no payload."""
+    INT: Final = 1
+    """The row's value itself."""
+    JSON: Final = 2
+    """The object whose place in `Recorder.objects` the row's value is; bytes are JSON already."""
+
+
+class Shape(NamedTuple):
+    """What the events of one kind share.
+
+    `agent` in the payload's head stands where the other stream's lane is written as JSON text.
+    """
+
+    event_type: str
+    name: str = ""
+    step_id: str | None = None
+    value: int = Value.NONE
+    head: bytes = b""
+    agent: bytes | None = None
+    tail: bytes = b""
+    kind_a: int = 0
+    kind_b: int = 0
+    follows_lane: bool = False
+    by_other: bool = False
+    reads: Signature | None = None
+    writes: Signature | None = None
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream of a world: whose it is, and which one it goes on."""
+
+    name: str
+    lane: str
+    root: int
+    generation: int
+
+
+class Recorder:
+    """The rows of one world or of many, and their tables.
+
+    Attributes:
+        rows: packed `ROW`s, in the order in which things happened, world by world.
+        objects: values of payloads: JSON scalars, or bytes that are JSON.
+        extra: the causes of the rows that have others than two of the shape's kinds.
+        starts, stream_starts: the first row and the first stream of each world.
+    """
+
+    __slots__ = (
+        "_shapes",
+        "extra",
+        "objects",
+        "rows",
+        "shapes",
+        "starts",
+        "stream_starts",
+        "streams",
+    )
+
+    def __init__(self) -> None:
+        self.rows = bytearray()
+        self.objects: list[Any] = []
+        self.extra: dict[int, tuple[tuple[int, int], ...]] = {}
+        self.shapes: list[Shape] = []
+        self._shapes: dict[Shape, int] = {}
+        self.streams: list[Stream] = []
+        self.starts: list[int] = []
+        self.stream_starts: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"Recorder({len(self)} events, {len(self.starts)} worlds)"
+
+    def __len__(self) -> int:
+        return len(self.rows) // ROW.size
+
+    def begin(self) -> None:
+        """Begin a world: what follows is its events."""
+        self.starts.append(len(self))
+        self.stream_starts.append(len(self.streams))
+
+    def stream(
+        self, name: str, lane: str | None = None, *, root: int | None = None, generation: int = 0
+    ) -> int:
+        """Add a stream of the present world; return its code.
+
+        Args:
+            name: its id.
+            lane: the agent whose events it holds; the name without its @ by default.
+            root: the code of the stream that it goes on, as another generation.
+            generation: of its events.
+        """
+        code = len(self.streams)
+        lane = name.removeprefix("@") if lane is None else lane
+        self.streams.append(Stream(name, lane, code if root is None else root, generation))
+        return code
+
+    def shape(self, event_type: str, **facts: Any) -> int:
+        """Return the code of a shape; equal shapes have one code."""
+        shape = Shape(event_type, **facts)
+        code = self._shapes.get(shape)
+        if code is None:
+            code = self._shapes[shape] = len(self.shapes)
+            self.shapes.append(shape)
+        return code
+
+    def add(
+        self,
+        time_ns: int,
+        shape: int,
+        stream: int,
+        coordination: int = NOTHING,
+        a: int = NOTHING,
+        b: int = NOTHING,
+        value: int = 0,
+        other: int = NOTHING,
+    ) -> int:
+        """Write an event; return its row."""
+        rows = self.rows
+        row = len(rows) // ROW_BYTES
+        rows += ROW.pack(time_ns, value, shape, stream, coordination, a, b, other)
+        return row
+
+    def because(self, row: int, causes: Sequence[int], kind: int) -> None:
+        """Give a row its causes, however many, all of one kind."""
+        if causes:
+            self.extra[row] = tuple((cause, kind) for cause in causes)
+
+    def coordination_of(self, row: int) -> int:
+        """Return the code of the coordination that a row was written under."""
+        return int(ROW.unpack_from(self.rows, row * ROW.size)[4])
+
+    def keep(self, value: Any) -> int:
+        """Keep a payload's value; return its place."""
+        objects = self.objects
+        objects.append(value)
+        return len(objects) - 1
+
+
+def plain(value: Any) -> tuple[Any, Any]:
+    """Return what to keep of a JSON value for the log, and what to hand on.
+
+    Scalars pass as they are. Anything that could be changed later is encoded at once, and handed on
+    as a copy: agents share nothing but what they send.
+
+    Raises:
+        InvalidEventError: it is not JSON.
+
+    Example:
+        >>> plain(3), plain([1, "a"])
+        ((3, 3), (b'[1,"a"]', [1, 'a']))
+    """
+    kind = type(value)
+    if kind is int or kind is str or value is None or kind is bool:
+        return value, value
+    encoded = encode_json(value)
+    return encoded, decode_payload(encoded)

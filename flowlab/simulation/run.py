@@ -1,0 +1,129 @@
+"""One world that has run: its log, its final states, and what was wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from flowlab.events.wording import counted
+
+if TYPE_CHECKING:
+    from flowlab.events import EventLog, LogSink
+    from flowlab.simulation.recipe import Recipe
+
+MAX_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant that does not hold.
+
+    Example:
+        >>> Violation("no_charge_without_seat", "trip-1 was charged and has no seat")
+        Violation(invariant='no_charge_without_seat', message='trip-1 was charged and has no seat')
+    """
+
+    invariant: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A workflow that did not end, and its wait-for chain.
+
+    Args:
+        workflow_id: the workflow.
+        chain: what it waits for, what that waits for, and so on.
+
+    Example:
+        >>> print(Stuck("trip-1", ("charge by bank", "bank, which has crashed")))
+        trip-1 waits for charge by bank; that is bank, which has crashed
+    """
+
+    workflow_id: str
+    chain: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id} waits for {'; that is '.join(self.chain)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
+class Run:
+    """One world from its beginning to its end: a pure function of scenario, seed, parameters.
+
+    Attributes:
+        recipe: what it was made of; `twin` changes one thing in it.
+        run_id: names it in a store.
+        statuses, results: of each workflow, by id.
+        states: the cells of each agent and each resource at the end, by name.
+        violations: the invariants that do not hold.
+        stuck: the workflows that did not end.
+        stopped: the limit that ended the world; empty where it ended by itself.
+        faults: the ids of the faults that happened, in the order in which they did.
+        end_ns: the virtual time at the end.
+        event_count: of the log.
+    """
+
+    recipe: Recipe
+    run_id: str
+    statuses: Mapping[str, str]
+    results: Mapping[str, Any]
+    states: Mapping[str, Mapping[str, Any]]
+    violations: tuple[Violation, ...] = ()
+    stuck: tuple[Stuck, ...] = ()
+    stopped: str = ""
+    faults: tuple[str, ...] = ()
+    end_ns: int = 0
+    event_count: int = 0
+    make_log: Callable[[], EventLog] = field(kw_only=True)
+
+    @property
+    def seed(self) -> int:
+        """The seed of all its draws."""
+        return self.recipe.seed
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of its scenario."""
+        return self.recipe.parameters
+
+    @property
+    def log(self) -> EventLog:
+        """Everything that happened."""
+        return self.make_log()
+
+    @property
+    def digest(self) -> str:
+        """Of the log."""
+        return self.log.digest
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant holds and every workflow ended."""
+        return not self.violations and not self.stuck and not self.stopped
+
+    def save(self, store: LogSink) -> object:
+        """Append the log, with the run's metadata, to a store (or any `LogSink`)."""
+        return store.append_log(self.log)
+
+    def __repr__(self) -> str:
+        parts = [repr(self.run_id), counted(self.event_count, "event")]
+        for status in sorted(set(self.statuses.values())):
+            count = sum(found == status for found in self.statuses.values())
+            parts.append(f"{count} {status}")
+        if self.faults:
+            parts.append(counted(len(self.faults), "fault"))
+        if self.violations:
+            parts.append(counted(len(self.violations), "violation"))
+        if self.stopped:
+            parts.append(f"stopped at {self.stopped.partition(':')[0]}")
+        return f"Run({', '.join(parts)})"
+
+    def __str__(self) -> str:
+        lines = [repr(self)]
+        lines += [f"violated: {v.invariant}: {v.message}" for v in self.violations[:MAX_SHOWN]]
+        lines += [f"stuck: {stuck}" for stuck in self.stuck[:MAX_SHOWN]]
+        if self.stopped:
+            lines.append(f"stopped: {self.stopped}")
+        return "\n".join(lines)

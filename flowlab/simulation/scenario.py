@@ -1,0 +1,125 @@
+"""A scenario: a named way to build a world from parameters, which a study varies."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, overload
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.simulation.world import World
+
+Build = Callable[..., World]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Scenario:
+    """A world with parameters; make one with `@scenario`.
+
+    Args:
+        name: a word without spaces.
+        build: the function that makes the world; its keyword arguments are the parameters.
+        parameters: their defaults.
+        summary: one sentence.
+    """
+
+    name: str
+    build: Build
+    parameters: Mapping[str, Any]
+    summary: str
+
+    def __call__(self, **parameters: Any) -> World:
+        """Return the world for some parameters.
+
+        Raises:
+            InvalidArgumentError: a parameter is unknown, or it is no world that was built.
+        """
+        unknown = sorted(parameters.keys() - self.parameters.keys())
+        if unknown:
+            known = ", ".join(self.parameters) or "none"
+            message = f"scenario {self.name!r} has no parameter {unknown[0]!r}; it has: {known}"
+            raise InvalidArgumentError(message)
+        world = self.build(**{**self.parameters, **parameters})
+        if not isinstance(world, World):
+            message = f"scenario {self.name!r} built {world!r}; expected a World"
+            raise InvalidArgumentError(message)
+        return world
+
+    @property
+    def code_digest(self) -> str:
+        """SHA-256 of the source of the module that builds it; empty where there is none."""
+        module = inspect.getmodule(self.build)
+        try:
+            source = inspect.getsource(module or self.build)
+        except (OSError, TypeError):
+            return ""
+        return hashlib.sha256(source.encode()).hexdigest()
+
+    def __repr__(self) -> str:
+        given = [f"{name}={value!r}" for name, value in self.parameters.items()]
+        return f"Scenario({', '.join([repr(self.name), *given])})"
+
+
+@overload
+def scenario(build: Build, /) -> Scenario: ...
+@overload
+def scenario(*, name: str | None = None) -> Callable[[Build], Scenario]: ...
+def scenario(
+    build: Build | None = None, /, *, name: str | None = None
+) -> Scenario | Callable[[Build], Scenario]:
+    """Declare a function that builds a world to be a scenario.
+
+    Its arguments are the parameters of the scenario; each has a default.
+
+    Raises:
+        InvalidArgumentError: a parameter has no default, or the name has a space in it.
+
+    Example:
+        >>> from flowlab.simulation import Agent, World
+        >>> from flowlab.workflow import Step
+        >>> @scenario
+        ... def till(*, customers=3):
+        ...     '''Customers pay.'''
+        ...     bank = Agent("bank", named={"charge": lambda ctx, value: "paid"})
+        ...     return World([bank], Step("charge", agent="bank", kind="pivot"), customers)
+        >>> till
+        Scenario('till', customers=3)
+    """
+    if build is None:
+        return lambda function: _scenario(function, name)
+    return _scenario(build, name)
+
+
+def as_scenario(value: Scenario | World) -> Scenario:
+    """Return a scenario as it is, and a world as one without parameters.
+
+    Raises:
+        InvalidArgumentError: it is neither.
+    """
+    if isinstance(value, Scenario):
+        return value
+    if isinstance(value, World):
+        return Scenario("world", lambda: value, MappingProxyType({}), "")
+    message = f"expected a World or a function declared with @scenario; got {value!r}"
+    raise InvalidArgumentError(message)
+
+
+def _scenario(build: Build, name: str | None) -> Scenario:
+    called = name or str(getattr(build, "__name__", ""))
+    if not called or len(called.split()) != 1:
+        message = f"the name of a scenario is one word; got {called!r}"
+        raise InvalidArgumentError(message)
+    defaults: dict[str, Any] = {}
+    for parameter in inspect.signature(build).parameters.values():
+        if parameter.default is parameter.empty:
+            message = (
+                f"parameter {parameter.name!r} of scenario {called!r} has no default; a scenario "
+                "runs as it is, and a study varies it"
+            )
+            raise InvalidArgumentError(message)
+        defaults[parameter.name] = parameter.default
+    first = (inspect.getdoc(build) or "").split("\n\n")[0].replace("\n", " ")
+    return Scenario(called, build, MappingProxyType(defaults), first)

@@ -1,0 +1,200 @@
+"""Messages on their way between the agents and the orchestrator: how long, and what befalls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from flowlab.events import CauseKind
+from flowlab.events.codec import encode_json
+from flowlab.simulation.call import Call
+from flowlab.simulation.draws import bits, key_of, uniform
+from flowlab.simulation.injection import Delay, Drop
+from flowlab.simulation.recorder import NOTHING, Value, plain
+
+if TYPE_CHECKING:
+    from flowlab.simulation.engine import Engine
+    from flowlab.simulation.server import Server
+
+HOST: Final = "orchestrator"
+"""What the network calls the process in which workflows run."""
+
+_MESSAGE: Final = int(CauseKind.MESSAGE)
+_FAULT: Final = int(CauseKind.FAULT)
+
+Fire = Callable[[int, Any], None]
+
+
+class Transit:
+    """The network of one world.
+
+    Args:
+        engine: the world.
+    """
+
+    __slots__ = ("_delays", "_engine", "_faults", "_latency_key", "_network", "_service_key", "_told")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._network = engine.world.network
+        self._delays = engine.world.delays
+        self._latency_key = key_of(engine.seed, "latency")
+        self._service_key = key_of(engine.seed, "service")
+        faults = engine.faults
+        self._faults = faults if faults is not None and faults.transit_live else None
+        self._told: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Transit({self._network!r})"
+
+    def send(self, now_ns: int, call: Call) -> None:
+        """Put a request on its way to its agent; its event is written already."""
+        self._time(call, HOST)
+        if self._faults is None:
+            self._engine.at(now_ns + call.request_ns, call.server.deliver, call)
+        else:
+            told = (HOST, call.server.name, f"{call.label}/request", call.key)
+            due = now_ns + call.request_ns
+            self._carry(now_ns, due, told, call.row, call.server.deliver, call)
+
+    def reply(self, now_ns: int, call: Call) -> None:
+        """Put the answer to a call on its way back."""
+        driver = call.driver
+        if driver is None:
+            return
+        if self._faults is None:
+            self._engine.at(now_ns + call.reply_ns, driver.answer, call)
+        else:
+            told = (call.server.name, HOST, f"{call.label}/reply", call.key + 1)
+            self._carry(now_ns, now_ns + call.reply_ns, told, call.txn, driver.answer, call)
+
+    def post(self, now_ns: int, server: Server, call: Call) -> None:
+        """Send what a handler left to be sent once its transaction was committed."""
+        engine, recorder = self._engine, self._engine.recorder
+        for number, (to, name, value, signal) in enumerate(server.context.letters, start=2):
+            kept, handed = plain(value)
+            shape = recorder.shape(
+                "MessageSent",
+                name=name,
+                value=Value.JSON,
+                head=b'{"to":' + encode_json(to) + b',"value":',
+                tail=b"}",
+                follows_lane=True,
+            )
+            row = recorder.add(
+                now_ns, shape, server.code, call.coordination, value=recorder.keep(kept)
+            )
+            key = bits(call.key, number)
+            if signal:
+                self.signal(now_ns, (to, name, handed), row, server.name, key)
+                continue
+            letter = Call(None, None, engine.server(to), name, handed)
+            letter.coordination, letter.row = call.coordination, row
+            letter.key, letter.step = key, f"{call.step}>{name}.{number - 1}"
+            letter.attempt, letter.step_id = call.attempt, None
+            self._time(letter, server.name)
+            told = (server.name, to, f"{letter.label}/letter", key)
+            due = now_ns + letter.request_ns
+            self._carry(now_ns, due, told, row, letter.server.deliver, letter)
+
+    def signal(
+        self, now_ns: int, told: tuple[str, str, Any], row: int, sender: str, key: int
+    ) -> None:
+        """Send an event to a workflow: (workflow id, name, value), written as `row`."""
+        due = now_ns + self._network.latency_ns(self._latency_key, sender, HOST, key)
+        message = f"{told[0]}/{told[1]}/signal.{key}"
+        self._carry(
+            now_ns,
+            due,
+            (sender, HOST, message, key),
+            row,
+            self._engine.workflows.take_signal,
+            (told, row),
+        )
+
+    def drop(self, now_ns: int, row: int, told: dict[str, Any], name: str = "") -> None:
+        """Write that a message came to nothing: `told` says where to, and why."""
+        recorder = self._engine.recorder
+        shape = recorder.shape("MessageDropped", name=name, value=Value.JSON, kind_a=_MESSAGE)
+        value = recorder.keep(encode_json(told))
+        recorder.add(now_ns, shape, self._engine.world_code, self._of(row), row, value=value)
+
+    def _of(self, row: int) -> int:
+        """Return the coordination that a row was written under."""
+        return NOTHING if row == NOTHING else self._engine.recorder.coordination_of(row)
+
+    def _time(self, call: Call, sender: str) -> None:
+        """Draw how long each part of a call takes, from what names it."""
+        if self._delays is not None and call.driver is not None:
+            call.request_ns, call.service_ns, call.reply_ns = self._delays(
+                call.driver.workflow_id, call.driver.next_call()
+            )
+            return
+        key, server = call.key, call.server
+        latency = self._network.latency_ns
+        call.request_ns = latency(self._latency_key, sender, server.name, key)
+        call.reply_ns = latency(self._latency_key, server.name, sender, key + 1)
+        call.service_ns = server.agent.service.draw(uniform(self._service_key, key))
+
+    def _carry(
+        self,
+        now_ns: int,
+        due_ns: int,
+        told: tuple[str, str, str, int],
+        row: int,
+        fire: Fire,
+        about: Any,
+    ) -> None:
+        """Put a message on its way, or let happen to it what must.
+
+        Args:
+            told: sender, receiver, the message's id, and the same as an integer.
+            row: of the event that sent it.
+        """
+        engine = self._engine
+        fault = None if self._faults is None else self._faults.transit(*told, now_ns)
+        if fault is None:
+            engine.at(due_ns, fire, about)
+        elif isinstance(fault, Drop):
+            self._lose(now_ns, fault.fault_id, told[1], row)
+        elif isinstance(fault, Delay):
+            facts = {"delay_ns": fault.extra_ns}
+            engine.inject(now_ns, fault.fault_id, facts, engine.world_code, self._of(row), row)
+            engine.at(due_ns + fault.extra_ns, fire, about)
+        else:
+            engine.happened[fault.fault_id] = None
+            recorder = engine.recorder
+            shape = recorder.shape("MessageDuplicated", value=Value.JSON, kind_a=_MESSAGE)
+            kept = recorder.keep(encode_json({"fault": fault.fault_id, "to": told[1]}))
+            double = recorder.add(
+                now_ns, shape, engine.world_code, self._of(row), row, value=kept
+            )
+            engine.at(due_ns, fire, about)
+            engine.at(due_ns + fault.extra_ns, fire, again(about, row, double))
+
+    def _lose(self, now_ns: int, fault_id: str, receiver: str, row: int) -> None:
+        engine, recorder = self._engine, self._engine.recorder
+        cut = NOTHING
+        if fault_id.startswith("partition:"):
+            cut = self._told.get(fault_id, NOTHING)
+            if cut == NOTHING:
+                cut = self._told[fault_id] = engine.inject(
+                    now_ns, fault_id, {}, engine.world_code, NOTHING, NOTHING
+                )
+        engine.happened[fault_id] = None
+        shape = recorder.shape(
+            "MessageDropped", value=Value.JSON, kind_a=_MESSAGE, kind_b=_FAULT
+        )
+        kept = recorder.keep(encode_json({"fault": fault_id, "to": receiver}))
+        recorder.add(now_ns, shape, engine.world_code, self._of(row), row, cut, kept)
+
+
+def again(about: Any, row: int, double: int) -> Any:
+    """Return what is delivered because of a duplicate: the same, with that as its cause."""
+    if not isinstance(about, Call):
+        return (about[0], double)
+    if about.row == row:
+        return about.again(double)
+    twin = about.again(about.row)
+    twin.txn = double
+    return twin

@@ -1,0 +1,129 @@
+"""The workflows of a world: who has begun, who waits for whom, and what comes from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.simulation.driver import OPEN, Driver, failure
+from flowlab.simulation.drivers import driver_of
+from flowlab.simulation.recorder import NOTHING
+from flowlab.simulation.world import Cancel, Signal, Start
+from flowlab.workflow import as_ns
+
+if TYPE_CHECKING:
+    from flowlab.simulation.engine import Engine
+
+Input = Start | Signal | Cancel
+
+
+class Workflows:
+    """The drivers of one world by id, and the entries of the agenda that concern them.
+
+    Args:
+        engine: the world.
+    """
+
+    __slots__ = ("_engine", "_inputs", "drivers")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._inputs: Iterator[Input] = iter(())
+        self.drivers: dict[str, Driver] = {}
+
+    def __repr__(self) -> str:
+        return f"Workflows({len(self.drivers)})"
+
+    def open(self, name: str | None, workflow_id: str) -> Driver:
+        """Return the driver of a workflow that begins.
+
+        Raises:
+            InvalidArgumentError: there is no workflow of that name, or its id is taken.
+        """
+        known = self._engine.world.workflows
+        process = known[next(iter(known))] if name is None else known.get(name)
+        if process is None:
+            message = f"no workflow is called {name!r}; the world has {', '.join(known)}"
+            raise InvalidArgumentError(message)
+        if workflow_id in self.drivers or not workflow_id or workflow_id.startswith("@"):
+            message = (
+                f"workflow id {workflow_id!r} is taken or none; give each workflow an id of its own"
+            )
+            raise InvalidArgumentError(message)
+        driver = driver_of(self._engine, process, workflow_id)
+        self.drivers[workflow_id] = driver
+        return driver
+
+    def begin_child(self, now_ns: int, parent: Driver, row: int, name: str, data: Any) -> None:
+        """Begin a workflow that another one waits for."""
+        self._engine.at(now_ns, self._begin_child, (parent, row, name, data))
+
+    def _begin_child(self, now_ns: int, told: tuple[Driver, int, str, Any]) -> None:
+        parent, row, name, data = told
+        child_id = data["workflow_id"]
+        try:
+            child = self.open(name, child_id)
+        except InvalidArgumentError as error:
+            refused = {"error": failure(type(error).__name__, str(error))}
+            parent.child_ended(now_ns, row, name, "failed", refused, NOTHING)
+            return
+        child.parent = (parent, row)
+        child.begin(now_ns, data["input"], row)
+
+    def ended(self, now_ns: int, driver: Driver, row: int) -> None:
+        """Tell whoever waits that a workflow has ended."""
+        if driver.parent is not None:
+            self._engine.at(now_ns, self._tell_parent, (driver, row))
+
+    def _tell_parent(self, now_ns: int, told: tuple[Driver, int]) -> None:
+        child, row = told
+        parent, asked = child.parent  # type: ignore[misc]
+        parent.child_ended(now_ns, asked, child.name, child.status, child.result, row)
+
+    def take_signal(self, now_ns: int, sent: tuple[tuple[str, str, Any], int]) -> None:
+        """Hand an event to the workflow that it is for."""
+        (workflow_id, name, value), row = sent
+        driver = self.drivers.get(workflow_id)
+        if driver is None:
+            self._lost(now_ns, row, workflow_id, name)
+        else:
+            driver.signal(now_ns, name, value, row)
+
+    def request_cancel(self, now_ns: int, workflow_id: str, reason: str, row: int) -> None:
+        """Ask a workflow to stop."""
+        self._engine.at(now_ns, self._cancel, (workflow_id, reason, row))
+
+    def _cancel(self, now_ns: int, told: tuple[str, str, int]) -> None:
+        workflow_id, reason, row = told
+        driver = self.drivers.get(workflow_id)
+        if driver is None:
+            self._lost(now_ns, row, workflow_id, "cancel")
+        elif driver.status == OPEN:
+            driver.cancel(now_ns, reason, row)
+
+    def expect(self, inputs: Iterator[Start | Signal | Cancel]) -> None:
+        """Take what comes from outside one by one, each when its time has come."""
+        self._inputs = inputs
+        self._next_input()
+
+    def _next_input(self) -> None:
+        following = next(self._inputs, None)
+        if following is not None:
+            self._engine.at(as_ns(following.at, "at"), self._take_input, following)
+
+    def _take_input(self, now_ns: int, given: Start | Signal | Cancel) -> None:
+        if isinstance(given, Start):
+            driver = self.open(given.workflow, given.workflow_id)
+            if given.roles is not None:
+                driver.bind(given.roles)
+            driver.begin(now_ns, given.input)
+        elif isinstance(given, Signal):
+            self.take_signal(now_ns, ((given.workflow_id, given.name, given.value), NOTHING))
+        else:
+            self._cancel(now_ns, (given.workflow_id, given.reason, NOTHING))
+        self._next_input()
+
+    def _lost(self, now_ns: int, row: int, workflow_id: str, name: str) -> None:
+        told = {"reason": "no workflow has that id", "to": workflow_id}
+        self._engine.transit.drop(now_ns, row, told, name)
