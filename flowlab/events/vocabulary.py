@@ -40,7 +40,7 @@ _TYPES: Final = {
     "state": (
         "WorkflowStarted WorkflowCompleted WorkflowFailed WorkflowCanceled "
         "WorkflowContinuedAsNew WorkflowTimedOut WorkflowTerminated WorkflowCancelRequested "
-        "TransactionCommitted CheckpointTaken LogTruncated"
+        "TransactionCommitted TransactionAborted CheckpointTaken LogTruncated"
     ),
     "action": (
         "ActivityScheduled ActivityStarted ActivityCompleted ActivityFailed ActivityTimedOut "

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.code_driver import CodeDriver
-from flowlab.workflow import Workflow
+from flowlab.simulation.plan_driver import PlanDriver
+from flowlab.workflow import Plan, Workflow
 
 if TYPE_CHECKING:
     from flowlab.simulation.driver import Driver
@@ -18,5 +19,7 @@ def driver_of(engine: Engine, process: Process, workflow_id: str) -> Driver:
     """Return a new driver of a workflow."""
     if isinstance(process, Workflow):
         return CodeDriver(engine, process, workflow_id)
+    if isinstance(process, Plan):
+        return PlanDriver(engine, process, workflow_id)
     message = f"{process!r} cannot be carried out"
     raise InvalidArgumentError(message)

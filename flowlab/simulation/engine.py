@@ -66,8 +66,8 @@ class Engine:
             resource.name: decode_payload(encode_json(dict(resource.state)))
             for resource in world.resources
         }
-        self.transit = Transit(self)
         self.workflows = Workflows(self)
+        self.transit = Transit(self)
 
     def __repr__(self) -> str:
         return f"Engine({self.world!r}, seed={self.seed}, {len(self.agenda)} pending)"
@@ -139,6 +139,10 @@ class Engine:
                 assert call.driver is not None
                 call.driver.give_up(now_ns, call)
         del self._fifos[timeout_ns]
+
+    def cancel_call(self, now_ns: int, call: Call) -> None:
+        """Ask an agent not to begin what it has been asked for."""
+        self.at(now_ns + call.request_ns, call.server.withdraw, call)
 
     # -- faults -----------------------------------------------------------------------------------
 

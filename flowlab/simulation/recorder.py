@@ -75,6 +75,7 @@ class Recorder:
         rows: packed `ROW`s, in the order in which things happened, world by world.
         objects: values of payloads: JSON scalars, or bytes that are JSON.
         extra: the causes of the rows that have others than two of the shape's kinds.
+        plans: what drivers keep of a plan: its shapes.
         starts, stream_starts: the first row and the first stream of each world.
     """
 
@@ -82,6 +83,7 @@ class Recorder:
         "_shapes",
         "extra",
         "objects",
+        "plans",
         "rows",
         "shapes",
         "starts",
@@ -96,6 +98,7 @@ class Recorder:
         self.shapes: list[Shape] = []
         self._shapes: dict[Shape, int] = {}
         self.streams: list[Stream] = []
+        self.plans: dict[Any, Any] = {}
         self.starts: list[int] = []
         self.stream_starts: list[int] = []
 

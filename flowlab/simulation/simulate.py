@@ -47,7 +47,7 @@ def simulate(
         >>> from flowlab.workflow import Step
         >>> bank = Agent("bank", named={"charge": lambda ctx, value: "paid"})
         >>> simulate(World([bank], Step("charge", agent="bank", kind="pivot")), seed=7)
-        Run('world-7', 6 events, 1 completed)
+        Run('world-7', 7 events, 1 completed)
     """
     recipe = recipe_of(scenario, seed, faults, parameters)
     return run_of(recipe)

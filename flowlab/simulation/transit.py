@@ -1,4 +1,4 @@
-"""Messages on their way between the agents and the orchestrator: how long, and what befalls them."""
+"""Messages on their way between agents and the orchestrator: how long, and what befalls them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,16 @@ class Transit:
         engine: the world.
     """
 
-    __slots__ = ("_delays", "_engine", "_faults", "_latency_key", "_network", "_service_key", "_told")
+    __slots__ = (
+        "_delays",
+        "_engine",
+        "_faults",
+        "_latency_key",
+        "_network",
+        "_service_key",
+        "_take",
+        "_told",
+    )
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -42,6 +51,8 @@ class Transit:
         self._service_key = key_of(engine.seed, "service")
         faults = engine.faults
         self._faults = faults if faults is not None and faults.transit_live else None
+        crashes = faults is not None and faults.host_live
+        self._take = engine.workflows.take_answer if crashes else None
         self._told: dict[str, int] = {}
 
     def __repr__(self) -> str:
@@ -62,11 +73,12 @@ class Transit:
         driver = call.driver
         if driver is None:
             return
+        take = driver.answer if self._take is None else self._take
         if self._faults is None:
-            self._engine.at(now_ns + call.reply_ns, driver.answer, call)
+            self._engine.at(now_ns + call.reply_ns, take, call)
         else:
             told = (call.server.name, HOST, f"{call.label}/reply", call.key + 1)
-            self._carry(now_ns, now_ns + call.reply_ns, told, call.txn, driver.answer, call)
+            self._carry(now_ns, now_ns + call.reply_ns, told, call.txn, take, call)
 
     def post(self, now_ns: int, server: Server, call: Call) -> None:
         """Send what a handler left to be sent once its transaction was committed."""
@@ -147,9 +159,8 @@ class Transit:
     ) -> None:
         """Put a message on its way, or let happen to it what must.
 
-        Args:
-            told: sender, receiver, the message's id, and the same as an integer.
-            row: of the event that sent it.
+        `told` is (sender, receiver, the message's id, the same as an integer); `row` is of the
+        event that sent it.
         """
         engine = self._engine
         fault = None if self._faults is None else self._faults.transit(*told, now_ns)
@@ -166,9 +177,7 @@ class Transit:
             recorder = engine.recorder
             shape = recorder.shape("MessageDuplicated", value=Value.JSON, kind_a=_MESSAGE)
             kept = recorder.keep(encode_json({"fault": fault.fault_id, "to": told[1]}))
-            double = recorder.add(
-                now_ns, shape, engine.world_code, self._of(row), row, value=kept
-            )
+            double = recorder.add(now_ns, shape, engine.world_code, self._of(row), row, value=kept)
             engine.at(due_ns, fire, about)
             engine.at(due_ns + fault.extra_ns, fire, again(about, row, double))
 
@@ -182,9 +191,7 @@ class Transit:
                     now_ns, fault_id, {}, engine.world_code, NOTHING, NOTHING
                 )
         engine.happened[fault_id] = None
-        shape = recorder.shape(
-            "MessageDropped", value=Value.JSON, kind_a=_MESSAGE, kind_b=_FAULT
-        )
+        shape = recorder.shape("MessageDropped", value=Value.JSON, kind_a=_MESSAGE, kind_b=_FAULT)
         kept = recorder.keep(encode_json({"fault": fault_id, "to": receiver}))
         recorder.add(now_ns, shape, engine.world_code, self._of(row), row, cut, kept)
 

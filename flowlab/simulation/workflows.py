@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.events.codec import encode_json
 from flowlab.simulation.driver import OPEN, Driver, failure
 from flowlab.simulation.drivers import driver_of
-from flowlab.simulation.recorder import NOTHING
+from flowlab.simulation.injection import CrashAfter, CrashBefore
+from flowlab.simulation.recorder import NOTHING, Value
 from flowlab.simulation.world import Cancel, Signal, Start
 from flowlab.workflow import as_ns
 
 if TYPE_CHECKING:
+    from flowlab.simulation.call import Call
     from flowlab.simulation.engine import Engine
 
 Input = Start | Signal | Cancel
@@ -25,11 +28,12 @@ class Workflows:
         engine: the world.
     """
 
-    __slots__ = ("_engine", "_inputs", "drivers")
+    __slots__ = ("_engine", "_hosts", "_inputs", "drivers")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._inputs: Iterator[Input] = iter(())
+        self._hosts: dict[str, int] = {}
         self.drivers: dict[str, Driver] = {}
 
     def __repr__(self) -> str:
@@ -89,6 +93,42 @@ class Workflows:
             self._lost(now_ns, row, workflow_id, name)
         else:
             driver.signal(now_ns, name, value, row)
+
+    def take_answer(self, now_ns: int, call: Call) -> None:
+        """Hand an answer to the workflow that it is for, unless its process crashes."""
+        engine, driver = self._engine, call.driver
+        assert engine.faults is not None
+        assert driver is not None
+        fault = None
+        if driver.status == OPEN and driver.down_until_ns <= now_ns:
+            fault = engine.faults.host_segment(f"{call.label}/answer", call.key)
+        if isinstance(fault, CrashBefore):
+            self._crash(now_ns, driver, fault)
+        driver.answer(now_ns, call)
+        if isinstance(fault, CrashAfter) and driver.status == OPEN:
+            self._crash(now_ns, driver, fault)
+
+    def _crash(self, now_ns: int, driver: Driver, fault: CrashBefore | CrashAfter) -> None:
+        """Stop the process that runs a workflow; what comes meanwhile waits until it is back."""
+        engine, recorder = self._engine, self._engine.recorder
+        engine.happened[fault.fault_id] = None
+        code = self._hosts.get(driver.workflow_id)
+        if code is None:
+            code = recorder.stream(f"@{driver.workflow_id}")
+            self._hosts[driver.workflow_id] = code
+        shape = recorder.shape("AgentCrashed", name=driver.name, value=Value.JSON)
+        told = encode_json({"down_ns": fault.down_ns, "fault": fault.fault_id})
+        row = recorder.add(now_ns, shape, code, driver.code, value=recorder.keep(told))
+        driver.down_until_ns = now_ns + fault.down_ns
+        engine.at(driver.down_until_ns, self._restart, (driver, code, row))
+
+    def _restart(self, now_ns: int, told: tuple[Driver, int, int]) -> None:
+        driver, code, row = told
+        recorder = self._engine.recorder
+        shape = recorder.shape("AgentRestarted", name=driver.name)
+        recorder.add(now_ns, shape, code, driver.code, row)
+        if driver.status == OPEN:
+            driver.recover()
 
     def request_cancel(self, now_ns: int, workflow_id: str, reason: str, row: int) -> None:
         """Ask a workflow to stop."""

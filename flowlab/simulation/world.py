@@ -270,13 +270,13 @@ def _processes(given: Any) -> dict[str, Process]:
     return found
 
 
-def _by_name(given: Iterable[Any], kind: type, what: str) -> dict[str, Any]:
+def _by_name(given: Any, kind: Any, what: str) -> dict[str, Any]:
     if isinstance(given, kind) or not isinstance(given, Iterable):
         message = f"{what} is a list of {kind.__name__}s; got {given!r}"
         raise InvalidArgumentError(message)
     found: dict[str, Any] = {}
-    given_any: Iterable[Any] = given
-    for item in given_any:
+    listed: list[Any] = list(given)
+    for item in listed:
         if type(item) is not kind:
             message = f"{what} is a list of {kind.__name__}s; it holds {item!r}"
             raise InvalidArgumentError(message)

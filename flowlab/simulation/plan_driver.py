@@ -1,0 +1,300 @@
+"""A plan in a world: tells a `PlanRun` what happens, and writes what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.events import Event
+from flowlab.events.codec import encode_json
+from flowlab.simulation.call import Call
+from flowlab.simulation.driver import (
+    MESSAGE,
+    OPEN,
+    PROGRAM,
+    Driver,
+    call_key,
+    failure,
+)
+from flowlab.simulation.plan_shapes import PlanShapes, shapes_of
+from flowlab.simulation.recorder import NOTHING, ROW, ROW_BYTES, plain
+from flowlab.workflow import PlanRun, StepOp
+from flowlab.workflow.plan_command import (
+    ARRIVED,
+    END_CANCELED,
+    END_COMPLETED,
+    END_FAILED,
+    PIVOT,
+    RELEASED,
+    SCHEDULE,
+    TIMER,
+    UNDO,
+    UNDO_TIMER,
+    Command,
+)
+
+if TYPE_CHECKING:
+    from flowlab.simulation.engine import Engine
+    from flowlab.workflow import Plan
+
+_LEAST = -(2**63)
+_STATUS = {END_COMPLETED: "completed", END_FAILED: "failed", END_CANCELED: "canceled"}
+
+
+class PlanDriver(Driver):
+    """Carries out one instance of a plan.
+
+    The history is written as rows and nothing else: the instance names events by their rows.
+    """
+
+    __slots__ = ("_roles", "_shapes", "instance", "plan")
+
+    instance: PlanRun
+
+    def __init__(self, engine: Engine, plan: Plan, workflow_id: str) -> None:
+        super().__init__(engine, plan.name, workflow_id)
+        self.plan = plan
+        self._roles: Mapping[str, str] | None = None
+        self._shapes: PlanShapes = shapes_of(engine, plan.name)
+
+    # -- what happens to it -----------------------------------------------------------------------
+
+    def bind(self, roles: Mapping[str, str]) -> None:
+        """Say which agent takes each role.
+
+        Raises:
+            InvalidArgumentError: an agent is none of the world's, or a role none of the plan's.
+        """
+        named = self.plan.named_agents
+        for role, agent in roles.items():
+            if agent not in self.engine.servers or role not in named:
+                message = (
+                    f"workflow {self.workflow_id!r} gives role {role!r} to agent {agent!r}; the "
+                    f"roles of plan {self.name!r} are {', '.join(named)}; agents are the world's"
+                )
+                raise InvalidArgumentError(message)
+        self._roles = dict(roles)
+
+    def begin(self, now_ns: int, value: Any, cause: int = NOTHING) -> None:
+        """Begin with an input."""
+        kept, value = plain(value)
+        roles, recorder = self._roles, self.engine.recorder
+        text = kept if type(kept) is bytes else encode_json(kept)
+        if roles is not None:
+            text += b',"roles":' + encode_json(roles)
+        shape = self._shapes.started
+        row = recorder.add(now_ns, shape, self.code, NOTHING, cause, value=recorder.keep(text))
+        program = self.engine.world.programs[self.name]
+        self.instance = PlanRun(program, value, roles, self._draw())
+        self._carry_out(now_ns, self.instance.start(row))
+
+    def _draw(self) -> Callable[[], float] | None:
+        if not self.engine.world.programs[self.name].draws:
+            return None
+        return self.engine.random(self.workflow_id, 0, "retry").random
+
+    def answer(self, now_ns: int, call: Call) -> None:
+        """Take the answer to a call."""
+        if self.down_until_ns > now_ns:
+            self.engine.at(self.down_until_ns, self.answer, call)
+            return
+        call.done = True
+        rows, kept, op = self.engine.rows, call.kept, call.op
+        row = len(rows) // ROW_BYTES
+        code = self.code
+        if call.failed:
+            shape = self._shapes.failed(op, call)
+            value = self.engine.recorder.keep(kept)
+        elif type(kept) is int and _LEAST <= kept < -_LEAST:
+            shape = self._shapes.completed_int[call.undo][op.index]
+            value = kept
+        else:
+            shape = self._shapes.completed[call.undo][op.index]
+            value = self.engine.recorder.keep(kept)
+        rows += ROW.pack(now_ns, value, shape, code, code, call.asked, call.txn, -1)
+        instance = self.instance
+        if call.failed:
+            tell = instance.undo_failed if call.undo else instance.failed
+            kind, message = call.outcome
+            commands = tell(op, row, call.attempt, kind, message, False, now_ns)
+        elif call.undo:
+            commands = instance.undone(op, row, call.attempt)
+        else:
+            commands = instance.completed(op, row, call.outcome, call.attempt)
+        if commands:
+            self._carry_out(now_ns, commands)
+
+    def give_up(self, now_ns: int, call: Call) -> None:
+        """Take note that a call was not answered in time."""
+        if self.is_down(now_ns, self.give_up, call):
+            return
+        call.done = True
+        undo = call.undo
+        payload: dict[str, Any] = {"attempt": call.attempt}
+        message = "it was not answered in time"
+        if undo:
+            payload["error"] = failure("TimedOut", message)
+        row = self._note(
+            now_ns,
+            "CompensationFailed" if undo else "ActivityTimedOut",
+            call.name,
+            call.op.name,
+            payload,
+            ((call.asked, PROGRAM),),
+        )
+        tell = self.instance.undo_failed if undo else self.instance.failed
+        told = message if undo else "TimedOut"
+        commands = tell(call.op, row, call.attempt, "TimedOut", told, True, now_ns)
+        self._carry_out(now_ns, commands)
+
+    def signal(self, now_ns: int, name: str, value: Any, cause: int) -> None:
+        """Take an event from outside, for which no plan waits."""
+        causes = () if cause == NOTHING else ((cause, MESSAGE),)
+        self._note(now_ns, "Signaled", name, None, {"value": value}, causes)
+
+    def cancel(self, now_ns: int, reason: str, cause: int) -> None:
+        """Take a request to stop."""
+        causes = () if cause == NOTHING else ((cause, MESSAGE),)
+        payload = {"reason": reason} if reason else {}
+        row = self._note(now_ns, "WorkflowCancelRequested", self.name, None, payload, causes)
+        self._carry_out(now_ns, self.instance.cancel(row, reason))
+
+    def recover(self) -> None:
+        """Come back after a crash of the process: the instance is data, and was saved."""
+        program = self.engine.world.programs[self.name]
+        self.instance = PlanRun.from_json(program, self.instance.to_json(), self._draw())
+
+    def waiting(self) -> list[str]:
+        """Say what it waits for."""
+        return [
+            f"{op.activity} by {self.instance.agent_of(op.agent)}" for op in self.instance.in_flight
+        ]
+
+    # -- what it asks for -------------------------------------------------------------------------
+
+    def _carry_out(self, now_ns: int, commands: tuple[Command, ...]) -> None:
+        while commands:
+            noted = []
+            for command in commands:
+                kind = command.kind
+                if kind == SCHEDULE:
+                    row = self._schedule(now_ns, command)
+                else:
+                    row = self._write(now_ns, command, kind)
+                if command.wants_ref:
+                    noted.append((command, row))
+            if not noted:
+                return
+            more: list[Command] = []
+            for command, row in noted:
+                more += self.instance.noted(command, row, now_ns)
+            commands = tuple(more)
+
+    def _schedule(self, now_ns: int, command: Command) -> int:
+        """Write the request of a step, and send it."""
+        op: Any = command.op
+        engine = self.engine
+        roles = self._roles
+        server = engine.servers[op.agent if roles is None else roles.get(op.agent, op.agent)]
+        causes = command.causes
+        kept: Any = None
+        value = command.value
+        if not op.input.constant:
+            kept, value = plain(value)
+        shape = self._shapes.scheduled(op, command.attempt, causes)
+        rows, code = engine.rows, self.code
+        row = len(rows) // ROW_BYTES
+        place = -1 if kept is None and op.input.constant else engine.recorder.keep(kept)
+        second = causes[1][0] if len(causes) > 1 else -1
+        rows += ROW.pack(now_ns, place, shape, code, code, causes[0][0], second, server.code)
+        if len(causes) > 2:  # noqa: PLR2004 - what a row has room for
+            engine.recorder.extra[row] = causes
+        call = Call(self, op, server, op.activity, value, command.attempt)
+        call.row = call.asked = row
+        call.coordination = code
+        call.step = call.step_id = op.name
+        call.key = call_key(self.key, self._shapes.keys[op.index], call)
+        engine.transit.send(now_ns, call)
+        timeout_ns = op.timeout_ns or engine.world.timeout_ns
+        if timeout_ns is not None:
+            engine.arm(now_ns, call, timeout_ns)
+        return row
+
+    def _undo(self, now_ns: int, command: Command) -> int:
+        """Write the request of a compensation, and send it."""
+        op: Any = command.op
+        engine = self.engine
+        undo = op.undo
+        agent = self.instance.agent_of(undo.agent)
+        value = plain(command.value)[1]
+        payload: dict[str, Any] = {"agent": agent, "attempt": command.attempt, "input": value}
+        if undo.timeout_ns is not None:
+            payload["timeout_ns"] = undo.timeout_ns
+        row = self._note(
+            now_ns, "CompensationScheduled", undo.activity, op.name, payload, command.causes
+        )
+        call = Call(self, op, engine.servers[agent], undo.activity, value, command.attempt, True)
+        call.row = call.asked = row
+        call.coordination = self.code
+        call.step = call.step_id = op.name
+        call.key = call_key(self.key, self._shapes.keys[op.index], call)
+        engine.transit.send(now_ns, call)
+        timeout_ns = undo.timeout_ns or engine.world.timeout_ns
+        if timeout_ns is not None:
+            engine.arm(now_ns, call, timeout_ns)
+        return row
+
+    def _write(self, now_ns: int, command: Command, kind: int) -> int:
+        op: Any = command.op
+        causes = command.causes
+        if kind == UNDO:
+            return self._undo(now_ns, command)
+        if kind in {TIMER, UNDO_TIMER}:
+            activity = op.activity if kind == TIMER else op.undo.activity
+            payload = {"attempt": command.attempt, "delay_ns": command.value}
+            row = self._note(now_ns, "TimerStarted", activity, op.name, payload, causes)
+            told = (op, command.attempt, kind, row)
+            self.engine.at(now_ns + command.value, self._fire, told)
+            return row
+        if kind == PIVOT:
+            return self._note(now_ns, "PivotReached", op.name, op.name, None, causes)
+        if kind in {ARRIVED, RELEASED}:
+            event = "BarrierArrived" if kind == ARRIVED else "BarrierReleased"
+            return self._note(now_ns, event, op.name, op.name, command.value, causes)
+        self.status = _STATUS[kind]
+        value = command.value
+        self.result = value.get("result") if kind == END_COMPLETED else value
+        event = f"Workflow{self.status.capitalize()}"
+        row = self._note(now_ns, event, self.name, None, value, causes)
+        self.engine.workflows.ended(now_ns, self, row)
+        return row
+
+    def _fire(self, now_ns: int, told: tuple[StepOp, int, int, int]) -> None:
+        """Take note that the time before an attempt has passed."""
+        if self.is_down(now_ns, self._fire, told) or self.status != OPEN:
+            return
+        op, attempt, kind, asked = told
+        undo = kind == UNDO_TIMER
+        name = op.undo.activity if undo and op.undo is not None else op.activity
+        row = self._note(now_ns, "TimerFired", name, op.name, None, ((asked, PROGRAM),))
+        tell = self.instance.undo_timer_fired if undo else self.instance.timer_fired
+        self._carry_out(now_ns, tell(op, row, attempt))
+
+    def _note(
+        self,
+        now_ns: int,
+        event_type: str,
+        name: str,
+        step_id: str | None,
+        payload: Any,
+        causes: tuple[tuple[int, int], ...],
+    ) -> int:
+        event = Event.of(
+            event_type,
+            name=name,
+            step_id=step_id,
+            payload=payload,
+            coordination_id=self.workflow_id,
+        )
+        return self.record(now_ns, event, causes)
