@@ -152,8 +152,19 @@ class CompensationError(FlowlabError, RuntimeError):
 
 
 class ChildWorkflowError(FlowlabError, RuntimeError):
-    """A child workflow failed, or was canceled."""
+    """A child workflow failed.
+
+    Attributes:
+        uncompensated: the steps of the child whose effects are left.
+    """
+
+    def __init__(self, message: str, *, uncompensated: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.uncompensated = uncompensated
 
 
 class CancelledError(FlowlabError, RuntimeError):
-    """The workflow was asked to stop; catch it to clean up, and let it go on."""
+    """The workflow was asked to stop, or what it waits for was given up.
+
+    Catch it to clean up, and let it go on: a workflow that it ends is canceled.
+    """

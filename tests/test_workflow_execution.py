@@ -311,6 +311,20 @@ def test_a_patch_takes_new_histories_along_the_new_path_and_leaves_old_ones() ->
         assert execution.closed
 
 
+def test_a_patch_is_found_wherever_the_history_is_cut_behind_what_is_asked_for_already() -> None:
+    @workflow
+    async def new(ctx: WorkflowContext, _: Any) -> Any:
+        handles = [ctx.call_activity("a"), ctx.call_activity("b")]
+        if ctx.patched("wider"):
+            handles.append(ctx.call_activity("c"))
+        return await ctx.when_all(*handles)
+
+    host = Host(new).run()
+    assert [event.name for event in host.history[1:5]] == ["a", "b", "wider", "c"]
+    for cut in range(len(host.history)):
+        assert replayed(host, [cut]).closed
+
+
 @pytest.mark.parametrize(
     ("code", "grade"),
     [

@@ -22,13 +22,16 @@ class Host:
         code: the workflow.
         answer: (name, input, attempt) -> result; raises to fail.
         pick: chooses among the requests that are open.
+        obey: says of each call that is to be canceled whether it is.
     """
 
     code: Workflow
     answer: Callable[[str, Any, int], Any] = lambda _name, value, _attempt: value
     pick: Callable[[int], int] = lambda _count: 0
+    obey: Callable[[str], bool] = lambda _name: True
     history: list[Event] = field(default_factory=list)
     open: list[Event] = field(default_factory=list)
+    canceled: set[int] = field(default_factory=set)
     now: int = 0
 
     def __post_init__(self) -> None:
@@ -50,7 +53,15 @@ class Host:
         while drafts:
             recorded = [self.record(draft) for draft in drafts]
             self.open += [event for event in recorded if event.event_type in ANSWERED]
+            for event in recorded:
+                if event.event_type in GIVEN_UP:
+                    self.canceled |= {cause.sequence for cause in event.causes}
+            # A timer has no host that answers: it is gone.
+            self.open = [e for e in self.open if not (self.gone(e) and "Timer" in e.event_type)]
             drafts = self.execution.advance(recorded)
+
+    def gone(self, event: Event) -> bool:
+        return event.sequence in self.canceled
 
     def start(self, value: Any = None) -> Host:
         self.tell("WorkflowStarted", payload={"input": value})
@@ -67,6 +78,9 @@ class Host:
         child = asked.event_type == "ChildWorkflowInitiated"
         kind = "ChildWorkflow" if child else asked.event_type.removesuffix("Scheduled")
         attempt = asked.data.get("attempt", 1)
+        if self.gone(asked) and self.obey(asked.name):
+            self.tell(f"{kind}Canceled", payload={"reason": "asked to"}, causes=causes)
+            return True
         try:
             result = self.answer(asked.name, asked.data["input"], attempt)
         except Exception as error:  # noqa: BLE001 - what an agent raises is its answer
@@ -92,6 +106,7 @@ class Host:
         return self.history[-1].data
 
 
+GIVEN_UP = {"ActivityCancelRequested", "CancelInitiated", "TimerCanceled"}
 ANSWERED = {
     "ActivityScheduled",
     "CompensationScheduled",

@@ -12,11 +12,13 @@ ANSWERS: Final = {
     "ActivityCompleted": CauseKind.PROGRAM,
     "ActivityFailed": CauseKind.PROGRAM,
     "ActivityTimedOut": CauseKind.PROGRAM,
+    "ActivityCanceled": CauseKind.PROGRAM,
     "CompensationCompleted": CauseKind.PROGRAM,
     "CompensationFailed": CauseKind.PROGRAM,
     "TimerFired": CauseKind.TIMER,
     "ChildWorkflowCompleted": CauseKind.JOIN,
     "ChildWorkflowFailed": CauseKind.JOIN,
+    "ChildWorkflowCanceled": CauseKind.JOIN,
 }
 """The events that answer a request, which is among their causes; and the kind of cause they are."""
 
@@ -45,9 +47,19 @@ def error_of(event: Event, fallback: str) -> tuple[str, str]:
         ('TimedOut', 'TimedOut')
     """
     error = data_of(event).get("error")
-    told = error if isinstance(error, dict) else {}
-    kind = str(told.get("type") or fallback)
-    return kind, str(told.get("message") or kind)
+    fields = error if isinstance(error, dict) else {}
+    kind = str(fields.get("type") or fallback)
+    return kind, str(fields.get("message") or kind)
+
+
+def told(what: str, reason: str) -> str:
+    """Return a message with its reason, where one was given.
+
+    Example:
+        >>> told("it was canceled", ""), told("it was canceled", "by hand")
+        ('it was canceled', 'it was canceled: by hand')
+    """
+    return f"{what}: {reason}" if reason else what
 
 
 class Inbox:
@@ -56,6 +68,26 @@ class Inbox:
     def __init__(self) -> None:
         self._kept: dict[str, deque[tuple[Any, Because]]] = {}
         self._waiting: dict[str, deque[Handle]] = {}
+
+    @property
+    def kept(self) -> dict[str, list[list[Any]]]:
+        """What came and was not asked for yet, by name: [sequence, value] of each, in order."""
+        return {
+            name: [[*because, value] for value, because in kept]
+            for name, kept in self._kept.items()
+            if kept
+        }
+
+    @property
+    def waiting(self) -> list[Handle]:
+        """The handles that wait."""
+        return [handle for waiting in self._waiting.values() for handle in waiting]
+
+    def keep(self, kept: dict[str, list[list[Any]]]) -> None:
+        """Take over what another inbox has kept."""
+        for name, events in kept.items():
+            taken = ((value, {sequence: int(CauseKind.MESSAGE)}) for sequence, value in events)
+            self._kept[name] = deque(taken)
 
     def expect(self, name: str) -> Handle:
         """Return a handle for the next event of a name."""
@@ -66,6 +98,10 @@ class Inbox:
         else:
             self._waiting.setdefault(name, deque()).append(handle)
         return handle
+
+    def forget(self, name: str, handle: Handle) -> None:
+        """Let a handle wait no more."""
+        self._waiting[name].remove(handle)
 
     def take(self, event: Event) -> None:
         """Give an event to the first that waits for its name, or keep it."""

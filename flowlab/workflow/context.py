@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Awaitable, Collection, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn, get_origin
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.workflow.calls import Request
-from flowlab.workflow.definition import Activity, Workflow, activity_name
+from flowlab.workflow.definition import Activity, Workflow, activity_name, workflow_name
 from flowlab.workflow.durations import Duration, as_ns
 from flowlab.workflow.handles import ContinueAsNew, Handle, all_of, any_of
+from flowlab.workflow.requests import ChildRequest
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 from flowlab.workflow.saga import Saga
 
@@ -65,7 +66,7 @@ class WorkflowContext:
             policy=retry or NO_RETRY,
             timeout_ns=None if timeout is None else as_ns(timeout, "timeout", least=1),
         )
-        return self._execution.schedule(request)
+        return self._execution.schedule(request).handle
 
     def call_child_workflow(
         self, workflow: str | Workflow, value: Any = None, *, workflow_id: str | None = None
@@ -77,11 +78,10 @@ class WorkflowContext:
             value: its input, any JSON value.
             workflow_id: of its stream; None derives one from this workflow's.
         """
-        name = workflow.name if isinstance(workflow, Workflow) else workflow
-        if not isinstance(name, str) or not name:
-            message = f"call_child_workflow takes a workflow or its name, not {workflow!r}"
-            raise InvalidArgumentError(message)
-        return self._execution.start_child(name, value, workflow_id)
+        request = ChildRequest(
+            workflow=workflow_name(workflow), value=value, workflow_id=workflow_id
+        )
+        return self._execution.start_child(request)
 
     def sleep(self, duration: Duration) -> Handle:
         """Wait for a time: nanoseconds or a timedelta."""
@@ -110,6 +110,63 @@ class WorkflowContext:
         """Wait for the first: the value is the handle that is done."""
         return any_of(self._handles(waited))
 
+    def barrier(
+        self, name: str, agents: Collection[str], arriving: str | Collection[str] | None = None
+    ) -> Handle:
+        """Arrive at a barrier; the handle is done when all of its agents have arrived.
+
+        Branches of one workflow wait for each other: BarrierArrived tells of each, BarrierReleased
+        follows from all, and what the branches do next follows from that. A barrier that has opened
+        stays open, so a loop gives each round's barrier a name of its own.
+
+        Args:
+            name: of the barrier.
+            agents: who must arrive, the same in every branch.
+            arriving: for whom this branch arrives; None is for those of `agents` whom it has
+                called itself.
+
+        Raises:
+            InvalidArgumentError: it arrives for nobody, or for somebody who is not waited for.
+        """
+        return self._execution.arrive(name, agents, arriving)
+
+    @property
+    def state(self) -> Any:
+        """What a workflow that declares its state has come to; change it, or give another value.
+
+        Raises:
+            InvalidArgumentError: the workflow declares none, or the value is of another type.
+        """
+        self._check_state(self._execution.state)
+        return self._execution.state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._check_state(state)
+        self._execution.state = state
+
+    def _check_state(self, state: Any) -> None:
+        workflow = self._execution.workflow
+        declared = workflow.state
+        kind: Any = get_origin(declared) or declared
+        if kind is not None and issubclass(kind, dict):
+            kind = dict  # no value is an instance of a TypedDict
+        if kind is None or not isinstance(state, kind):
+            told = "no state" if kind is None else f"a state of {declared!r}, not {state!r}"
+            message = f"workflow {workflow.name!r} declares {told}; write @workflow(state=T)"
+            raise InvalidArgumentError(message)
+
+    async def savepoint(self) -> None:
+        """Save the state: from here the workflow may be entered anew with (ctx, input, state).
+
+        Nothing may be in flight, and what follows may depend on input and state alone. Ids, chance,
+        patches and barriers begin anew here, so that both ways of going on agree.
+
+        Raises:
+            InvalidArgumentError: something is in flight, or the workflow declares no state.
+        """
+        await self._execution.savepoint()
+
     def saga(self, *, parallel: bool = False, go_on: bool = False) -> Saga:
         """Begin a saga: `async with ctx.saga() as saga:`, and in it `await saga.step(...)`.
 
@@ -117,7 +174,8 @@ class WorkflowContext:
             parallel: undo all steps at once; otherwise in the reverse order of their completion.
             go_on: after a compensation that failed for good, still run the others.
         """
-        return Saga(self._execution, self._execution.next_saga(), parallel=parallel, go_on=go_on)
+        saga_id = self._execution.section.next_saga()
+        return Saga(self._execution, saga_id, parallel=parallel, go_on=go_on)
 
     def now_ns(self) -> int:
         """Return the logical time: that of the event which the workflow now answers."""
@@ -125,11 +183,11 @@ class WorkflowContext:
 
     def random(self, name: str = "") -> Random:
         """Return a named stream of chance; the same name goes on where it was."""
-        return self._execution.chance(name)
+        return self._execution.section.chance(name)
 
     def uuid4(self) -> uuid.UUID:
         """Return the next id of this workflow's own stream of ids."""
-        bits = self._execution.chance("uuid4").getrandbits(128)
+        bits = self._execution.section.chance("uuid4").getrandbits(128)
         return uuid.UUID(int=bits, version=4)
 
     def patched(self, patch_id: str) -> bool:

@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
-
-import msgspec
+from collections.abc import Collection, Coroutine, Iterable, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any, Final, Self
 
 from flowlab.errors import (
     CancelledError,
-    ChildWorkflowError,
     CompensationError,
     CorruptionError,
     InvalidArgumentError,
+    InvalidEventError,
     LimitError,
 )
-from flowlab.events import MAX_CAUSES, Cause, Event
-from flowlab.workflow.answers import ANSWERS, STARTS, Inbox, because, data_of, error_of
+from flowlab.events import CauseKind, Event
+from flowlab.workflow.answers import ANSWERS, STARTS, Inbox, because, data_of, told
+from flowlab.workflow.barriers import Barriers
 from flowlab.workflow.calls import Call, Request
-from flowlab.workflow.chance import Random, stream
+from flowlab.workflow.commands import Commands
 from flowlab.workflow.context import WorkflowContext
 from flowlab.workflow.definition import Workflow
 from flowlab.workflow.guard import guarded
-from flowlab.workflow.handles import Because, ContinueAsNew, Fiber, Handle, Loop
-from flowlab.workflow.matching import COMMAND_TYPES, check_command
+from flowlab.workflow.handles import Because, ContinueAsNew, Fiber, Handle, Loop, joined
+from flowlab.workflow.matching import COMMAND_TYPES
+from flowlab.workflow.past import Past
+from flowlab.workflow.requests import Child, ChildRequest, Timer
+from flowlab.workflow.savepoints import SAVEPOINT, decode_state, saved
+from flowlab.workflow.section import Section
 
 LONG_EVENTS: Final = 4_096
 """A history of so many events is long: continue-as-new is suggested."""
 LONG_BYTES: Final = 4 * 1024 * 1024
-"""A history whose payloads take so many bytes is long, too."""
+"""A history whose payloads since its last savepoint take so many bytes is long, too."""
 MAX_HISTORY_EVENTS: Final = 50_000
-"""The longest history of one generation; each event keeps a bit for each one before it."""
-
-
-@dataclass(slots=True)
-class _Command:
-    """An event that the code asked for, and what to do once it is in the history."""
-
-    draft: Event
-    recorded: Callable[[Event], None] | None
+"""The longest history of one generation."""
 
 
 class Execution:
@@ -55,6 +50,10 @@ class Execution:
         workflow: the code.
         workflow_id: its stream.
         seed: of the streams of chance; a host takes the run's.
+
+    Attributes:
+        state: what a workflow that declares a state has come to.
+        section: ids and chance since the last savepoint.
 
     Example:
         >>> from flowlab.workflow import workflow
@@ -73,27 +72,75 @@ class Execution:
         self.workflow_id = workflow_id
         self.generation = 0
         self.now_ns = 0
-        self.closed = False
-        self._seed = seed
-        self._loop = Loop(self._minimal)
-        self._main: Fiber | None = None
-        self._commands: deque[_Command] = deque()
-        self._open: dict[int, Callable[[Event], None]] = {}
+        self.state: Any = None
+        self.section = Section(workflow_id, seed)
+        self._past = Past(workflow_id)
+        self._loop = Loop(self._past.minimal)
+        self._commands = Commands(workflow_id, self._loop, self._past)
+        self._barriers = Barriers(self._commands)
         self._inbox = Inbox()
-        self._streams: dict[str, Random] = {}
-        self._patches: dict[str, bool] = {}
-        self._ahead: Sequence[Event] = ()
-        self._past: dict[int, int] = {}
-        self._first = 0
-        self._children = 0
-        self._sagas = 0
+        self._main: Fiber | None = None
+        self._held: dict[Fiber, None] = {}
+        self._batch: Sequence[Event] = ()
+        self._place = 0
+        self._entry: Event | None = None
+        self._meanwhile: list[Event] = []
         self._length = 0
         self._bytes = 0
         self._last = 0
 
+    @classmethod
+    def from_savepoint(
+        cls,
+        workflow: Workflow,
+        workflow_id: str,
+        started: Event,
+        savepoint: Event,
+        *,
+        seed: object = 0,
+    ) -> Self:
+        """Return an execution that goes on from a savepoint.
+
+        Give `advance` the stream's events after `last_sequence`: mostly from the savepoint itself
+        on. It then asks for what a replay of the whole history asks for from there, if the code
+        keeps the contract: what it does after a savepoint depends on input and state alone.
+
+        Args:
+            workflow: the code, which declares its state.
+            workflow_id: its stream.
+            started: the WorkflowStarted event of the generation.
+            savepoint: the marker.
+            seed: of the streams of chance.
+
+        Raises:
+            InvalidArgumentError: the event is no savepoint, or the workflow declares no state.
+            CorruptionError: the saved state is not of the declared type.
+        """
+        execution = cls(workflow, workflow_id, seed=seed)
+        execution.state = decode_state(savepoint, workflow)
+        execution.now_ns = started.time_ns
+        execution._entry = savepoint
+        execution._inbox.keep(data_of(savepoint).get("kept") or {})
+        execution._begin(started, {savepoint.sequence: int(CauseKind.PROGRAM)})
+        # The newest cause of what the code asks for is the event that made it run.
+        before = [cause.sequence for cause in savepoint.causes]
+        execution._last = max(before, default=savepoint.sequence - 1)
+        execution._length = execution._last - started.sequence + 1
+        return execution
+
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{self._length} events"
         return f"Execution({self.workflow.name!r}, {self.workflow_id!r}, {state})"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the workflow has ended: its last event is asked for, or in the history."""
+        return self._commands.closed
+
+    @property
+    def last_sequence(self) -> int:
+        """The place of the last event that it knows; 0 if there is none."""
+        return self._last
 
     @guarded
     def advance(self, events: Iterable[Event]) -> tuple[Event, ...]:
@@ -103,90 +150,102 @@ class Execution:
             NonDeterminismError: the history holds something other than the code asks for.
             CorruptionError: the events do not follow those before.
         """
-        batch = list(events)
-        for place, event in enumerate(batch):
-            self._ahead = batch[place + 1 :]
+        self._batch = list(events)
+        for place, event in enumerate(self._batch):
+            self._place = place
             self._take(event)
-        self._ahead = ()
-        return tuple(command.draft for command in self._commands)
+        self._batch = ()
+        return self._commands.drafts
 
     # -- what the context asks for --------------------------------------------------------------
 
-    def schedule(self, request: Request) -> Handle:
+    def schedule(self, request: Request) -> Call:
         """Ask for an activity, or for a compensation."""
-        call = Call(self, request)
-        call.ask()
-        return call.handle
+        self.fiber.called(request.agent)
+        return Call(self._commands, request, self.section)
 
     def note(self, event_type: str, step_id: str, coordination_id: str, payload: Any) -> None:
         """Put into the history what the code has come to."""
-        draft = self.draft(event_type, name=step_id, payload=payload)
-        self.ask(msgspec.structs.replace(draft, step_id=step_id, coordination_id=coordination_id))
+        draft = self._commands.draft(
+            event_type, step_id, payload, step_id=step_id, coordination_id=coordination_id
+        )
+        self._commands.ask(draft)
 
     def start_timer(self, delay_ns: int) -> Handle:
         """Ask for a timer."""
-        handle = Handle(f"a timer of {delay_ns} ns")
-        draft = self.draft("TimerStarted", payload={"delay_ns": delay_ns})
-        self.ask(draft, self.opens(lambda event: handle.resolve(None, because(event))))
-        return handle
+        return Timer(self._commands, delay_ns).handle
 
-    def start_child(self, name: str, value: Any, workflow_id: str | None) -> Handle:
+    def start_child(self, request: ChildRequest) -> Handle:
         """Ask for a child workflow."""
-        self._children += 1
-        child = workflow_id or f"{self.workflow_id}/{self.generation}.{self._children}"
-        handle = Handle(f"child workflow {child!r}")
-
-        def answered(event: Event) -> None:
-            if event.event_type == "ChildWorkflowCompleted":
-                handle.resolve(data_of(event).get("result"), because(event))
-            else:
-                told = error_of(event, "it failed")[1]
-                handle.reject(ChildWorkflowError(f"{child!r}: {told}"), because(event))
-
-        draft = self.draft(
-            "ChildWorkflowInitiated", name=name, payload={"workflow_id": child, "input": value}
-        )
-        self.ask(draft, self.opens(answered))
-        return handle
+        workflow_id = request.workflow_id or self.section.next_child()
+        return Child(self._commands, request, workflow_id).handle
 
     def expect_signal(self, name: str) -> Handle:
         """Wait for an event from outside."""
-        return self._inbox.expect(name)
+        handle = self._inbox.expect(name)
+        if not handle.done:
+            handle.stopper = partial(self._forget, name, handle)
+        return handle
 
     def send_signal(self, workflow_id: str, name: str, value: Any) -> None:
         """Ask for an event in another workflow's stream."""
         payload = {"workflow_id": workflow_id, "value": value}
-        self.ask(self.draft("SignalInitiated", name=name, payload=payload))
+        self._commands.ask(self._commands.draft("SignalInitiated", name, payload))
+
+    def arrive(
+        self, name: str, agents: Collection[str], arriving: Collection[str] | None
+    ) -> Handle:
+        """Arrive at a barrier: for some, or for those whom this branch has called."""
+        if arriving is None:
+            called = self.fiber.agents
+            arriving = [agent for agent in agents if agent in called]
+        return self._barriers.arrive(name, agents, arriving)
+
+    def savepoint(self) -> Handle:
+        """Ask for a savepoint; what interrupts the workflow meanwhile reaches it afterwards."""
+        main, commands = self.fiber, self._commands
+        payload = saved(self.workflow, self.state, self._in_flight(main), self._inbox)
+        handle = Handle("a savepoint")
+
+        def recorded(event: Event) -> None:
+            main.shield -= 1
+            self._begin_section(event, main)
+            handle.resolve(None, main.because)
+
+        commands.ask(commands.draft("MarkerRecorded", SAVEPOINT, payload), recorded=recorded)
+        main.shield += 1
+        return handle
 
     def patched(self, patch_id: str) -> bool:
         """Decide once for each patch: by its marker, or by whether this is new ground."""
-        if patch_id not in self._patches:
-            ahead = [event for event in self._ahead if event.event_type in COMMAND_TYPES]
-            marked = any(
-                event.event_type == "MarkerRecorded" and event.name == patch_id for event in ahead
+        if patch_id == SAVEPOINT:
+            message = f"a patch cannot be named {SAVEPOINT!r}, as savepoints are; name the change"
+            raise InvalidArgumentError(message)
+        patches = self.section.patches
+        if patch_id not in patches:
+            # Its marker, if there is one, follows the commands that are asked for already.
+            rest = islice(self._batch, self._place + 1, None)
+            commands = (event for event in rest if event.event_type in COMMAND_TYPES)
+            then = next(islice(commands, self._commands.waiting, None), None)
+            patches[patch_id] = then is None or (
+                then.event_type == "MarkerRecorded" and then.name == patch_id
             )
-            self._patches[patch_id] = marked or not ahead
-            if self._patches[patch_id]:
-                self.ask(self.draft("MarkerRecorded", name=patch_id))
-        return self._patches[patch_id]
-
-    def next_saga(self) -> str:
-        """Return the id of the next saga of this workflow."""
-        self._sagas += 1
-        return f"{self.workflow_id}#{self.generation}.{self._sagas}"
-
-    def chance(self, name: str) -> Random:
-        """Return a named stream of chance of this workflow's generation."""
-        if name not in self._streams:
-            self._streams[name] = stream(self._seed, self.workflow_id, self.generation, name)
-        return self._streams[name]
+            if patches[patch_id]:
+                self._commands.ask(self._commands.draft("MarkerRecorded", patch_id))
+        return patches[patch_id]
 
     def branch(self, coroutine: Coroutine[Any, Any, Any]) -> Handle:
         """Let a coroutine run beside the one that runs."""
-        current = self._loop.current
-        fiber = Fiber(coroutine, dict(current.because) if current else {}, "a branch")
+        fiber = Fiber(coroutine, dict(self._loop.why), "a branch")
+        fiber.handle.stopper = partial(self._interrupt, fiber, "a branch was canceled")
         self._loop.start(fiber)
         return fiber.handle
+
+    @property
+    def fiber(self) -> Fiber:
+        """The branch whose code runs now."""
+        assert self._loop.current is not None
+        return self._loop.current
 
     @property
     def is_long(self) -> bool:
@@ -210,136 +269,131 @@ class Execution:
             raise LimitError(message)
         self._last = event.sequence
         self._length += 1
-        self._first = self._first or event.sequence
-        past = 0
-        for cause in event.causes:
-            if cause.workflow_id == self.workflow_id and cause.sequence in self._past:
-                past |= self._past[cause.sequence] | 1 << (cause.sequence - self._first)
-        self._past[event.sequence] = past
         self._bytes += len(event.payload or b"")
         self.now_ns = max(self.now_ns, event.time_ns)
-        if event.event_type in COMMAND_TYPES:
-            asked = self._commands[0].draft if self._commands else None
-            check_command(event, asked, self.workflow_id)
-            recorded = self._commands.popleft().recorded
-            if recorded is not None:
-                recorded(event)
+        self._past.add(event)
+        if self._entry is not None:
+            self._enter_again(event, self._entry)
+        elif event.event_type in COMMAND_TYPES:
+            self._commands.record(event)
         elif not self.closed:
             self._answer(event)
+        if self._loop.is_ready:
             self._loop.run()
-            self._settle()
+        main = self._main
+        if main is not None and main.handle.done and not self.closed:
+            self._settle(main)
 
     def _answer(self, event: Event) -> None:
         kind = event.event_type
-        if kind == "WorkflowStarted":
-            self._begin(event)
+        if kind in ANSWERS:
+            self._commands.answer(event)
+        elif kind == "WorkflowStarted":
+            if self.workflow.state is not None:
+                self.state = self.workflow.state()
+            self._loop.start(self._begin(event, because(event)))
         elif kind == "Signaled":
             self._inbox.take(event)
         elif kind == "WorkflowCancelRequested" and self._main is not None:
-            reason = data_of(event).get("reason", "")
-            told = f"workflow {self.workflow_id!r} was asked to stop" + (reason and f": {reason}")
-            self._loop.interrupt(self._main, CancelledError(told), because(event))
+            reason = str(data_of(event).get("reason", ""))
+            what = f"workflow {self.workflow_id!r} was asked to stop"
+            self._interrupt(self._main, what, reason, because(event))
         elif kind in STARTS:
-            # Its answer may name the start and not the request.
-            for cause in event.causes:
-                if cause.sequence in self._open and cause.workflow_id == event.workflow_id:
-                    self._open[event.sequence] = self._open[cause.sequence]
-        elif kind in ANSWERS:
-            for cause in event.causes:
-                if cause.workflow_id == event.workflow_id and cause.sequence in self._open:
-                    # A late answer finds its call answered already: nothing waits for it.
-                    self._open[cause.sequence](event)
-                    break
+            self._commands.take_up(event)
 
-    def _begin(self, event: Event) -> None:
+    def _begin(self, started: Event, why: Because) -> Fiber:
         if self._main is not None:
             message = (
-                f"event {event.sequence} of {self.workflow_id!r} begins a workflow that has begun; "
-                "a new generation needs an Execution of its own"
+                f"event {started.sequence} of {self.workflow_id!r} begins a workflow that has "
+                "begun; a new generation needs an Execution of its own"
             )
             raise CorruptionError(message)
-        self.generation = event.generation
+        self.generation = self._commands.generation = started.generation
+        self.section.begin(str(started.generation))
         ctx = WorkflowContext(self, self.workflow_id, self.generation)
-        coroutine = self.workflow.body(ctx, data_of(event).get("input"))
-        self._main = Fiber(coroutine, because(event), f"workflow {self.workflow_id!r}")
-        self._loop.start(self._main)
+        coroutine = self.workflow(ctx, data_of(started).get("input"), self.state)
+        self._main = Fiber(coroutine, why, f"workflow {self.workflow_id!r}")
+        return self._main
 
-    def _settle(self) -> None:
-        """Write the end of the workflow, once its code has ended."""
-        main = self._main
-        if main is None or not main.handle.done or self.closed:
+    def _enter_again(self, event: Event, savepoint: Event) -> None:
+        """Take what came while the savepoint was being written, and then go on from it."""
+        if event.sequence < savepoint.sequence:
+            self._meanwhile.append(event)
             return
-        self.closed = True
+        self._entry = None
+        if self._main is not None:
+            self._begin_section(event, self._main)
+            self._loop.start(self._main)
+        for before in self._meanwhile:
+            if before.event_type in {"Signaled", "WorkflowCancelRequested"}:
+                self._answer(before)
+        self._meanwhile.clear()
+
+    def _begin_section(self, savepoint: Event, main: Fiber) -> None:
+        """Leave behind what a function that is re-entered from a savepoint cannot know."""
+        self._past.forget(savepoint)
+        self._commands.forget()
+        self._barriers.clear()
+        self.section.begin(f"{self.generation}.{savepoint.sequence}")
+        main.because, main.agents = {savepoint.sequence: int(CauseKind.PROGRAM)}, ()
+        self._bytes = 0
+
+    def _in_flight(self, main: Fiber) -> list[str]:
+        """Return a word for each thing that the code would have to wait for."""
+        waiting = [handle.what for handle in (*self._inbox.waiting, *self._barriers.waiting)]
+        others = [fiber.handle.what for fiber in self._loop.alive if fiber is not main]
+        return self._commands.in_flight + waiting + others + ["a saga"] * main.sagas
+
+    def _forget(self, name: str, handle: Handle, reason: str, why: Because | None) -> None:
+        self._inbox.forget(name, handle)
+        error = CancelledError(told(f"{handle.what} is not waited for any more", reason))
+        handle.reject(error, self._commands.reasons(why))
+
+    def _interrupt(self, fiber: Fiber, what: str, reason: str, why: Because | None) -> None:
+        self._loop.interrupt(fiber, CancelledError(told(what, reason)), reason, why)
+
+    def _settle(self, main: Fiber) -> None:
+        """Write the end of the workflow, once its code and the sagas of its branches have ended."""
+        held = [fiber for fiber in self._loop.alive if fiber.sagas]
+        while new := [fiber for fiber in held if fiber not in self._held]:
+            for fiber in new:
+                self._held[fiber] = None
+                self._interrupt(fiber, "the workflow has ended", "", main.because)
+            self._loop.run()
+            held = [fiber for fiber in self._loop.alive if fiber.sagas]
+        if held or self._commands.owed:
+            return
+        why = main.because
+        if self._held:
+            why = self._past.minimal(joined([why, *(fiber.because for fiber in self._held)]))
+        kind, payload = _ending(main.handle, [fiber.handle for fiber in self._held])
         try:
-            payload: dict[str, Any] = {"result": main.handle.result()}
-            kind = "WorkflowCompleted"
-        except ContinueAsNew as next_:
-            kind, payload = "WorkflowContinuedAsNew", {"input": next_.value}
-        except CancelledError as error:
-            kind, payload = "WorkflowCanceled", {"reason": str(error)}
-        except Exception as error:  # noqa: BLE001 - whatever the code raised is how it failed
-            kind = "WorkflowFailed"
-            payload = {"error": {"type": type(error).__name__, "message": str(error)}}
-            if isinstance(error, CompensationError):
-                payload["uncompensated"] = list(error.uncompensated)
-        draft = self.draft(kind, name=self.workflow.name, payload=payload, why=main.because)
+            draft = self._commands.draft(kind, self.workflow.name, payload, why=why)
+        except InvalidEventError as error:  # a result that is not JSON is the code's failure
+            failed = {"error": {"type": type(error).__name__, "message": str(error)}}
+            draft = self._commands.draft("WorkflowFailed", self.workflow.name, failed, why=why)
+        self._commands.end(draft)
         self._loop.close()
-        self.ask(draft)
-
-    # -- commands ---------------------------------------------------------------------------------
-
-    def opens(self, answered: Callable[[Event], None]) -> Callable[[Event], None]:
-        """Return what lets the answers to an event be heard, once it is in the history."""
-
-        def recorded(event: Event) -> None:
-            self._open[event.sequence] = answered
-
-        return recorded
-
-    def _minimal(self, why: Because) -> Because:
-        implied = 0
-        for sequence in why:
-            implied |= self._past[sequence]
-        kept = {seq: kind for seq, kind in why.items() if not implied >> (seq - self._first) & 1}
-        if len(kept) > MAX_CAUSES:
-            message = (
-                f"workflow {self.workflow_id!r} has waited for {len(kept)} answers without asking "
-                f"for anything; MAX_CAUSES is {MAX_CAUSES}: continue as new, or call an activity"
-            )
-            raise LimitError(message)
-        return kept
-
-    def draft(
-        self,
-        event_type: str,
-        *,
-        name: str = "",
-        payload: Any = None,
-        why: Because | None = None,
-    ) -> Event:
-        """Make an event of this stream whose causes are `why`, or why the code runs now."""
-        if why is None:
-            current = self._loop.current
-            why = current.because if current is not None else {}
-        causes = tuple(Cause(self.workflow_id, seq, kind) for seq, kind in sorted(why.items()))
-        return Event.of(
-            event_type,
-            name=name,
-            payload=payload,
-            workflow_id=self.workflow_id,
-            generation=self.generation,
-            follows_lane=False,
-            causes=causes,
-        )
-
-    def ask(self, draft: Event, recorded: Callable[[Event], None] | None = None) -> None:
-        """Ask for an event, and say what to do once it is in the history."""
-        if self.closed and draft.event_type not in _ENDS:
-            message = f"workflow {self.workflow_id!r} has ended; it can ask for nothing more"
-            raise InvalidArgumentError(message)
-        self._commands.append(_Command(draft, recorded))
 
 
-_ENDS: Final = frozenset(
-    {"WorkflowCompleted", "WorkflowFailed", "WorkflowCanceled", "WorkflowContinuedAsNew"}
-)
+def _ending(main: Handle, branches: list[Handle]) -> tuple[str, dict[str, Any]]:
+    """Return the event that ends a workflow, and its payload.
+
+    Args:
+        main: the end of its code.
+        branches: the ends of branches that were in sagas then.
+    """
+    errors = [handle.error for handle in (main, *branches)]
+    failed = [error for error in errors if isinstance(error, CompensationError)]
+    error = main.error
+    if isinstance(error, ContinueAsNew) and not failed:
+        return "WorkflowContinuedAsNew", {"input": error.value}
+    if error is None and not failed:
+        return "WorkflowCompleted", {"result": main.result()}
+    if isinstance(error, CancelledError) and not failed:
+        return "WorkflowCanceled", {"reason": str(error)}
+    first = error if isinstance(error, Exception) else failed[0]
+    payload: dict[str, Any] = {"error": {"type": type(first).__name__, "message": str(first)}}
+    if failed:
+        payload["uncompensated"] = [step for error in failed for step in error.uncompensated]
+    return "WorkflowFailed", payload

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from flowlab.errors import InvalidArgumentError
+from flowlab.errors import CancelledError, InvalidArgumentError
 from flowlab.events import CauseKind
 
 Because = dict[int, int]
 """The events that let code go on: sequence in the workflow's stream -> kind of cause."""
+
+Stopper = Callable[[str, Because | None], None]
+"""Gives something up, for a reason; the events that led to that, or None: why the code runs now."""
 
 MAX_FIBERS: Final = 100_000
 """Most coroutines that one workflow may have going at once."""
@@ -33,7 +37,7 @@ class Handle:
         because: the events that answered it.
     """
 
-    __slots__ = ("_callbacks", "_error", "_value", "because", "done", "what")
+    __slots__ = ("_callbacks", "_error", "_value", "because", "done", "stopper", "what")
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -42,6 +46,7 @@ class Handle:
         self._value: Any = None
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[], None]] = []
+        self.stopper: Stopper | None = None
 
     def __repr__(self) -> str:
         return f"Handle({self.what!r}, {'done' if self.done else 'waiting'})"
@@ -72,6 +77,20 @@ class Handle:
         """The error that it is done with, if it is."""
         return self._error
 
+    def cancel(self, reason: str = "") -> None:
+        """Ask that it is given up; awaiting it then raises CancelledError, unless it was done.
+
+        An activity or a child is done when its host has answered, and it may have happened all the
+        same: then its result stands. A timer, an event waited for, and a place at a barrier are
+        given up at once; a branch is interrupted at what it waits for.
+        """
+        self.stop(reason, None)
+
+    def stop(self, reason: str, because: Because | None) -> None:
+        """Give it up, if it is not done and can be."""
+        if not self.done and self.stopper is not None:
+            self.stopper(reason, because)
+
     def resolve(self, value: Any, because: Because) -> None:
         """Give it its value; a second answer changes nothing."""
         self._finish(value, None, because)
@@ -91,20 +110,49 @@ class Handle:
         if self.done:
             return
         self.done, self._value, self._error, self.because = True, value, error, because
+        self.stopper = None
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback()
 
 
 class Fiber:
-    """One coroutine of a workflow, and why it runs."""
+    """One coroutine of a workflow, and why it runs.
 
-    __slots__ = ("because", "coroutine", "handle")
+    Attributes:
+        because: the events that what it does now follows from.
+        waits: what it waits for.
+        pending: an interruption that has not reached it.
+        shield: above 0, no interruption reaches it.
+        sagas: how many it is in; a workflow does not end before they have.
+        agents: whom it has asked for something.
+    """
+
+    __slots__ = (
+        "agents",
+        "because",
+        "coroutine",
+        "handle",
+        "pending",
+        "sagas",
+        "shield",
+        "waits",
+    )
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], because: Because, what: str) -> None:
         self.coroutine = coroutine
         self.because = because
         self.handle = Handle(what)
+        self.waits: Handle | None = None
+        self.pending: tuple[CancelledError, str, Because] | None = None
+        self.shield = 0
+        self.sagas = 0
+        self.agents: tuple[str, ...] = ()
+
+    def called(self, agent: str | None) -> None:
+        """Take note that it has asked an agent for something."""
+        if agent is not None and agent not in self.agents:
+            self.agents += (agent,)
 
 
 class Loop:
@@ -117,8 +165,18 @@ class Loop:
     def __init__(self, minimal: Callable[[Because], Because]) -> None:
         self._minimal = minimal
         self._ready: deque[tuple[Fiber, BaseException | None]] = deque()
-        self._alive: dict[Fiber, None] = {}
+        self.alive: dict[Fiber, None] = {}
         self.current: Fiber | None = None
+
+    @property
+    def why(self) -> Because:
+        """The events that the code which runs now follows from."""
+        return self.current.because if self.current is not None else {}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a fiber can go on."""
+        return bool(self._ready)
 
     def start(self, fiber: Fiber) -> None:
         """Let a fiber run, after those that are ready already.
@@ -126,23 +184,34 @@ class Loop:
         Raises:
             InvalidArgumentError: there are too many.
         """
-        if len(self._alive) >= MAX_FIBERS:
+        if len(self.alive) >= MAX_FIBERS:
             message = f"a workflow has at most MAX_FIBERS ({MAX_FIBERS:,}) coroutines at once"
             raise InvalidArgumentError(message)
-        self._alive[fiber] = None
+        self.alive[fiber] = None
         self._ready.append((fiber, None))
 
-    def interrupt(self, fiber: Fiber, error: BaseException, because: Because) -> None:
-        """Raise an error inside a fiber, at what it waits for."""
-        if fiber in self._alive:
-            fiber.because = because
+    def interrupt(
+        self, fiber: Fiber, error: CancelledError, reason: str, because: Because | None
+    ) -> None:
+        """Raise an error inside a fiber, at what it waits for, which is given up.
+
+        A fiber that does not wait, or is shielded, meets it where it next waits without a shield.
+        """
+        if fiber not in self.alive:
+            return
+        why = self.why if because is None else because
+        waited = fiber.waits
+        if waited is None or fiber.shield:
+            fiber.pending = fiber.pending or (error, reason, why)
+        else:
+            self._give_up(fiber, waited, reason, why)
             self._ready.append((fiber, error))
 
     def run(self) -> None:
         """Run until every fiber waits or has ended."""
         while self._ready:
             fiber, error = self._ready.popleft()
-            if fiber in self._alive:
+            if fiber in self.alive:
                 self.current = fiber
                 try:
                     self._step(fiber, error)
@@ -152,9 +221,11 @@ class Loop:
     def close(self) -> None:
         """End every fiber, without letting it go on."""
         self._ready.clear()
-        for fiber in list(self._alive):
-            fiber.coroutine.close()
-        self._alive.clear()
+        for fiber in list(self.alive):
+            # The workflow has ended: nobody is there whom a branch's cleaning up could tell.
+            with suppress(Exception):
+                fiber.coroutine.close()
+        self.alive.clear()
 
     def _step(self, fiber: Fiber, error: BaseException | None) -> None:
         while True:
@@ -162,11 +233,11 @@ class Loop:
                 send = fiber.coroutine.send
                 waited = send(None) if error is None else fiber.coroutine.throw(error)
             except StopIteration as end:
-                del self._alive[fiber]
+                del self.alive[fiber]
                 fiber.handle.resolve(end.value, fiber.because)
                 return
             except (Exception, ContinueAsNew) as raised:  # noqa: BLE001 - its result, whatever
-                del self._alive[fiber]
+                del self.alive[fiber]
                 fiber.handle.reject(raised, fiber.because)
                 return
             error = None
@@ -176,20 +247,32 @@ class Loop:
                     "await what ctx gives (ctx.sleep, ctx.call_activity, ctx.when_all, ...)"
                 )
                 error = InvalidArgumentError(message)
+            elif fiber.pending is not None and not fiber.shield:
+                (error, reason, why), fiber.pending = fiber.pending, None
+                self._give_up(fiber, waited, reason, why)
             elif waited.done:
-                self._learn(fiber, waited)
+                self._learn(fiber, waited.because)
             else:
+                fiber.waits = waited
                 waited.then(partial(self._wake, fiber, waited))
                 return
 
-    def _learn(self, fiber: Fiber, handle: Handle) -> None:
-        """Take note that what a fiber does from now on follows from an answer, too."""
-        if not handle.because.keys() <= fiber.because.keys():
-            fiber.because = self._minimal({**fiber.because, **handle.because})
+    def _give_up(self, fiber: Fiber, waited: Handle, reason: str, why: Because) -> None:
+        # First the wait ends, so that what is given up at once does not wake the fiber, too.
+        fiber.waits = None
+        waited.stop(reason, why)
+        self._learn(fiber, why)
+
+    def _learn(self, fiber: Fiber, because: Because) -> None:
+        """Take note that what a fiber does from now on follows from some events, too."""
+        if not because.keys() <= fiber.because.keys():
+            fiber.because = self._minimal({**fiber.because, **because})
 
     def _wake(self, fiber: Fiber, handle: Handle) -> None:
-        self._learn(fiber, handle)
-        self._ready.append((fiber, None))
+        if fiber.waits is handle:
+            fiber.waits = None
+            self._learn(fiber, handle.because)
+            self._ready.append((fiber, None))
 
 
 def all_of(handles: Sequence[Handle]) -> Handle:
@@ -203,12 +286,13 @@ def all_of(handles: Sequence[Handle]) -> Handle:
             whole.reject(bad.error, bad.because)
         elif all(handle.done for handle in handles):
             values = [handle.result() for handle in handles]
-            whole.resolve(values, _joined(handles))
+            whole.resolve(values, joined(handle.because for handle in handles))
 
     for handle in handles:
         handle.then(look)
     if not handles:
         whole.resolve([], {})
+    whole.stopper = partial(_stop, handles)
     return whole
 
 
@@ -225,15 +309,22 @@ def any_of(handles: Sequence[Handle]) -> Handle:
 
     for handle in handles:
         handle.then(partial(_win, first, handle))
+    first.stopper = partial(_stop, handles)
     return first
+
+
+def _stop(handles: Sequence[Handle], reason: str, because: Because | None) -> None:
+    for handle in handles:
+        handle.stop(reason, because)
 
 
 def _win(first: Handle, handle: Handle) -> None:
     first.resolve(handle, handle.because)
 
 
-def _joined(handles: Sequence[Handle]) -> Because:
-    merged = {seq: kind for handle in handles for seq, kind in handle.because.items()}
+def joined(several: Iterable[Because]) -> Because:
+    """Return why code goes on that has waited for several things at once."""
+    merged = {sequence: kind for because in several for sequence, kind in because.items()}
     if len(merged) == 1:
         return merged
     return dict.fromkeys(sorted(merged), int(CauseKind.JOIN))

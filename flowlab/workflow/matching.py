@@ -10,11 +10,16 @@ from flowlab.events import Event
 COMMAND_TYPES: Final = frozenset(
     {
         "ActivityScheduled",
+        "ActivityCancelRequested",
         "CompensationScheduled",
         "SagaStepCommitted",
         "PivotReached",
+        "BarrierArrived",
+        "BarrierReleased",
         "TimerStarted",
+        "TimerCanceled",
         "ChildWorkflowInitiated",
+        "CancelInitiated",
         "MarkerRecorded",
         "SignalInitiated",
         "WorkflowCompleted",

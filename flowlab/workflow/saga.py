@@ -8,17 +8,26 @@ steps, which are tried until they succeed.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from flowlab.errors import ActivityError, CancelledError, CompensationError, InvalidArgumentError
-from flowlab.workflow.calls import Request
-from flowlab.workflow.definition import Activity, activity_name
+from flowlab.errors import (
+    ActivityError,
+    CancelledError,
+    ChildWorkflowError,
+    CompensationError,
+    InvalidArgumentError,
+)
+from flowlab.workflow.calls import Call, Request
+from flowlab.workflow.definition import Activity, Workflow, activity_name, workflow_name
 from flowlab.workflow.durations import Duration, as_ns
-from flowlab.workflow.handles import ContinueAsNew, Handle, all_of
+from flowlab.workflow.handles import ContinueAsNew, Fiber, Handle
+from flowlab.workflow.requests import ChildRequest
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 from flowlab.workflow.step import STEP_KINDS, StepKind
+from flowlab.workflow.undoing import CompensationResult, Undo, at_once, ends, in_turn
 
 if TYPE_CHECKING:
     from flowlab.workflow.execution import Execution
@@ -27,31 +36,58 @@ UNTIL_IT_SUCCEEDS: Final = RetryPolicy()
 """Without limit: how retryable steps and compensations are tried by default."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a step does, and what undoes it.
+
+    Args:
+        name, kind: of the step.
+        forward: what it asks for.
+        backward: what undoes it, without its input.
+        undo_with: makes that input from the step's result.
+    """
+
+    name: str
+    kind: StepKind
+    forward: Request | ChildRequest
+    backward: Request | ChildRequest | None
+    undo_with: Callable[[Any], Any] | None
+
+
 class Saga:
     """The steps of one saga; make it with `async with ctx.saga() as saga:`.
 
     When the block raises, what its steps have done is undone, and the error goes on. Before that,
-    it waits for steps still in flight: their effects must not come after their undoing. A step
-    whose time ran out may have happened, so it is undone too: compensations must tolerate that
-    there is nothing to undo. After the pivot nothing is undone.
+    it waits for steps still in flight: their effects must not come after their undoing. They are
+    not tried again, and children among them are canceled. A step whose time ran out may have
+    happened, so it is undone too: compensations must tolerate that there is nothing to undo. A step
+    that its host canceled has not happened. After the pivot nothing is undone. No request to stop
+    interrupts the undoing, and a workflow does not end before the sagas of its branches have.
 
     Args:
         execution: the core.
         saga_id: correlates its events (`coordination_id`).
         parallel: undo all steps at once; otherwise in the reverse order of their completion.
         go_on: after a compensation that failed for good, still run the others.
+
+    Attributes:
+        outcomes: after a failure, what became of the effect of each compensable step that was
+            begun: compensated; nothing to do, where it had none; failed, where it is left.
     """
 
     def __init__(self, execution: Execution, saga_id: str, *, parallel: bool, go_on: bool) -> None:
         self.saga_id = saga_id
+        self.outcomes: dict[str, CompensationResult] = {}
         self._execution = execution
         self._parallel = parallel
         self._go_on = go_on
-        self._undo: list[Request] = []
-        self._flying: dict[Handle, None] = {}
+        self._undo: list[Undo] = []
+        self._flying: dict[Handle, Call | None] = {}
         self._pivot = ""
         self._ending = False
         self._names: set[str] = set()
+        self._left: list[str] = []
+        self._fiber: Fiber | None = None
 
     def __repr__(self) -> str:
         return f"Saga({self.saga_id!r}, {len(self._undo)} to undo)"
@@ -92,7 +128,8 @@ class Saga:
             ActivityError: it failed for good.
             CancelledError: the saga is being undone.
         """
-        step_id = self._admit(activity, name, kind, compensation, idempotent=idempotent)
+        step_id = name or activity_name(activity)
+        self._admit(step_id, kind, undone=compensation is not None, idempotent=idempotent)
         request = Request(
             activity=activity_name(activity),
             value=value,
@@ -111,41 +148,108 @@ class Saga:
                 timeout_ns=None,
                 family="Compensation",
             )
-        return self._do(request, kind, undo, undo_with)
+        return self._do(_Step(step_id, kind, request, undo, undo_with))
 
-    async def _do(
+    def child(
         self,
-        request: Request,
-        kind: StepKind,
-        undo: Request | None,
-        undo_with: Callable[[Any], Any] | None,
-    ) -> Any:
+        workflow: str | Workflow,
+        value: Any = None,
+        *,
+        name: str | None = None,
+        kind: StepKind = "compensable",
+        compensation: str | Workflow | None = None,
+        undo_with: Callable[[Any], Any] | None = None,
+        workflow_id: str | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """Do one step that is a workflow of its own; use it as `step`.
+
+        When the saga fails, a child that has completed is undone by the workflow that
+        `@workflow.compensate` declared, which runs as a child; one that has not is canceled, and
+        its end awaited. A child is begun once, of whatever kind it is: its own steps are retried.
+
+        Args:
+            workflow: what it does; declared with `@workflow`, or its name.
+            value: its input, any JSON value.
+            name: of the step; None takes the workflow's.
+            kind: `compensable`, `pivot` or `retryable`.
+            compensation: the workflow that undoes it; None is the one that the workflow declares.
+            undo_with: makes the compensation's input from the child's result; without it the input
+                is {"input": ..., "result": ...}.
+            workflow_id: of the child's stream; None derives one from this workflow's.
+
+        Raises:
+            InvalidArgumentError: the step breaks a rule of sagas; it was not begun.
+            ChildWorkflowError: the child failed.
+            CancelledError: the child was canceled, or the saga is being undone.
+        """
+        step_id = name or workflow_name(workflow)
+        declared = workflow.compensation if isinstance(workflow, Workflow) else None
+        undo = compensation or (declared if kind == "compensable" else None)
+        self._admit(step_id, kind, undone=undo is not None, idempotent=True)
+        request = ChildRequest(
+            workflow=workflow_name(workflow),
+            value=value,
+            workflow_id=workflow_id,
+            step_id=step_id,
+            coordination_id=self.saga_id,
+        )
+        backward = None
+        if undo is not None:
+            undo_name = workflow_name(undo)
+            backward = replace(request, workflow=undo_name, workflow_id=None, undoes=True)
+        return self._do(_Step(step_id, kind, request, backward, undo_with))
+
+    async def _do(self, step: _Step) -> Any:
         if self._ending:
-            raise CancelledError(self._too_late(request.step_id))
-        handle = self._execution.schedule(request)
-        self._flying[handle] = None
-
-        def landed() -> None:
-            # With the answer, before the code goes on: nothing lies between doing and noting it.
-            del self._flying[handle]
-            unknown = isinstance(handle.error, ActivityError) and handle.error.timed_out
-            if undo is not None and (handle.error is None or unknown):
-                result = None if unknown else handle.result()
-                plain = {"input": request.value, "result": result}
-                value = plain if undo_with is None else undo_with(result)
-                self._undo.append(replace(undo, value=value))
-            elif kind == "pivot" and handle.error is None:
-                self._pivot = str(request.step_id)
-
-        handle.then(landed)
+            raise CancelledError(self._too_late(step.name))
+        call = None
+        if isinstance(step.forward, ChildRequest):
+            handle = self._execution.start_child(step.forward)
+        else:
+            call = self._execution.schedule(step.forward)
+            handle = call.handle
+        self._flying[handle] = call
+        # With the answer, before the code goes on: nothing lies between doing and noting it.
+        handle.then(partial(self._landed, step, handle))
         result = await handle
-        step_id = str(request.step_id)
-        self._execution.note("SagaStepCommitted", step_id, self.saga_id, {"kind": kind})
-        if kind == "pivot":
-            self._execution.note("PivotReached", step_id, self.saga_id, None)
+        execution = self._execution
+        execution.note("SagaStepCommitted", step.name, self.saga_id, {"kind": step.kind})
+        if step.kind == "pivot":
+            execution.note("PivotReached", step.name, self.saga_id, None)
         return result
 
+    def _landed(self, step: _Step, handle: Handle) -> None:
+        del self._flying[handle]
+        error = handle.error
+        unknown = isinstance(error, ActivityError) and error.timed_out
+        if step.kind == "pivot" and error is None:
+            self._pivot = step.name
+        if step.backward is None:
+            return
+        if error is None or unknown:
+            self._undo.append(self._undo_of(step, None if unknown else handle.result()))
+        elif isinstance(error, ChildWorkflowError) and error.uncompensated:
+            self.outcomes[step.name] = CompensationResult.FAILED
+            self._left.append(step.name)
+        else:
+            self.outcomes[step.name] = CompensationResult.NOTHING_TO_DO
+
+    def _undo_of(self, step: _Step, result: Any) -> Undo:
+        execution, given, backward = self._execution, step.forward.value, step.backward
+
+        def ask() -> Handle:
+            plain = {"input": given, "result": result}
+            value = plain if step.undo_with is None else step.undo_with(result)
+            if isinstance(backward, ChildRequest):
+                return execution.start_child(replace(backward, value=value))
+            assert backward is not None
+            return execution.schedule(replace(backward, value=value)).handle
+
+        return Undo(step.name, ask)
+
     async def __aenter__(self) -> Self:
+        self._fiber = self._execution.fiber
+        self._fiber.sagas += 1
         return self
 
     async def __aexit__(
@@ -154,29 +258,40 @@ class Saga:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None or isinstance(error, (GeneratorExit, ContinueAsNew)):
-            return
+        fiber = self._fiber
+        assert fiber is not None
+        try:
+            fiber.shield += 1
+            if error is not None and not isinstance(error, (GeneratorExit, ContinueAsNew)):
+                await self._fail(error)
+        finally:
+            fiber.shield -= 1
+            fiber.sagas -= 1
+
+    async def _fail(self, error: BaseException) -> None:
         self._ending = True
         while self._flying:
-            await _ends(list(self._flying))
-        if self._pivot:
-            if self._undo:
-                raise self._left(error, "the pivot was passed", self._undo) from error
-            return
-        failed = await (self._undo_at_once() if self._parallel else self._undo_in_turn())
-        if failed:
-            raise self._left(error, "compensations failed", failed) from error
+            if not self._pivot:
+                for handle, call in list(self._flying.items()):
+                    if call is None:
+                        handle.stop(f"saga {self.saga_id!r} is being undone", None)
+                    else:
+                        call.give_up()
+            await ends(list(self._flying))
+        why = "the pivot was passed"
+        if not self._pivot:
+            why = "compensations failed"
+            undo = at_once(self._undo) if self._parallel else in_turn(self._undo, go_on=self._go_on)
+            self.outcomes.update(await undo)
+        for one in reversed(self._undo):
+            self.outcomes.setdefault(one.step_id, CompensationResult.FAILED)
+            if self.outcomes[one.step_id] is CompensationResult.FAILED:
+                self._left.append(one.step_id)
+        if self._left:
+            message = f"{error}; {why}, and these effects are left: {', '.join(self._left)}"
+            raise CompensationError(message, uncompensated=tuple(self._left)) from error
 
-    def _admit(
-        self,
-        activity: str | Activity,
-        name: str | None,
-        kind: str,
-        compensation: str | Activity | None,
-        *,
-        idempotent: bool,
-    ) -> str:
-        step_id = name or activity_name(activity)
+    def _admit(self, step_id: str, kind: str, *, undone: bool, idempotent: bool) -> None:
         if self._ending:
             raise CancelledError(self._too_late(step_id))
         rule = None
@@ -184,9 +299,9 @@ class Saga:
             rule = f"its kind is {kind!r}; kinds are {', '.join(STEP_KINDS)}"
         elif step_id in self._names:
             rule = "another step has that name; give it one of its own (name=...)"
-        elif kind == "compensable" and compensation is None:
+        elif kind == "compensable" and not undone:
             rule = "a compensable step needs a compensation; without one it is a pivot"
-        elif kind != "compensable" and compensation is not None:
+        elif kind != "compensable" and undone:
             rule = f"a {kind} step is never undone; leave its compensation out"
         elif kind == "compensable" and self._pivot:
             rule = f"no step is compensable after the pivot ({self._pivot!r}); make it retryable"
@@ -198,40 +313,6 @@ class Saga:
             message = f"step {step_id!r} of saga {self.saga_id!r}: {rule}"
             raise InvalidArgumentError(message)
         self._names.add(step_id)
-        return step_id
 
     def _too_late(self, step_id: str | None) -> str:
         return f"saga {self.saga_id!r} is being undone; step {step_id!r} was not begun"
-
-    async def _undo_in_turn(self) -> list[Request]:
-        failed: list[Request] = []
-        waiting = list(self._undo)
-        while waiting:
-            undo = waiting.pop()
-            handle = self._execution.schedule(undo)
-            await _ends([handle])
-            if handle.error is not None:
-                failed.append(undo)
-                if not self._go_on:
-                    return failed + waiting[::-1]
-        return failed
-
-    async def _undo_at_once(self) -> list[Request]:
-        handles = [(undo, self._execution.schedule(undo)) for undo in reversed(self._undo)]
-        await _ends([handle for _, handle in handles])
-        return [undo for undo, handle in handles if handle.error is not None]
-
-    def _left(self, error: BaseException, why: str, undone: list[Request]) -> CompensationError:
-        names = tuple(str(undo.step_id) for undo in undone)
-        message = f"{error}; {why}, and these effects are left: {', '.join(names)}"
-        return CompensationError(message, uncompensated=names)
-
-
-def _ends(handles: list[Handle]) -> Handle:
-    """Return a handle that is done when all are, however they ended."""
-    ends = []
-    for handle in handles:
-        end = Handle(f"the end of {handle.what}")
-        handle.then(lambda end=end, handle=handle: end.resolve(None, handle.because))  # type: ignore[misc]
-        ends.append(end)
-    return all_of(ends)
