@@ -22,7 +22,6 @@ from flowlab.workflow import (
     TIMER,
     UNDO,
     UNDO_TIMER,
-    Barrier,
     Command,
     Compensation,
     Conditional,
@@ -59,6 +58,10 @@ class PlanHost(Host):
     def begin(self, value: Any, **more: Any) -> PlanHost:
         self.tell("WorkflowStarted", payload={"input": value, **more})
         return self
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.execution.closed)
 
     def cancel(self, reason: str) -> None:
         self.tell("WorkflowCancelRequested", payload={"reason": reason})
@@ -109,6 +112,10 @@ class DirectHost:
         self.run = PlanRun(self.program, value, draw=self.draw)
         self.carry_out(self.run.start(self.record(("start", ()))))
         return self
+
+    @property
+    def closed(self) -> bool:
+        return self.run.closed
 
     def cancel(self, reason: str) -> None:
         self.carry_out(self.run.cancel(self.record(("cancel", ())), reason))
@@ -322,9 +329,6 @@ def driven(host: Any, seed: int, *, value: Any, cancel_after: int | None = None)
     count = 0
     while host.step():
         count += 1
-        if count == cancel_after:
+        if count == cancel_after and not host.closed:
             host.cancel(f"seed {seed}")
     return host
-
-
-__all__ = ["Barrier", "DirectHost", "PlanHost"]

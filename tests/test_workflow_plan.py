@@ -121,10 +121,14 @@ NODES = st.recursive(
     steps() | st.builds(Barrier, NAMES, st.lists(NAMES, min_size=1)), composed, max_leaves=6
 )
 PLANS = st.builds(
-    lambda root, name, agents: Plan(root, name=name, agents=agents),
+    lambda root, name, agents, at_once, go_on: Plan(
+        root, name=name, agents=agents, parallel_undo=at_once, go_on=go_on
+    ),
     NODES,
     NAMES,
     st.none() | st.lists(NAMES),
+    st.booleans(),
+    st.booleans(),
 )
 
 
@@ -217,6 +221,16 @@ def test_a_plan_draws_itself_as_a_tree() -> None:
     ]
     assert repr(plan) == "Plan('trip', 5 steps, agents bank, boss, clerk, hotel, web and 1 more)"
     assert plan.steps[1].activity == "ask"
+
+
+def test_a_plan_tells_how_it_is_undone_where_that_is_not_the_usual_way() -> None:
+    plan = Plan(Step("a", agent="x", kind="pivot"), parallel_undo=True, go_on=True)
+    assert str(plan).splitlines()[0] == (
+        "plan  after a failure all is undone at once, and a compensation that fails stops no other"
+    )
+    assert repr(plan) == "Plan('plan', 1 step, agents x, parallel_undo=True, go_on=True)"
+    assert list(plan.to_json()) == ["version", "name", "parallel_undo", "go_on", "root"]
+    assert list(Plan(plan.root).to_json()) == ["version", "name", "root"]
 
 
 def test_a_long_plan_is_shown_on_one_line_that_counts_its_steps() -> None:
@@ -411,6 +425,7 @@ DOORS: list[tuple[Any, str]] = [
     (lambda: Step("a", agent="x", timeout=-1), "the timeout of step 'a' is -1 ns"),
     (lambda: Step("a", agent="x", timeout=1.5), "the timeout of step 'a' is 1.5"),  # type: ignore[arg-type]
     (lambda: Plan(A, agents="xy"), "agents is a list of names; got the text 'xy'"),
+    (lambda: Plan(A, go_on=1), "parallel_undo and go_on are True or False; got False and 1"),  # type: ignore[arg-type]
     (lambda: field(7), "a path is text, as in field"),  # type: ignore[arg-type]
     (lambda: field("a..b"), "the path 'a..b' has an empty key"),
     (lambda: result(""), r"result\(...\) takes the name of a step first"),

@@ -165,7 +165,7 @@ def test_no_cause_of_an_event_of_a_plan_is_implied_by_another(
         assert not event.follows_lane or event.event_type not in PLAN_COMMAND_TYPES
 
 
-# -- hosts, replay, cuts ----------------------------------------------------------------------------
+# -- hosts, replay, cuts --------------------------------------------------------------------------
 
 
 @given(plan=plans(failing=True), seed=SEEDS, value=WORLDS, cancel=st.none() | st.integers(1, 6))
@@ -237,7 +237,7 @@ def test_a_command_of_a_plan_that_was_altered_is_found_at_its_place(
         PlanExecution(plan, ID).advance(history)
 
 
-# -- what is written --------------------------------------------------------------------------------
+# -- what is written ------------------------------------------------------------------------------
 
 
 def test_a_chain_is_written_with_inputs_agents_and_results() -> None:

@@ -58,9 +58,11 @@ class StepOp(Op):
         index: its place among the program's steps.
         name, activity, agent, kind, timeout_ns, policy: as in the plan; the agent may be a role.
         input: of its activity.
+        constant, constant_input: whether the input is the same for every instance, and then it.
         undo: how it is undone, if it is.
         next: what follows.
         next_step: what follows if that is a step and nothing else happens at its completion.
+        is_last: whether the plan is at its end, and nothing else happens at its completion.
         wants_ref: whether the time of the first request decides about retries.
 
     Example:
@@ -78,15 +80,13 @@ class StepOp(Op):
     timeout_ns: int | None
     policy: RetryPolicy
     input: Input
+    constant: bool
+    constant_input: Any
     undo: UndoOp | None
     next: Op
     next_step: StepOp | None
+    is_last: bool
     wants_ref: bool
-
-    @property
-    def constant_input(self) -> Any:
-        """The input if it is the same for every instance, else None."""
-        return self.input.shape if self.input.constant else None
 
     def __repr__(self) -> str:
         return f"StepOp({self.name!r})"
@@ -277,7 +277,7 @@ class _Compiler:
         default = UNTIL_IT_SUCCEEDS if step.kind == "retryable" else NO_RETRY
         policy = step.retry or default
         follows = isinstance(after, StepOp) and step.kind != "pivot"
-        index = self.place[path]
+        index, given = self.place[path], Input.of(step.input)
         self.steps[index] = op = StepOp(
             index=index,
             name=step.name,
@@ -286,10 +286,13 @@ class _Compiler:
             kind=step.kind,
             timeout_ns=step.timeout,
             policy=policy,
-            input=Input.of(step.input),
+            input=given,
+            constant=given.constant,
+            constant_input=given.shape if given.constant else None,
             undo=None if step.compensation is None else _undo(step, step.compensation),
             next=after,
             next_step=after if follows and isinstance(after, StepOp) else None,
+            is_last=isinstance(after, EndOp) and step.kind != "pivot",
             wants_ref=policy.retry_timeout is not None,
         )
         return op

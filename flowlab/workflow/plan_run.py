@@ -86,15 +86,16 @@ class PlanRun(PlanState):
         self._results[op.name] = result
         self._last = ref
         after = op.next_step
-        if (
-            after is not None
-            and after.input.constant
-            and self._past is None
-            and self._unknown is None
-        ):
-            attempts[after.index] = 1
-            causes = ((ref, PROGRAM),)
-            return (Command(SCHEDULE, after, 1, after.input.shape, causes, after.wants_ref),)
+        if self._past is None and self._unknown is None:
+            # The usual case, millions of times: a chain in which nothing else goes on.
+            if after is not None and after.constant:
+                attempts[after.index] = 1
+                value, why = after.constant_input, ((ref, PROGRAM),)
+                return (Command(SCHEDULE, after, 1, value, why, after.wants_ref),)
+            if op.is_last:
+                self.phase = ENDED
+                end = {"result": self._results}
+                return (Command(END_COMPLETED, None, 0, end, ((ref, PROGRAM),)),)
         return self._completed(op, ref)
 
     def failed(  # noqa: PLR0917 - hosts call it by position
@@ -261,7 +262,7 @@ class PlanRun(PlanState):
 
     def _ask(self, op: StepOp, attempt: int, causes: Causes, out: list[Command]) -> None:
         try:
-            value = op.input.fill(self.value, self._results)
+            value = op.constant_input if op.constant else op.input.fill(self.value, self._results)
         except PlanError as error:
             self._end_early(Stop("PlanError", f"step {op.name!r}: {error}"), out)
             return
