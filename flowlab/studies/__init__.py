@@ -12,6 +12,8 @@ from flowlab.studies.checking import (
     claims_summary,
 )
 from flowlab.studies.claim import Bound, Claim, Measurement, Reliability, Verdict
+from flowlab.studies.comparison import Arm, Comparison, Difference, compare
+from flowlab.studies.intervals import Interval
 from flowlab.studies.measuring import FULL, QUICK, Race, Scale, Spread, race
 from flowlab.studies.report import Report, build_report
 
@@ -19,10 +21,14 @@ __all__ = [
     "CLAIMS",
     "FULL",
     "QUICK",
+    "Arm",
     "Bound",
     "CheckReport",
     "Claim",
+    "Comparison",
+    "Difference",
     "Finding",
+    "Interval",
     "Measurement",
     "Race",
     "Reliability",
@@ -35,5 +41,6 @@ __all__ = [
     "choose",
     "claims_page",
     "claims_summary",
+    "compare",
     "race",
 ]
