@@ -82,6 +82,7 @@ from flowlab.workflow.state import (
 )
 from flowlab.workflow.step import STEP_KINDS
 from flowlab.workflow.template import Place, Template
+from flowlab.workflow.undoing import CompensationResult
 from flowlab.workflow.version_file import MAX_OPERATIONS, Filed, Operation, VersionFile
 from flowlab.workflow.waits import Wait, wait_cycle
 
@@ -129,6 +130,7 @@ __all__ = [
     "Commutation",
     "Compensating",
     "Compensation",
+    "CompensationResult",
     "Completed",
     "Conditional",
     "ContinuedAsNew",
