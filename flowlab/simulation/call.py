@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from flowlab.simulation.driver import Driver
     from flowlab.simulation.server import Server
 
 
-class Call:
+class Call(msgspec.Struct, gc=False, eq=False):
     """An attempt of an activity, from its request to its answer.
 
-    Attributes:
+    The cyclic collector does not look at it: whoever holds a call is held by none.
+
+    Args:
         driver: the workflow that waits for it; None for a letter, which nobody waits for.
         op: what the driver knows it by.
         server: the agent that it is for.
@@ -32,70 +35,31 @@ class Call:
         done: whether it is answered or given up.
     """
 
-    __slots__ = (
-        "arrived_ns",
-        "asked",
-        "attempt",
-        "coordination",
-        "deliveries",
-        "done",
-        "driver",
-        "failed",
-        "fault",
-        "kept",
-        "key",
-        "name",
-        "op",
-        "outcome",
-        "reply_ns",
-        "request_ns",
-        "row",
-        "server",
-        "service_ns",
-        "step",
-        "step_id",
-        "txn",
-        "undo",
-        "value",
-        "waiter",
-    )
-
-    arrived_ns: int
-    asked: int
-    coordination: int
-    key: int
-    reply_ns: int
-    request_ns: int
-    row: int
-    service_ns: int
-    step: str
-    step_id: str | None
-    txn: int
-
-    def __init__(
-        self,
-        driver: Driver | None,
-        op: Any,
-        server: Server,
-        name: str,
-        value: Any,
-        attempt: int = 1,
-        undo: bool = False,  # noqa: FBT001, FBT002 - made in the loop
-    ) -> None:
-        self.driver = driver
-        self.op = op
-        self.server = server
-        self.name = name
-        self.value = value
-        self.attempt = attempt
-        self.undo = undo
-        self.done = False
-        self.failed = False
-        self.outcome: Any = None
-        self.kept: Any = None
-        self.fault: Any = None
-        self.waiter: Any = None
-        self.deliveries = 0
+    driver: Driver | None
+    op: Any
+    server: Server
+    name: str
+    value: Any
+    attempt: int = 1
+    undo: bool = False
+    row: int = -1
+    asked: int = -1
+    coordination: int = -1
+    key: int = 0
+    step: str = ""
+    step_id: str | None = None
+    request_ns: int = 0
+    service_ns: int = 0
+    reply_ns: int = 0
+    arrived_ns: int = 0
+    txn: int = -1
+    done: bool = False
+    failed: bool = False
+    outcome: Any = None
+    kept: Any = None
+    fault: Any = None
+    waiter: Any = None
+    deliveries: int = 0
 
     @property
     def idempotency_key(self) -> str:
@@ -110,9 +74,7 @@ class Call:
 
     def again(self, row: int) -> Call:
         """Return the same message as it is delivered once more, because of an event."""
-        twin = copy(self)
-        twin.row = row
-        return twin
+        return msgspec.structs.replace(self, row=row)
 
     def __repr__(self) -> str:
         return f"Call({self.label!r})"

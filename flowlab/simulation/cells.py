@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any, Final
 
@@ -12,12 +12,24 @@ from flowlab.events.codec import decode_payload, encode_json
 GONE: Final = object()
 """Stands for a cell that the running transaction has deleted."""
 
+_MISSING: Final = object()
+_CONTAINERS: Final = frozenset({list, dict})
 
-class Cells(MutableMapping[str, Any]):
+
+class Cells(dict[str, Any]):
     """The cells of one owner during a transaction: nothing is changed before it commits.
 
-    Reads and writes are noted by key. A list or a dict may be changed in place: that counts as a
-    write when the handler is done. Iterating, `len` and `==` read every cell.
+    A mapping. What was read or written in the transaction is in the dict itself, so that all but
+    the first access to a cell is a dict's; what was read for the first time is noted. A list or a
+    dict may be changed in place. A cell counts as written where it was set without being read, or
+    has another value than was read. Iterating, `len` and `==` read every cell.
+
+    Args:
+        base: the owner's cells.
+
+    Attributes:
+        reads: the cells that were read, by key, with the value that was read; of a cell that was
+            not there, `GONE`.
 
     Example:
         >>> state = {"balance": 100}
@@ -29,95 +41,193 @@ class Cells(MutableMapping[str, Any]):
         {'balance': 70}
     """
 
-    __slots__ = ("_base", "_copies", "reads", "writes")
+    __slots__ = ("_base", "_gone", "reads")
 
     def __init__(self, base: dict[str, Any]) -> None:
+        super().__init__()
         self._base = base
-        self.reads: dict[str, None] = {}
-        self.writes: dict[str, Any] = {}
-        self._copies: dict[str, Any] = {}
+        self._gone: dict[str, None] = {}
+        self.reads: dict[str, Any] = {}
 
     def __repr__(self) -> str:
-        return f"Cells({', '.join(f'{key}={value!r}' for key, value in sorted(self.items()))})"
+        cells = {**self._base, **dict(self.seen())}
+        shown = [
+            f"{k}={cells[k]!r}" for k in sorted(cells) if k not in self._gone or k in self.seen()
+        ]
+        return f"Cells({', '.join(shown)})"
 
     def begin(self) -> None:
         """Forget what a transaction has done: the next one begins."""
+        self.clear_seen()
         if self.reads:
             self.reads = {}
-        if self.writes:
-            self.writes = {}
-        if self._copies:
-            self._copies = {}
+        if self._gone:
+            self._gone = {}
 
-    def encoded(self) -> bytes | None:
-        """Return the changes as a JSON object, and keep them as JSON reads them back.
+    def clear_seen(self) -> None:
+        """Forget every value."""
+        dict.clear(self)
+
+    def seen(self) -> dict[str, Any]:
+        """Return the values that the transaction has read or set."""
+        return {key: dict.__getitem__(self, key) for key in dict.keys(self)}
+
+    def changes(self) -> dict[str, Any]:
+        """Return the new values by key, in the order of first access; `GONE` for a deleted cell."""
+        changed: dict[str, Any] = {}
+        reads = self.reads
+        for key, value in dict.items(self):
+            if key in reads:
+                read = reads[key]
+                if value is read or (type(value) is type(read) and value == read):
+                    continue
+            elif type(key) is not str or not key:
+                message = f"a cell is named by text that is not empty, not by {key!r}"
+                raise InvalidArgumentError(message)
+            changed[key] = value
+        for key in self._gone:
+            if not dict.__contains__(self, key):
+                changed[key] = GONE
+        return changed
+
+    def encoded(self, changed: dict[str, Any]) -> bytes | None:
+        """Return changes as a JSON object, and make them what JSON reads back; null for `GONE`.
 
         Raises:
             InvalidEventError: a value is not JSON.
         """
-        written = self.changes()
-        if not written:
+        if not changed:
             return None
-        text = encode_json({k: None if v is GONE else v for k, v in sorted(written.items())})
+        text = encode_json({k: None if v is GONE else v for k, v in sorted(changed.items())})
         for key, value in decode_payload(text).items():
-            if written[key] is not GONE:
-                written[key] = value
+            if changed[key] is not GONE:
+                changed[key] = value
         return text
 
-    def changes(self) -> dict[str, Any]:
-        """Return the new values by key; `GONE` cells are left to `commit`."""
-        for key, copy in self._copies.items():
-            if key not in self.writes and copy != self._base.get(key, GONE):
-                self.writes[key] = copy
-        return self.writes
-
-    def commit(self) -> dict[str, Any]:
-        """Make the changes those of the owner; return the new values, `GONE` for a deleted cell."""
-        written = self.changes()
+    def commit(self, changed: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Make the changes those of the owner; return them."""
+        written = self.changes() if changed is None else changed
         for key, value in written.items():
             if value is GONE:
                 self._base.pop(key, None)
             else:
                 self._base[key] = value
-        return dict(written)
+        return written
 
-    def __getitem__(self, key: str) -> Any:
-        if key in self.writes:
-            value = self.writes[key]
-            if value is GONE:
-                raise KeyError(key)
-            return value
-        self.reads[key] = None
-        if key in self._copies:
-            return self._copies[key]
-        value = self._base[key]
-        if type(value) is list or type(value) is dict:
-            value = self._copies[key] = deepcopy(value)
+    # -- a mapping --------------------------------------------------------------------------------
+
+    def __missing__(self, key: str) -> Any:
+        if key in self._gone:
+            raise KeyError(key)
+        value = self._base.get(key, GONE)
+        if value is GONE:
+            self.reads[key] = GONE
+            raise KeyError(key)
+        self.reads[key] = value
+        if type(value) in _CONTAINERS:
+            value = deepcopy(value)
+        dict.__setitem__(self, key, value)
         return value
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if not isinstance(key, str) or not key:
-            message = f"a cell is named by text that is not empty, not by {key!r}"
-            raise InvalidArgumentError(message)
-        self._copies.pop(key, None)
-        self.writes[key] = value
 
     def __delitem__(self, key: str) -> None:
         self[key]  # a KeyError where there is none
-        self._copies.pop(key, None)
-        self.writes[key] = GONE
+        dict.__delitem__(self, key)
+        self._gone[key] = None
 
     def __contains__(self, key: object) -> bool:
-        if key in self.writes:
-            return self.writes[str(key)] is not GONE
-        self.reads[str(key)] = None
-        return key in self._base
+        if dict.__contains__(self, key):
+            return True
+        try:
+            self.__missing__(key)  # type: ignore[arg-type]
+        except KeyError:
+            return False
+        return True
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a cell's value, or the default where there is none."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
 
     def __iter__(self) -> Iterator[str]:
-        keys = dict.fromkeys([*self._base, *self.writes])
-        for key in keys:
+        for key in dict.fromkeys([*self._base, *dict.keys(self)]):
             if key in self:
                 yield key
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
+    def __eq__(self, other: object) -> bool:
+        return dict(self.items()) == other
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def keys(self) -> Any:
+        """Return the names of all cells."""
+        return dict.fromkeys(self).keys()
+
+    def items(self) -> Any:
+        """Return all cells."""
+        return {key: self[key] for key in self}.items()
+
+    def values(self) -> Any:
+        """Return the values of all cells."""
+        return {key: self[key] for key in self}.values()
+
+    def copy(self) -> dict[str, Any]:
+        """Return all cells as a dict of their own."""
+        return deepcopy({key: self[key] for key in self})
+
+    def pop(self, key: str, default: Any = _MISSING) -> Any:
+        """Delete a cell, and return its value."""
+        try:
+            value = self[key]
+        except KeyError:
+            if default is _MISSING:
+                raise
+            return default
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Delete the last cell, and return its name and value."""
+        keys = list(self)
+        if not keys:
+            message = "there is no cell"
+            raise KeyError(message)
+        return keys[-1], self.pop(keys[-1])
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """Return a cell's value; set it first where there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def clear(self) -> None:
+        """Delete every cell."""
+        for key in list(self):
+            del self[key]
+
+    def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
+        return self.copy() | dict(other)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self))
+
+    def __copy__(self) -> dict[str, Any]:
+        return self.copy()
+
+    def __deepcopy__(self, _: Any) -> dict[str, Any]:
+        return self.copy()
+
+    @classmethod
+    def fromkeys(cls, keys: Iterable[str], value: Any = None) -> dict[str, Any]:  # type: ignore[override]
+        """Return a plain dict."""
+        return dict.fromkeys(keys, value)

@@ -40,7 +40,9 @@ class AgentContext:
         """Begin a transaction for a message."""
         self._call = call
         self._now_ns = now_ns
-        self.state.begin()
+        state = self.state
+        if state.reads or state.seen():
+            state.begin()
         if self.others:
             self.others = {}
         if self.letters:

@@ -118,11 +118,6 @@ class Driver:
         """Say what it waits for, in the order in which it began to."""
         raise NotImplementedError
 
-    def next_call(self) -> int:
-        """Count a call of this workflow; return its number, from 0."""
-        self.calls += 1
-        return self.calls - 1
-
     def is_down(self, now_ns: int, fire: Fire, about: Any) -> bool:
         """Put off what happens to a workflow whose process is down until it is back."""
         if self.down_until_ns <= now_ns:

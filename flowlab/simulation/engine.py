@@ -55,7 +55,7 @@ class Engine:
         self.agenda: list[tuple[int, int, Fire, Any]] = []
         self.stopped = ""
         self.happened: dict[str, None] = {}
-        self._ordinal = count().__next__
+        self.ordinal = count().__next__
         self._fifos: dict[int, deque[tuple[int, Call]]] = {}
         self._correlations: dict[str, int] = {}
         self._writers: dict[tuple[str, str], int] = {}
@@ -88,7 +88,7 @@ class Engine:
 
     def at(self, due_ns: int, fire: Fire, about: Any) -> None:
         """Put an entry into the agenda."""
-        heappush(self.agenda, (due_ns, self._ordinal(), fire, about))
+        heappush(self.agenda, (due_ns, self.ordinal(), fire, about))
 
     def run(self) -> None:
         """Take entries in order of time until there is none, or a limit is reached."""
@@ -232,18 +232,21 @@ class Engine:
             raise InvalidArgumentError(message)
         return self.shared[name]
 
-    def commit_resources(self, row: int, others: Mapping[str, Cells]) -> list[int]:
+    def commit_resources(
+        self, row: int, others: Mapping[str, Cells], changed: Mapping[str, dict[str, Any]]
+    ) -> list[int]:
         """Commit what a transaction did to resources; return the events it follows from.
 
         Whoever reads or overwrites a shared cell follows from the last that wrote it.
         """
         causes: dict[int, None] = {}
-        for name, cells in sorted(others.items()):
-            for key in dict.fromkeys([*cells.reads, *cells.writes]):
+        for name, changes in changed.items():
+            cells = others[name]
+            for key in dict.fromkeys([*cells.reads, *changes]):
                 writer = self._writers.get((name, key), NOTHING)
                 if writer != NOTHING:
                     causes[writer] = None
-            for key in cells.writes:
+            for key in changes:
                 self._writers[name, key] = row
-            cells.commit()
+            cells.commit(changes)
         return sorted(causes)

@@ -24,6 +24,7 @@ class PlanShapes:
         completed_int, completed: by [whether it is a compensation][step]: of the answer, for a
             result that is an int, and for any.
         keys: an integer for each step's name.
+        roles: the names that the plan gives to agents.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class PlanShapes:
         "completed",
         "completed_int",
         "keys",
+        "roles",
         "started",
     )
 
@@ -50,6 +52,7 @@ class PlanShapes:
         )
         self.completed_int = self._completed(program, Value.INT)
         self.completed = self._completed(program, Value.JSON)
+        self.roles = dict.fromkeys(program.plan.named_agents)
         self.keys = [key_of(step.name) for step in program.steps]
 
     def __repr__(self) -> str:
@@ -92,12 +95,16 @@ class PlanShapes:
             )
         return code
 
-    def scheduled(self, op: StepOp, attempt: int, causes: tuple[tuple[int, int], ...]) -> int:
-        """Return the shape of the request of a step: the agent's name comes from the row."""
-        if len(causes) == 1:
-            known: tuple[int, ...] = (op.index, attempt, causes[0][1])
-        else:
-            known = (op.index, attempt, *[kind for _, kind in causes])
+    def scheduled(
+        self, op: StepOp, attempt: int, kind: int, causes: tuple[tuple[int, int], ...]
+    ) -> int:
+        """Return the shape of the request of a step: the agent's name comes from the row.
+
+        `kind` is that of its only cause; -1 where there are several.
+        """
+        known: tuple[int, ...] = (op.index, attempt, kind)
+        if kind < 0:
+            known += tuple(each for _, each in causes)
         code = self._scheduled.get(known)
         if code is None:
             tail = b"}"
@@ -105,7 +112,7 @@ class PlanShapes:
                 tail = b',"timeout_ns":%d}' % op.timeout_ns
             if op.input.constant:
                 tail = encode_json(op.constant_input) + tail
-            kinds = [kind for _, kind in causes[:2]] + [0]
+            kinds = [each for _, each in causes[:2]] + [0]
             code = self._scheduled[known] = self._recorder.shape(
                 "ActivityScheduled",
                 name=op.activity,

@@ -18,6 +18,8 @@ ROW: Final = Struct("<qqiiiiii")
 """time_ns, value, shape, stream, coordination, first cause, second cause, other stream."""
 
 ROW_BYTES: Final = 40
+PACK: Final = ROW.pack
+"""Packs a row: looked up once, since it runs once an event."""
 
 NOTHING: Final = -1
 """No cause, no coordination, no other stream."""

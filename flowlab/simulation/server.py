@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from heapq import heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import CauseKind
@@ -12,7 +13,7 @@ from flowlab.simulation.context import AgentContext
 from flowlab.simulation.disk import Disk
 from flowlab.simulation.draws import bits
 from flowlab.simulation.injection import TRANSIENT_ERROR, CrashAfter, CrashBefore, Fail, Slow
-from flowlab.simulation.recorder import ROW, ROW_BYTES, Value, plain
+from flowlab.simulation.recorder import PACK, ROW_BYTES, Value, plain
 
 if TYPE_CHECKING:
     from flowlab.simulation.agent import Agent
@@ -71,7 +72,7 @@ class Server:
         self.up = True
         self._answered: dict[str, tuple[bool, Any, Any]] = {}
         self._received: dict[str, int] = {}
-        self._committed: dict[Any, int] = {}
+        self._committed: dict[tuple[str, ...], int] = {}
         faults = engine.faults
         self._faults = faults if faults is not None and faults.segment_live else None
         self.disk = Disk(self, faults) if faults is not None and faults.disk_live else None
@@ -103,23 +104,28 @@ class Server:
         self.busy = call
         shape = self._received.get(call.name)
         if shape is None:
-            shape = self._received[call.name] = self.engine.recorder.shape(
-                "MessageReceived",
-                name=call.name,
-                value=Value.INT,
-                head=b'{"waited_ns":',
-                tail=b"}",
-                kind_a=_MESSAGE,
-                follows_lane=True,
-            )
-        rows = self.engine.rows
-        rows += ROW.pack(
+            shape = self._new_received(call.name)
+        engine = self.engine
+        rows = engine.rows
+        rows += PACK(
             now_ns, now_ns - call.arrived_ns, shape, self.code, call.coordination, call.row, -1, -1
         )
         service_ns = call.service_ns
         if self._faults is not None:
             service_ns = self._befall(now_ns, call)
-        self.engine.at(now_ns + service_ns, self.finish, call)
+        heappush(engine.agenda, (now_ns + service_ns, engine.ordinal(), self.finish, call))
+
+    def _new_received(self, name: str) -> int:
+        shape = self._received[name] = self.engine.recorder.shape(
+            "MessageReceived",
+            name=name,
+            value=Value.INT,
+            head=b'{"waited_ns":',
+            tail=b"}",
+            kind_a=_MESSAGE,
+            follows_lane=True,
+        )
+        return shape
 
     def next(self, now_ns: int) -> None:
         """Go on with the next message."""
@@ -153,7 +159,11 @@ class Server:
         if self.agent.deduplicate and self._knows(now_ns, call):
             return
         try:
-            call.kept, outcome = plain(self.agent.handlers[call.name](context, call.value))
+            outcome = self.agent.handlers[call.name](context, call.value)
+            if type(outcome) is int or outcome is None:
+                call.kept = outcome
+            else:
+                call.kept, outcome = plain(outcome)
             call.txn = self.commit(now_ns, call)
             call.failed, call.outcome = False, outcome
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is how it failed
@@ -281,49 +291,49 @@ class Server:
         written = self.cells.changes()
         if len(written) == 1 and not self.context.others and self.disk is None:
             ((key, value),) = written.items()
-            if type(value) is int:
-                return self._commit_int(now_ns, call, key, value)
-        return self._commit_any(now_ns, call)
+            if type(value) is int and _LEAST <= value < -_LEAST:
+                # One number is the usual case: no payload is built for it.
+                known = (call.name, key, *self.cells.reads)
+                shape = self._committed.get(known)
+                if shape is None:
+                    shape = self._new_committed(known)
+                self.state[key] = value
+                rows = self.engine.rows
+                row = len(rows) // ROW_BYTES
+                rows += PACK(now_ns, value, shape, self.code, call.coordination, -1, -1, -1)
+                return row
+        return self._commit_any(now_ns, call, written)
 
-    def _commit_int(self, now_ns: int, call: Call, key: str, value: int) -> int:
-        """Commit one number: the usual case, without building its payload."""
-        reads = self.cells.reads
-        known = (call.name, key, *reads)
-        shape = self._committed.get(known)
-        if shape is None:
-            shape = self._committed[known] = self.engine.recorder.shape(
-                "TransactionCommitted",
-                name=call.name,
-                value=Value.INT,
-                head=b'{"values":{' + encode_json(key) + b":",
-                tail=b"}}",
-                follows_lane=True,
-                reads=tuple((None, read) for read in reads),
-                writes=((None, key),),
-            )
-        if not _LEAST <= value < -_LEAST:
-            return self._commit_any(now_ns, call)
-        self.state[key] = value
-        rows = self.engine.rows
-        row = len(rows) // ROW_BYTES
-        rows += ROW.pack(now_ns, value, shape, self.code, call.coordination, -1, -1, -1)
-        return row
+    def _new_committed(self, known: tuple[str, ...]) -> int:
+        name, key, *reads = known
+        shape = self._committed[known] = self.engine.recorder.shape(
+            "TransactionCommitted",
+            name=name,
+            value=Value.INT,
+            head=b'{"values":{' + encode_json(key) + b":",
+            tail=b"}}",
+            follows_lane=True,
+            reads=tuple((None, read) for read in reads),
+            writes=((None, key),),
+        )
+        return shape
 
-    def _commit_any(self, now_ns: int, call: Call) -> int:
-        own = self.cells.encoded()
+    def _commit_any(self, now_ns: int, call: Call, written: dict[str, Any]) -> int:
+        own = self.cells.encoded(written)
         others = self.context.others
+        changed = {name: cells.changes() for name, cells in sorted(others.items())}
         members = [
             encode_json(name) + b":" + text
-            for name, cells in sorted(others.items())
-            if (text := cells.encoded()) is not None
+            for name, changes in changed.items()
+            if (text := others[name].encoded(changes)) is not None
         ]
         parts = [b'"resources":{' + b",".join(members) + b"}"] if members else []
         parts += [] if own is None else [b'"values":' + own]
         reads: list[tuple[str | None, str]] = [(None, key) for key in self.cells.reads]
-        writes: list[tuple[str | None, str]] = [(None, key) for key in self.cells.writes]
-        for name, cells in sorted(others.items()):
-            reads += [(name, key) for key in cells.reads]
-            writes += [(name, key) for key in cells.writes]
+        writes: list[tuple[str | None, str]] = [(None, key) for key in written]
+        for name, changes in changed.items():
+            reads += [(name, key) for key in others[name].reads]
+            writes += [(name, key) for key in changes]
         recorder = self.engine.recorder
         shape = recorder.shape(
             "TransactionCommitted",
@@ -337,9 +347,9 @@ class Server:
         )
         value = recorder.keep(b"{" + b",".join(parts) + b"}") if parts else 0
         row = recorder.add(now_ns, shape, self.code, call.coordination, value=value)
-        written = self.cells.commit()
+        self.cells.commit(written)
         if self.disk is not None and written:
             self.disk.write(now_ns, call, written)
         if others:
-            recorder.because(row, self.engine.commit_resources(row, others), _LOCK)
+            recorder.because(row, self.engine.commit_resources(row, others, changed), _LOCK)
         return row

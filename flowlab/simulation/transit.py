@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import CauseKind
@@ -60,22 +61,28 @@ class Transit:
 
     def send(self, now_ns: int, call: Call) -> None:
         """Put a request on its way to its agent; its event is written already."""
-        self._time(call, HOST)
+        delays, engine = self._delays, self._engine
+        if delays is None or call.driver is None:
+            self._time(call, HOST)
+        else:
+            driver = call.driver
+            number, driver.calls = driver.calls, driver.calls + 1
+            call.request_ns, call.service_ns, call.reply_ns = delays(driver.workflow_id, number)
+        due = now_ns + call.request_ns
         if self._faults is None:
-            self._engine.at(now_ns + call.request_ns, call.server.deliver, call)
+            heappush(engine.agenda, (due, engine.ordinal(), call.server.deliver, call))
         else:
             told = (HOST, call.server.name, f"{call.label}/request", call.key)
-            due = now_ns + call.request_ns
             self._carry(now_ns, due, told, call.row, call.server.deliver, call)
 
     def reply(self, now_ns: int, call: Call) -> None:
         """Put the answer to a call on its way back."""
-        driver = call.driver
+        driver, engine = call.driver, self._engine
         if driver is None:
             return
         take = driver.answer if self._take is None else self._take
         if self._faults is None:
-            self._engine.at(now_ns + call.reply_ns, take, call)
+            heappush(engine.agenda, (now_ns + call.reply_ns, engine.ordinal(), take, call))
         else:
             told = (call.server.name, HOST, f"{call.label}/reply", call.key + 1)
             self._carry(now_ns, now_ns + call.reply_ns, told, call.txn, take, call)
@@ -137,11 +144,6 @@ class Transit:
 
     def _time(self, call: Call, sender: str) -> None:
         """Draw how long each part of a call takes, from what names it."""
-        if self._delays is not None and call.driver is not None:
-            call.request_ns, call.service_ns, call.reply_ns = self._delays(
-                call.driver.workflow_id, call.driver.next_call()
-            )
-            return
         key, server = call.key, call.server
         latency = self._network.latency_ns
         call.request_ns = latency(self._latency_key, sender, server.name, key)
