@@ -154,8 +154,8 @@ VERBS: Final = (
         name="sql",
         summary="Query the events with SQL.",
         text="Runs DuckDB SQL over the relations events, runs, workflows, activities, messages, "
-        "compensations, edges and anomalies. JSON and CSV hold every row and every sign exactly; "
-        "a payload is shown as the JSON that it holds.",
+        "compensations, states, edges and anomalies. JSON and CSV hold every row and every sign "
+        "exactly; a payload is shown as the JSON that it holds.",
         example='flowlab sql --store S "SELECT agent_id, count(*) FROM activities GROUP BY ALL"',
         run=_sql,
         arguments=_sql_arguments,

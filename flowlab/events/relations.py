@@ -15,6 +15,7 @@ import pyarrow as pa
 from flowlab.errors import QueryError
 from flowlab.events.codec import encode_json
 from flowlab.events.run import RunInfo
+from flowlab.events.states import STATES
 from flowlab.events.vocabulary import EVENT_CATEGORIES, TERMINAL_STATUS, UNKNOWN_CATEGORY, CauseKind
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ _STATUS: Final = (
 """Of a stream: what its last start or end leaves. A generation that follows reopens it."""
 
 _ATTEMPT: Final = "TRY_CAST(payload_json(p)->>'$.attempt' AS BIGINT)"
+_TEXT: Final = "CASE WHEN json_type(json, path) = 'VARCHAR' THEN json->>path END"
 
 MACROS: Final = (
     # try() turns bytes that are not JSON into NULL, so one binary payload spoils no query.
     "CREATE OR REPLACE TEMP MACRO payload_json(payload) AS TRY(CAST(decode(payload) AS JSON))",
     f"CREATE OR REPLACE TEMP MACRO attempt_in(p) AS {_ATTEMPT}",
+    f"CREATE OR REPLACE TEMP MACRO json_text(json, path) AS {_TEXT}",
     "CREATE OR REPLACE TEMP MACRO category(event_type) AS "
     + _case(
         "event_type",
@@ -244,6 +247,7 @@ FROM asked a LEFT JOIN ended e ON (a.namespace, a.run_id, a.workflow_id, a.seque
                                 = (e.namespace, e.run_id, e.workflow_id, e.cause)
 GROUP BY ALL
 """,
+    "states": STATES,
 }
 
 RELATION_NAMES: Final = ("events", *RELATIONS, "anomalies")

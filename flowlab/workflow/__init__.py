@@ -61,6 +61,7 @@ from flowlab.workflow.plan_program import BarrierOp, JoinOp, Program, StepOp, Un
 from flowlab.workflow.plan_run import PlanRun
 from flowlab.workflow.predicate import Predicate, named
 from flowlab.workflow.predicate_json import predicate_from_json, predicate_to_json
+from flowlab.workflow.projection import state_of, states_of
 from flowlab.workflow.reference import Reference, field, result
 from flowlab.workflow.registry import Predicates
 from flowlab.workflow.reread import Versioned, reread
@@ -192,6 +193,8 @@ __all__ = [
     "predicate_to_json",
     "reread",
     "result",
+    "state_of",
+    "states_of",
     "transition",
     "transition_table",
     "wait_cycle",

@@ -129,7 +129,7 @@ TRANSITIONS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
             Canceled,
             ContinuedAsNew,
         ),
-        Compensating: (Compensating, Completed, Failed, Canceled),
+        Compensating: (Compensating, Completed, Failed, Canceled, ContinuedAsNew),
         Completed: (Compensating,),
         Failed: (),
         Canceled: (),
@@ -138,7 +138,8 @@ TRANSITIONS: Final[Mapping[type, tuple[type, ...]]] = MappingProxyType(
 )
 """From each state to those that may follow it.
 
-`Compensating` to `Completed` is a workflow that handled a failure and went on to a good end;
+`Compensating` to `Completed` is a workflow that handled a failure and went on to a good end, or
+to `ContinuedAsNew` to its next generation;
 `Completed` to `Compensating` is a child that its parent undoes.
 """
 

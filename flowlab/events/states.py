@@ -1,0 +1,190 @@
+"""The state of every workflow at each of its events, in SQL: the relation `states`.
+
+It says in SQL what `flowlab.workflow.states_of` says in Python; a law holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flowlab.events.vocabulary import TERMINAL_STATUS
+
+_STREAM: Final = "namespace, run_id, workflow_id"
+
+_FAMILIES: Final = "('ActivityScheduled', 'CompensationScheduled')"
+
+_MARKS: Final = str(("WorkflowStarted", "CompensationScheduled", *TERMINAL_STATUS))
+
+# A generation begins with its WorkflowStarted; nothing that was open before is so after it. `mark`
+# is the last event that alone decides the state, `asked` the last request for an activity.
+_MARKED: Final = f"""
+own AS (
+    SELECT {_STREAM}, sequence, event_type, name, time_ns, generation, agent_id, step_id,
+           coalesce(coordination_id, '') AS saga, causes, payload
+    FROM events WHERE NOT starts_with(workflow_id, '@')),
+marked AS (
+    SELECT {_STREAM}, sequence, time_ns, event_type,
+           count(*) FILTER (event_type = 'WorkflowStarted') OVER past AS era,
+           max(sequence) FILTER (event_type IN {_MARKS}) OVER past AS mark,
+           max(sequence) FILTER (event_type = 'ActivityScheduled') OVER past AS asked
+    FROM own WINDOW past AS (PARTITION BY {_STREAM} ORDER BY sequence)),
+eras AS (
+    SELECT {_STREAM}, era, max(sequence) + 1 AS ends,
+           min(sequence) FILTER (event_type = 'CompensationScheduled') AS undoing,
+           min(sequence) FILTER (event_type = 'ActivityStarted') AS starts
+    FROM marked GROUP BY ALL),
+placed AS (
+    SELECT own.* EXCLUDE (time_ns, generation), era
+    FROM own JOIN marked USING ({_STREAM}, sequence)
+    WHERE own.event_type IN (
+        'ActivityScheduled', 'ActivityStarted', 'ActivityCompleted', 'ActivityFailed',
+        'ActivityTimedOut', 'ActivityCanceled', 'CompensationScheduled', 'CompensationCompleted',
+        'CompensationFailed', 'TimerStarted', 'SagaStepCommitted'))"""
+
+# An answer names its request, or the request's start; a late one, after another, is not heard.
+_CALLS: Final = f"""
+calls AS (
+    SELECT {_STREAM}, era, sequence AS call, event_type = 'CompensationScheduled' AS undoes,
+           coalesce(nullif(json_text(payload_json(payload), '$.agent'), ''),
+                    nullif(agent_id, ''), workflow_id) AS agent,
+           coalesce(step_id, name) AS step, name, saga
+    FROM placed WHERE event_type IN {_FAMILIES}),
+refs AS (
+    SELECT {_STREAM}, era, sequence, cause.sequence AS cause
+    FROM (SELECT {_STREAM}, era, sequence, event_type, unnest(causes) AS cause FROM placed)
+    WHERE cause.workflow_id = workflow_id AND cause.sequence < sequence
+          AND event_type NOT IN (
+              'ActivityScheduled', 'CompensationScheduled', 'TimerStarted', 'SagaStepCommitted')),
+direct AS (
+    SELECT {_STREAM}, era, sequence, call FROM refs JOIN calls USING ({_STREAM}, era)
+    WHERE cause = call),
+linked AS (
+    SELECT {_STREAM}, era, sequence, max(call) AS call FROM (
+        FROM direct UNION ALL
+        SELECT {_STREAM}, era, r.sequence, d.call
+        FROM refs r JOIN direct d USING ({_STREAM}, era) WHERE r.cause = d.sequence)
+    GROUP BY ALL),
+moves AS (
+    SELECT {_STREAM}, era, call, call AS sequence, 'asked' AS what FROM calls
+    UNION ALL
+    SELECT {_STREAM}, era, call, sequence, CASE
+           WHEN event_type = 'ActivityStarted' THEN 'begun'
+           WHEN event_type IN ('ActivityFailed', 'ActivityTimedOut', 'CompensationFailed')
+           THEN 'failed' WHEN event_type = 'ActivityCompleted' THEN 'done' ELSE 'ended' END
+    FROM linked JOIN placed USING ({_STREAM}, era, sequence)),
+heard AS (
+    SELECT * FROM (SELECT *, lag(what) OVER (
+        PARTITION BY {_STREAM}, call ORDER BY sequence) AS before FROM moves)
+    WHERE what IN ('asked', 'begun') OR before IN ('asked', 'begun')),
+retries AS (
+    SELECT {_STREAM}, era, cause.sequence AS sequence, min(sequence) AS timer
+    FROM (SELECT {_STREAM}, era, sequence, unnest(causes) AS cause FROM placed
+          WHERE event_type = 'TimerStarted' AND payload_json(payload)->>'$.attempt' IS NOT NULL)
+    WHERE cause.workflow_id = workflow_id GROUP BY {_STREAM}, era, cause.sequence),
+spans AS (
+    SELECT {_STREAM}, era, call, sequence, what, undoes, agent, step, name, saga, timer, undoing,
+           starts, ends, lead(sequence, 1, ends) OVER (
+               PARTITION BY {_STREAM}, call ORDER BY sequence) AS until
+    FROM heard JOIN calls USING ({_STREAM}, era, call) JOIN eras USING ({_STREAM}, era)
+    LEFT JOIN retries USING ({_STREAM}, era, sequence))"""
+
+# What holds from one event up to, not including, another; a row for each event in between.
+_HELD: Final = f"""
+undone AS (
+    SELECT {_STREAM}, era, saga, step, call FROM calls WHERE undoes),
+begun AS (
+    SELECT {_STREAM}, era, saga, min(call) AS undoing FROM undone GROUP BY ALL),
+steps AS (
+    SELECT {_STREAM}, era, saga, step_id AS step, sequence FROM placed
+    WHERE event_type = 'SagaStepCommitted'
+          AND json_text(payload_json(payload), '$.kind') = 'compensable'),
+held AS (
+    SELECT {_STREAM}, 'current' AS what, agent AS value, 0 AS rank, call AS place,
+           unnest(range(sequence, until)) AS sequence
+    FROM spans WHERE what IN ('asked', 'begun') AND NOT undoes
+    UNION ALL
+    SELECT {_STREAM}, 'pending', name, 0, call, unnest(range(greatest(sequence, starts), until))
+    FROM spans WHERE what = 'asked' AND NOT undoes AND starts IS NOT NULL
+    UNION ALL
+    SELECT {_STREAM}, 'failed', agent, 0, call,
+           unnest(range(greatest(sequence, undoing), least(until, coalesce(timer, until))))
+    FROM spans WHERE what = 'failed' AND undoing IS NOT NULL
+    UNION ALL
+    SELECT {_STREAM}, 'chain', step, 0, call, unnest(range(sequence, until))
+    FROM spans WHERE what IN ('asked', 'begun') AND undoes
+    UNION ALL
+    SELECT {_STREAM}, 'chain', step, 0, call, unnest(range(timer, until)) FROM (
+        SELECT {_STREAM}, step, f.call, timer,
+               least(until, min(u.call) FILTER (u.call > timer)) AS until
+        FROM (SELECT * FROM spans WHERE what = 'failed' AND undoes AND timer IS NOT NULL) f
+        LEFT JOIN undone u USING ({_STREAM}, era, saga, step)
+        GROUP BY {_STREAM}, step, f.call, timer, until)
+    UNION ALL
+    SELECT {_STREAM}, 'chain', step, 1, -sequence,
+           unnest(range(greatest(sequence, undoing), until)) FROM (
+        SELECT {_STREAM}, era, step, t.sequence, any_value(b.undoing) AS undoing,
+               coalesce(min(call) FILTER (call > t.sequence), any_value(ends)) AS until
+        FROM steps t JOIN begun b USING ({_STREAM}, era, saga) JOIN eras e USING ({_STREAM}, era)
+        LEFT JOIN undone USING ({_STREAM}, era, saga, step)
+        GROUP BY {_STREAM}, era, step, t.sequence)),
+seen AS (
+    SELECT {_STREAM}, sequence,
+           coalesce(list_sort(list_distinct(list(value) FILTER (what = 'current'))), []) AS current,
+           coalesce(list(value ORDER BY place) FILTER (what = 'pending'), []) AS pending,
+           coalesce(list_sort(list_distinct(list(value) FILTER (what = 'failed'))), []) AS failed,
+           coalesce(list(value ORDER BY rank, place) FILTER (what = 'chain'), []) AS chain
+    FROM held GROUP BY ALL)"""
+
+_ENDED: Final = f"""
+results AS (
+    SELECT {_STREAM}, mark, '{{' || string_agg(
+               to_json(step)::VARCHAR || ':' || result, ',' ORDER BY step) || '}}' AS results
+    FROM (
+        SELECT {_STREAM}, w.sequence AS mark, step, arg_max(
+                   coalesce((payload_json(p.payload)->'$.result')::VARCHAR, 'null'), p.sequence)
+               AS result
+        FROM (SELECT {_STREAM}, era, sequence FROM marked
+              WHERE event_type = 'WorkflowCompleted') w
+        JOIN spans s USING ({_STREAM}, era) JOIN placed p USING ({_STREAM}, era)
+        WHERE s.what = 'done' AND p.sequence = s.sequence AND s.sequence < w.sequence
+        GROUP BY {_STREAM}, w.sequence, step) GROUP BY ALL),
+named AS (
+    SELECT {_STREAM}, k.sequence, k.time_ns, mark, CASE
+           WHEN m.event_type = 'CompensationScheduled' THEN 'Compensating'
+           WHEN asked > coalesce(mark, 0) THEN 'AgentExecuting'
+           WHEN m.event_type IN ('WorkflowFailed', 'WorkflowTimedOut') THEN 'Failed'
+           WHEN m.event_type IN ('WorkflowCanceled', 'WorkflowTerminated') THEN 'Canceled'
+           WHEN m.event_type IN ('WorkflowCompleted', 'WorkflowContinuedAsNew')
+           THEN m.event_type[9:] ELSE 'Initiated' END AS state,
+           m.event_type AS marked_by, payload_json(m.payload) AS told, m.generation
+    FROM marked k LEFT JOIN (
+        SELECT {_STREAM}, sequence AS mark, event_type, payload, generation FROM own
+        WHERE event_type IN {_MARKS}) m USING ({_STREAM}, mark))"""
+
+STATES: Final = f"""
+WITH {_MARKED}, {_CALLS}, {_HELD}, {_ENDED}
+SELECT {_STREAM}, sequence, time_ns, state,
+       CASE state WHEN 'Initiated' THEN coalesce(i.agents, []) WHEN 'AgentExecuting'
+            THEN coalesce(current, []) WHEN 'Compensating' THEN coalesce(failed, [])
+            ELSE []::VARCHAR[] END AS agents,
+       CAST(CASE state
+            WHEN 'Initiated' THEN json_object('agents', coalesce(i.agents, []))
+            WHEN 'AgentExecuting' THEN json_object(
+                'current', coalesce(current, []), 'pending', coalesce(pending, []))
+            WHEN 'Compensating' THEN json_object('failed_agents', coalesce(failed, []),
+                'compensation_chain', coalesce(chain, []))
+            WHEN 'Completed' THEN json_object('results', coalesce(results, '{{}}')::JSON)
+            WHEN 'Failed' THEN json_object('error', coalesce(
+                nullif(told->>'$.error.message', ''),
+                nullif(told->>'$.error.type', ''),
+                CASE marked_by WHEN 'WorkflowTimedOut' THEN 'timed out' ELSE '' END),
+                'final_state', coalesce(TRY_CAST(told->'$.uncompensated' AS VARCHAR[]), []))
+            WHEN 'Canceled'
+            THEN json_object('reason', coalesce(json_text(told, '$.reason'), ''))
+            WHEN 'ContinuedAsNew' THEN json_object('generation', generation + 1)
+            END AS VARCHAR) AS detail
+FROM named LEFT JOIN seen USING ({_STREAM}, sequence) LEFT JOIN results USING ({_STREAM}, mark)
+LEFT JOIN (SELECT namespace, run_id, list_sort(list_distinct(agents)) AS agents FROM run_info) i
+USING (namespace, run_id)
+"""
+"""For each event of a history: the state's name, whom it is about, and its fields as JSON."""
