@@ -170,8 +170,7 @@ class Server:
             self.abort(now_ns, call, type(error).__name__, str(error))
         else:
             if self.agent.deduplicate:
-                known = (call.failed, call.outcome, call.kept)
-                self._answered[call.idempotency_key] = known
+                self.remember(call)
             if context.letters:
                 self.engine.transit.post(now_ns, self, call)
 
@@ -192,6 +191,10 @@ class Server:
         )
         call.txn = recorder.add(now_ns, shape, self.code, call.coordination)
         return True
+
+    def remember(self, call: Call) -> None:
+        """Answer from now on from memory, should the same request come again."""
+        self._answered[call.idempotency_key] = (call.failed, call.outcome, call.kept)
 
     def abort(self, now_ns: int, call: Call, error_type: str, message: str, row: int = -1) -> None:
         """Note that a transaction came to nothing, and why; `row` is a fault's."""

@@ -10,7 +10,7 @@ from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Call
 from flowlab.simulation.draws import bits, key_of, uniform
-from flowlab.simulation.injection import Delay, Drop
+from flowlab.simulation.injection import Delay, Drop, Duplicate, TransitFault
 from flowlab.simulation.recorder import NOTHING, Value, plain
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Transit:
         """Put the answer to a call on its way back."""
         driver, engine = call.driver, self._engine
         if driver is None:
+            if call.waiter is not None:
+                call.waiter.answered(now_ns, call)
             return
         take = driver.answer if self._take is None else self._take
         if self._faults is None:
@@ -115,6 +117,20 @@ class Transit:
             told = (server.name, to, f"{letter.label}/letter", key)
             due = now_ns + letter.request_ns
             self._carry(now_ns, due, told, row, letter.server.deliver, letter)
+
+    def mail(self, now_ns: int, call: Call, sender: str, take: Fire) -> int:
+        """Put a message on its way from an agent, or from outside; return how many come of it."""
+        self._time(call, sender)
+        told = (sender, call.server.name, f"{call.label}/letter", call.key)
+        return self._carry(now_ns, now_ns + call.request_ns, told, call.row, take, call)
+
+    def acknowledge(self, now_ns: int, call: Call, sender: str, row: int, take: Fire) -> None:
+        """Tell the sender of a message that it was handled; the log shows what befalls that."""
+        told = (call.server.name, sender, f"{call.label}/ack", call.key + 1)
+        fault = None if self._faults is None else self._faults.transit(*told, now_ns)
+        # To hear it twice is to hear it once.
+        fault = None if isinstance(fault, Duplicate) else fault
+        self._befall(now_ns, now_ns + call.reply_ns, fault, sender, row, take, call)
 
     def signal(
         self, now_ns: int, told: tuple[str, str, Any], row: int, sender: str, key: int
@@ -158,30 +174,45 @@ class Transit:
         row: int,
         fire: Fire,
         about: Any,
-    ) -> None:
-        """Put a message on its way, or let happen to it what must.
+    ) -> int:
+        """Put a message on its way, or let happen to it what must; return how many arrive.
 
         `told` is (sender, receiver, the message's id, the same as an integer); `row` is of the
         event that sent it.
         """
-        engine = self._engine
         fault = None if self._faults is None else self._faults.transit(*told, now_ns)
+        return self._befall(now_ns, due_ns, fault, told[1], row, fire, about)
+
+    def _befall(
+        self,
+        now_ns: int,
+        due_ns: int,
+        fault: TransitFault | None,
+        receiver: str,
+        row: int,
+        fire: Fire,
+        about: Any,
+    ) -> int:
+        engine = self._engine
         if fault is None:
             engine.at(due_ns, fire, about)
-        elif isinstance(fault, Drop):
-            self._lose(now_ns, fault.fault_id, told[1], row)
-        elif isinstance(fault, Delay):
+            return 1
+        if isinstance(fault, Drop):
+            self._lose(now_ns, fault.fault_id, receiver, row)
+            return 0
+        if isinstance(fault, Delay):
             facts = {"delay_ns": fault.extra_ns}
             engine.inject(now_ns, fault.fault_id, facts, engine.world_code, self._of(row), row)
             engine.at(due_ns + fault.extra_ns, fire, about)
-        else:
-            engine.happened[fault.fault_id] = None
-            recorder = engine.recorder
-            shape = recorder.shape("MessageDuplicated", value=Value.JSON, kind_a=_MESSAGE)
-            kept = recorder.keep(encode_json({"fault": fault.fault_id, "to": told[1]}))
-            double = recorder.add(now_ns, shape, engine.world_code, self._of(row), row, value=kept)
-            engine.at(due_ns, fire, about)
-            engine.at(due_ns + fault.extra_ns, fire, again(about, row, double))
+            return 1
+        engine.happened[fault.fault_id] = None
+        recorder = engine.recorder
+        shape = recorder.shape("MessageDuplicated", value=Value.JSON, kind_a=_MESSAGE)
+        kept = recorder.keep(encode_json({"fault": fault.fault_id, "to": receiver}))
+        double = recorder.add(now_ns, shape, engine.world_code, self._of(row), row, value=kept)
+        engine.at(due_ns, fire, about)
+        engine.at(due_ns + fault.extra_ns, fire, again(about, row, double))
+        return 2
 
     def _lose(self, now_ns: int, fault_id: str, receiver: str, row: int) -> None:
         engine, recorder = self._engine, self._engine.recorder

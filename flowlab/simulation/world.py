@@ -293,6 +293,11 @@ def _check(process: Process, agents: Mapping[str, Agent]) -> None:
     elif isinstance(process, Choreography):
         check_choreography(process, agents=list(agents))
         asked = [(r.agent, r.activity) for r in process.reactions]
+        asked += [
+            (r.compensation.agent or r.agent, r.compensation.activity)
+            for r in process.reactions
+            if r.compensation is not None
+        ]
     else:
         return
     for name, activity in asked:
