@@ -65,6 +65,8 @@ def told(what: str, reason: str) -> str:
 class Inbox:
     """Events from outside, by name: each is handed out once, in the order in which they came."""
 
+    __slots__ = ("_kept", "_waiting")
+
     def __init__(self) -> None:
         self._kept: dict[str, deque[tuple[Any, Because]]] = {}
         self._waiting: dict[str, deque[Handle]] = {}

@@ -32,6 +32,8 @@ class Barriers:
         commands: what the workflow asks for.
     """
 
+    __slots__ = ("_commands", "_places")
+
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
         self._places: dict[str, _Place] = {}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from flowlab.errors import ActivityError, CancelledError
 from flowlab.events import Event
@@ -17,8 +18,7 @@ from flowlab.workflow.section import Section
 Family = Literal["Activity", "Compensation"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a workflow asks an agent for.
 
     Args:

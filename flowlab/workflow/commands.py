@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +53,19 @@ class Commands:
         owed: requests to take back as soon as they are in the history; it does not end before.
     """
 
+    __slots__ = (
+        "_asked",
+        "_loop",
+        "_next",
+        "_open",
+        "_past",
+        "_taken_up",
+        "closed",
+        "generation",
+        "owed",
+        "workflow_id",
+    )
+
     def __init__(self, workflow_id: str, loop: Loop, past: Past) -> None:
         self.workflow_id = workflow_id
         self.generation = 0
@@ -61,27 +73,29 @@ class Commands:
         self.owed = 0
         self._loop = loop
         self._past = past
-        self._asked: deque[Command] = deque()
+        self._asked: list[Command] = []
+        self._next = 0
         self._open: dict[int, Command] = {}
         self._taken_up: dict[int, int] = {}
 
     def __repr__(self) -> str:
-        return f"Commands({self.workflow_id!r}, {len(self._asked)} asked, {len(self._open)} open)"
+        return f"Commands({self.workflow_id!r}, {self.waiting} asked, {len(self._open)} open)"
 
     @property
     def drafts(self) -> tuple[Event, ...]:
         """What is to be recorded, in order."""
-        return tuple([command.draft for command in self._asked])
+        return tuple([command.draft for command in self._asked[self._next :]])
 
     @property
     def waiting(self) -> int:
         """How many are to be recorded."""
-        return len(self._asked)
+        return len(self._asked) - self._next
 
     @property
     def in_flight(self) -> list[str]:
         """A word for each request that is to be recorded or answered."""
-        asked = [c for c in self._asked if c.answered is not None or c.recorded is not None]
+        waiting = self._asked[self._next :]
+        asked = [c for c in waiting if c.answered is not None or c.recorded is not None]
         drafts = [command.draft for command in (*self._open.values(), *asked)]
         return [f"{draft.event_type} {draft.name}".rstrip() for draft in drafts]
 
@@ -176,9 +190,13 @@ class Commands:
         Raises:
             NonDeterminismError: it is not.
         """
-        asked = self._asked
-        check_command(event, asked[0].draft if asked else None, self.workflow_id)
-        command = asked.popleft()
+        asked, place = self._asked, self._next
+        check_command(event, asked[place].draft if asked else None, self.workflow_id)
+        command = asked[place]
+        self._next = place + 1
+        if self._next == len(asked):
+            self._next = 0
+            asked.clear()
         command.sequence, command.time_ns = event.sequence, event.time_ns
         if command.answered is not None:
             self._open[event.sequence] = command

@@ -278,7 +278,7 @@ class Execution:
             self._commands.record(event)
         elif not self.closed:
             self._answer(event)
-        if self._loop.is_ready:
+        if self._loop.ready:
             self._loop.run()
         main = self._main
         if main is not None and main.handle.done and not self.closed:

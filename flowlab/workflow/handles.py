@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -160,11 +159,19 @@ class Loop:
 
     Args:
         minimal: takes out of some events those that others of them follow from.
+
+    Attributes:
+        ready: the fibers that can go on, each with what interrupts it.
+        alive: the fibers that have not ended.
+        current: the fiber whose code runs now.
     """
+
+    __slots__ = ("_minimal", "alive", "current", "ready")
 
     def __init__(self, minimal: Callable[[Because], Because]) -> None:
         self._minimal = minimal
-        self._ready: deque[tuple[Fiber, BaseException | None]] = deque()
+        # Lists, for an empty deque takes more memory than all else of a small workflow.
+        self.ready: list[tuple[Fiber, BaseException | None]] = []
         self.alive: dict[Fiber, None] = {}
         self.current: Fiber | None = None
 
@@ -172,11 +179,6 @@ class Loop:
     def why(self) -> Because:
         """The events that the code which runs now follows from."""
         return self.current.because if self.current is not None else {}
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether a fiber can go on."""
-        return bool(self._ready)
 
     def start(self, fiber: Fiber) -> None:
         """Let a fiber run, after those that are ready already.
@@ -188,7 +190,7 @@ class Loop:
             message = f"a workflow has at most MAX_FIBERS ({MAX_FIBERS:,}) coroutines at once"
             raise InvalidArgumentError(message)
         self.alive[fiber] = None
-        self._ready.append((fiber, None))
+        self.ready.append((fiber, None))
 
     def interrupt(
         self, fiber: Fiber, error: CancelledError, reason: str, because: Because | None
@@ -205,22 +207,23 @@ class Loop:
             fiber.pending = fiber.pending or (error, reason, why)
         else:
             self._give_up(fiber, waited, reason, why)
-            self._ready.append((fiber, error))
+            self.ready.append((fiber, error))
 
     def run(self) -> None:
         """Run until every fiber waits or has ended."""
-        while self._ready:
-            fiber, error = self._ready.popleft()
-            if fiber in self.alive:
-                self.current = fiber
-                try:
-                    self._step(fiber, error)
-                finally:
-                    self.current = None
+        while self.ready:
+            ready, self.ready = self.ready, []
+            for fiber, error in ready:
+                if fiber in self.alive:
+                    self.current = fiber
+                    try:
+                        self._step(fiber, error)
+                    finally:
+                        self.current = None
 
     def close(self) -> None:
         """End every fiber, without letting it go on."""
-        self._ready.clear()
+        self.ready.clear()
         for fiber in list(self.alive):
             # The workflow has ended: nobody is there whom a branch's cleaning up could tell.
             with suppress(Exception):
@@ -272,7 +275,7 @@ class Loop:
         if fiber.waits is handle:
             fiber.waits = None
             self._learn(fiber, handle.because)
-            self._ready.append((fiber, None))
+            self.ready.append((fiber, None))
 
 
 def all_of(handles: Sequence[Handle]) -> Handle:

@@ -46,6 +46,10 @@ class Past:
         Raises:
             LimitError: more are left than an event may have causes.
         """
+        if len(why) == 2:  # noqa: PLR2004 - nearly always it is what was known and what came
+            found = self._chain(*sorted(why))
+            if found is not None:
+                return {sequence: why[sequence] for sequence in found}
         floor = max(min(why, default=0), self._first)
         implied: set[int] = set()
         waiting = list(why)
@@ -64,3 +68,14 @@ class Past:
             )
             raise LimitError(message)
         return kept
+
+    def _chain(self, low: int, high: int) -> tuple[int, ...] | None:
+        """Return the minimal ones of two events; None where their past has forks."""
+        at = high
+        while at > low:
+            place = at - self._first
+            causes = self._causes[place] if 0 <= place < len(self._causes) else 0
+            if not isinstance(causes, int):
+                return None
+            at = causes
+        return (high,) if at == low else (low, high)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from flowlab.errors import CancelledError, ChildWorkflowError
 from flowlab.events import Event
@@ -38,8 +39,7 @@ class Timer:
         self.handle.reject(error, self._commands.reasons(why))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildRequest:
+class ChildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a workflow asks of another.
 
     Args:

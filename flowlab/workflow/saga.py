@@ -8,10 +8,11 @@ steps, which are tried until they succeed.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+
+import msgspec
 
 from flowlab.errors import (
     ActivityError,
@@ -36,8 +37,7 @@ UNTIL_IT_SUCCEEDS: Final = RetryPolicy()
 """Without limit: how retryable steps and compensations are tried by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True):
     """What a step does, and what undoes it.
 
     Args:
@@ -75,6 +75,21 @@ class Saga:
             begun: compensated; nothing to do, where it had none; failed, where it is left.
     """
 
+    __slots__ = (
+        "_ending",
+        "_execution",
+        "_fiber",
+        "_flying",
+        "_go_on",
+        "_left",
+        "_names",
+        "_parallel",
+        "_pivot",
+        "_undo",
+        "outcomes",
+        "saga_id",
+    )
+
     def __init__(self, execution: Execution, saga_id: str, *, parallel: bool, go_on: bool) -> None:
         self.saga_id = saga_id
         self.outcomes: dict[str, CompensationResult] = {}
@@ -85,7 +100,7 @@ class Saga:
         self._flying: dict[Handle, Call | None] = {}
         self._pivot = ""
         self._ending = False
-        self._names: set[str] = set()
+        self._names: dict[str, None] = {}
         self._left: list[str] = []
         self._fiber: Fiber | None = None
 
@@ -141,7 +156,7 @@ class Saga:
         )
         undo = None
         if compensation is not None:
-            undo = replace(
+            undo = msgspec.structs.replace(
                 request,
                 activity=activity_name(compensation),
                 policy=compensation_retry,
@@ -196,7 +211,9 @@ class Saga:
         backward = None
         if undo is not None:
             undo_name = workflow_name(undo)
-            backward = replace(request, workflow=undo_name, workflow_id=None, undoes=True)
+            backward = msgspec.structs.replace(
+                request, workflow=undo_name, workflow_id=None, undoes=True
+            )
         return self._do(_Step(step_id, kind, request, backward, undo_with))
 
     async def _do(self, step: _Step) -> Any:
@@ -241,9 +258,9 @@ class Saga:
             plain = {"input": given, "result": result}
             value = plain if step.undo_with is None else step.undo_with(result)
             if isinstance(backward, ChildRequest):
-                return execution.start_child(replace(backward, value=value))
+                return execution.start_child(msgspec.structs.replace(backward, value=value))
             assert backward is not None
-            return execution.schedule(replace(backward, value=value)).handle
+            return execution.schedule(msgspec.structs.replace(backward, value=value)).handle
 
         return Undo(step.name, ask)
 
@@ -312,7 +329,7 @@ class Saga:
         if rule is not None:
             message = f"step {step_id!r} of saga {self.saga_id!r}: {rule}"
             raise InvalidArgumentError(message)
-        self._names.add(step_id)
+        self._names[step_id] = None
 
     def _too_late(self, step_id: str | None) -> str:
         return f"saga {self.saga_id!r} is being undone; step {step_id!r} was not begun"
