@@ -7,6 +7,7 @@ name, then fixed-width values little-endian, or lengths (int64, -1 for null) and
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,7 +35,7 @@ def digest_table(table: pa.Table) -> str:
 
     Leaves out position, namespace, run_id and the physical encoding.
     """
-    return _over_runs(conform(table), _DIGEST_COLUMNS)
+    return combined_digest(_digests(conform(table), _DIGEST_COLUMNS))
 
 
 def history_digest_table(table: pa.Table) -> str:
@@ -45,45 +46,70 @@ def history_digest_table(table: pa.Table) -> str:
     """
     table = conform(table)
     mask = pc.invert(pc.starts_with(table.column("workflow_id"), "@"))
-    return _over_runs(table.filter(mask), _HISTORY_COLUMNS, history=True)
+    return combined_digest(_digests(table.filter(mask), _HISTORY_COLUMNS, history=True))
 
 
-def _over_runs(table: pa.Table, columns: list[str], *, history: bool = False) -> str:
-    digests = sorted(_digest_run(part, columns, history=history) for part in _runs(table))
+def run_digests(table: pa.Table) -> list[str]:
+    """Return the digest of each run of a log, sorted: `digest_table` is over these.
+
+    Example:
+        >>> from flowlab.events.schema import EVENT_SCHEMA
+        >>> run_digests(EVENT_SCHEMA.empty_table()) == [digest_table(EVENT_SCHEMA.empty_table())]
+        True
+    """
+    return sorted(_digests(conform(table), _DIGEST_COLUMNS))
+
+
+def combined_digest(digests: Iterable[str]) -> str:
+    """Return the digest of a log from those of its runs, in any order.
+
+    Example:
+        >>> combined_digest(["one"]), combined_digest(["a", "b"]) == combined_digest(["b", "a"])
+        ('one', True)
+    """
+    digests = sorted(digests)
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _runs(table: pa.Table) -> list[pa.Table]:
-    if table.num_rows == 0:
-        return [table]
-    namespaces = table.column("namespace").combine_chunks().dictionary_encode()
-    run_ids = table.column("run_id").combine_chunks().dictionary_encode()
-    codes = namespaces.indices.to_numpy().astype(np.int64) * len(run_ids.dictionary)
-    codes += run_ids.indices.to_numpy()
-    if codes[0] == codes[-1] and (codes == codes[0]).all():
-        return [table]
-    order = np.argsort(codes, kind="stable")
-    edges = np.flatnonzero(np.diff(codes[order])) + 1
-    return [table.take(pa.array(rows)) for rows in np.split(order, edges)]
+def _digests(table: pa.Table, columns: list[str], *, history: bool = False) -> list[str]:
+    """Return the digest of each run, in no order that means anything.
 
-
-def _digest_run(table: pa.Table, columns: list[str], *, history: bool) -> str:
-    table = table.take(pa.array(_id_order(table)))
-    hasher = hashlib.sha256(b"flowlab-1\0" + len(table).to_bytes(8, "little"))
+    All runs are sorted and laid out at once, a column at a time: a run's bytes are then a piece of
+    each column's, and many small runs cost little more than one large.
+    """
+    order, bounds = _id_order(table)
+    table = table.take(pa.array(order))
     if history:
         table = _history_causes(table)
+    hashers = [
+        hashlib.sha256(b"flowlab-1\0" + count.to_bytes(8, "little"))
+        for count in np.diff(bounds).tolist()
+    ]
     for name in columns:
-        hasher.update(name.encode() + b"\0")
-        _hash_column(hasher, table.column(name).combine_chunks())
-    return hasher.hexdigest()
+        label = name.encode() + b"\0"
+        for hasher in hashers:
+            hasher.update(label)
+        for data, ends in _pieces(table.column(name).combine_chunks(), bounds):
+            for hasher, start, end in zip(hashers, ends, ends[1:], strict=False):
+                hasher.update(data[start:end])
+    return [hasher.hexdigest() for hasher in hashers]
 
 
-def _id_order(table: pa.Table) -> NDArray[np.int64]:
-    """Return the row numbers of a table in (workflow_id by code point, sequence) order."""
+def _id_order(table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the row numbers in the order of ids, runs together, and where each run begins.
+
+    Within a run the order is (workflow_id by code point, sequence). The last bound is the end; a
+    table without rows is one run without events.
+    """
     streams, _ = rank_strings(table.column("workflow_id"))
-    return np.lexsort((table.column("sequence").to_numpy(), streams))
+    runs, run_names = rank_strings(table.column("run_id"))
+    spaces, _ = rank_strings(table.column("namespace"))
+    worlds = spaces.astype(np.int64) * max(len(run_names), 1) + runs
+    order = np.lexsort((table.column("sequence").to_numpy(), streams, worlds))
+    edges = np.flatnonzero(np.diff(worlds[order])) + 1
+    return order, np.concatenate([[0], edges, [len(order)]])
 
 
 def _history_causes(table: pa.Table) -> pa.Table:
@@ -103,26 +129,41 @@ def _history_causes(table: pa.Table) -> pa.Table:
     return table
 
 
-def _hash_column(hasher: Any, array: pa.Array) -> None:
+def _pieces(array: pa.Array, bounds: NDArray[np.int64]) -> Iterator[tuple[memoryview, list[int]]]:
+    """Yield the bytes of a column, and where those of each run begin; `bounds` are its rows."""
     kind = array.type
     if pa.types.is_list(kind):
-        _hash_lengths(hasher, pc.list_value_length(array))
-        _hash_column(hasher, array.flatten())
+        lengths = _lengths(pc.list_value_length(array))
+        yield _fixed(lengths, bounds)
+        yield from _pieces(array.flatten(), _ends(lengths, bounds))
     elif pa.types.is_struct(kind):
         for index in range(kind.num_fields):
-            _hash_column(hasher, pc.struct_field(array, index))
+            yield from _pieces(pc.struct_field(array, index), bounds)
     elif pa.types.is_string(kind) or pa.types.is_binary(kind):
-        _hash_lengths(hasher, pc.binary_length(array))
+        lengths = _lengths(pc.binary_length(array))
+        yield _fixed(lengths, bounds)
         filled = array.drop_null() if array.null_count else array
-        hasher.update(_value_bytes(filled))
-    elif pa.types.is_boolean(kind):
-        hasher.update(array.to_numpy(zero_copy_only=False).astype("<u1").tobytes())
+        yield memoryview(_value_bytes(filled)), _ends(lengths, bounds).tolist()
     else:
-        hasher.update(array.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        width = "<u1" if pa.types.is_boolean(kind) else "<i8"
+        yield _fixed(array.to_numpy(zero_copy_only=False).astype(width), bounds)
 
 
-def _hash_lengths(hasher: Any, lengths: pa.Array) -> None:
-    hasher.update(pc.fill_null(lengths, -1).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+def _lengths(lengths: pa.Array) -> NDArray[np.int64]:
+    numbers: NDArray[np.int64] = pc.fill_null(lengths, -1).to_numpy(zero_copy_only=False)
+    return numbers.astype("<i8")
+
+
+def _fixed(values: NDArray[Any], bounds: NDArray[np.int64]) -> tuple[memoryview, list[int]]:
+    """Return values of one width as bytes, and where those of each run begin."""
+    return memoryview(values.tobytes()), (bounds * values.itemsize).tolist()
+
+
+def _ends(lengths: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the bounds of what the rows hold, of those of the rows; a null holds nothing."""
+    before = np.concatenate([[0], np.cumsum(np.maximum(lengths, 0))])
+    ends: NDArray[np.int64] = before[bounds]
+    return ends
 
 
 def _value_bytes(array: pa.Array) -> memoryview | bytes:
