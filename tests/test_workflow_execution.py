@@ -427,12 +427,28 @@ def test_a_workflow_must_be_async_and_take_a_context_and_an_input() -> None:
 # -- laws over random programs -------------------------------------------------------------------
 
 programs = st.recursive(
-    st.sampled_from(["a", "b", "fails", "timer", "signal", "child"]),
+    st.sampled_from(["a", "b", "fails", "timer", "signal", "child", "dropped", "tidy"]),
     lambda inner: st.tuples(
         st.sampled_from(["seq", "all", "any"]), st.lists(inner, min_size=1, max_size=3)
     ),
     max_leaves=8,
 )
+
+
+async def leaf(ctx: WorkflowContext, part: str) -> Any:
+    if part == "dropped":
+        call = ctx.call_activity("a", 1)
+        won = await ctx.when_any(call, ctx.sleep(5))
+        call.cancel()
+        return won is call
+    try:
+        if part == "fails":
+            return await ctx.call_activity("fails", retry=RetryPolicy(maximum_attempts=2))
+        return await ctx.call_activity("b", 1)
+    except ActivityError as error:
+        return str(error)
+    except CancelledError:
+        return await ctx.call_activity("a", 2)
 
 
 def coded(program: Any) -> Workflow:
@@ -446,11 +462,8 @@ def coded(program: Any) -> Workflow:
                 return await ctx.wait_for_event("s")
             case "child":
                 return await ctx.call_child_workflow("child", 1)
-            case "fails":
-                try:
-                    await ctx.call_activity("fails", retry=RetryPolicy(maximum_attempts=2))
-                except ActivityError as error:
-                    return str(error)
+            case "dropped" | "tidy" | "fails":
+                return await leaf(ctx, part)
             case str():
                 return await ctx.call_activity(part, ctx.random(part).randrange(100))
             case ("seq", parts):
@@ -477,9 +490,13 @@ def executed(program: Any, seed: int) -> Host:
             raise OSError(message)
         return value
 
-    host = Host(coded(program), answer, pick=rng.randrange).start()
+    obey = {"a": rng.random() < 0.5}
+    host = Host(coded(program), answer, rng.randrange, lambda name: obey.get(name, True)).start()
+    asked_to_stop = rng.choice([1, 3, 9, 300, 300])
     for number in range(200):
-        if rng.random() < 0.3 and not host.execution.closed:
+        if number == asked_to_stop and not host.execution.closed:
+            host.tell("WorkflowCancelRequested")
+        elif rng.random() < 0.3 and not host.execution.closed:
             host.tell("Signaled", name="s", payload={"value": number})
         elif not host.step():
             if host.execution.closed:
