@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowlab.errors import InvalidArgumentError
+from flowlab.simulation.choreography_driver import ChoreographyDriver
 from flowlab.simulation.code_driver import CodeDriver
 from flowlab.simulation.plan_driver import PlanDriver
 from flowlab.workflow import Plan, Workflow
@@ -21,5 +21,4 @@ def driver_of(engine: Engine, process: Process, workflow_id: str) -> Driver:
         return CodeDriver(engine, process, workflow_id)
     if isinstance(process, Plan):
         return PlanDriver(engine, process, workflow_id)
-    message = f"{process!r} cannot be carried out"
-    raise InvalidArgumentError(message)
+    return ChoreographyDriver(engine, process, workflow_id)

@@ -1,0 +1,370 @@
+"""A choreography in a world: agents that hear of events and emit others, conducted by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.events.codec import encode_json
+from flowlab.simulation.call import Call
+from flowlab.simulation.choreography_letters import Deed, Letter
+from flowlab.simulation.choreography_outbox import Outbox
+from flowlab.simulation.choreography_routes import Heard, routes_of
+from flowlab.simulation.draws import key_of
+from flowlab.simulation.driver import FORK, JOIN, MESSAGE, OPEN, PROGRAM, Driver, call_key, failure
+from flowlab.simulation.recorder import NOTHING, Value, plain
+from flowlab.workflow import SECOND
+
+if TYPE_CHECKING:
+    from flowlab.simulation.engine import Engine
+    from flowlab.simulation.server import Server
+    from flowlab.workflow import Choreography
+
+Causes = list[tuple[int, int]]
+"""(row, kind)."""
+
+
+class Parked(NamedTuple):
+    """A letter that asks to undo what its agent still works on, and how it came."""
+
+    letter: Letter
+    attempt: int
+    row: int
+    service_ns: int
+    reply_ns: int
+
+
+class ChoreographyDriver(Driver):
+    """The messages of one saga that nobody conducts; its id is the correlation id.
+
+    Each agent has an outbox: it tells what it emits to each who reacts, and again after the world's
+    timeout until that was handled (at least once; an agent that deduplicates does it once, and
+    emits once). What the stream holds is the world's projection of that.
+    """
+
+    __slots__ = (
+        "_compensates",
+        "_deeds",
+        "_emitted",
+        "_error",
+        "_finals",
+        "_leaves",
+        "_outbox",
+        "_outside",
+        "_parked",
+        "_routes",
+        "_void",
+        "process",
+    )
+
+    def __init__(self, engine: Engine, process: Choreography, workflow_id: str) -> None:
+        super().__init__(engine, process.name, workflow_id)
+        self.process = process
+        self._routes = routes_of(engine, process)
+        self._outbox = Outbox(self)
+        self._deeds: dict[str, Deed] = {}
+        self._emitted: set[str] = set()
+        self._compensates = False
+        self._void: set[int] = set()
+        self._parked: dict[int, list[Parked]] = {}
+        self._outside: dict[str, int] = {}
+        self._finals: dict[str, Any] = {}
+        self._error: dict[str, str] | None = None
+        self._leaves: dict[int, int] = {}
+
+    # -- what comes from outside ------------------------------------------------------------------
+
+    def bind(self, roles: Mapping[str, str]) -> NoReturn:
+        """Say which agent takes each role.
+
+        Raises:
+            InvalidArgumentError: a choreography names its agents itself.
+        """
+        del roles
+        message = (
+            f"workflow {self.workflow_id!r} is a choreography, which names its agents itself; "
+            "roles are for plans"
+        )
+        raise InvalidArgumentError(message)
+
+    def begin(self, now_ns: int, value: Any, cause: int = NOTHING) -> None:
+        """Begin with an input, which is the value of the first event that may start it."""
+        event = self._routes.start
+        causes = [] if cause == NOTHING else [(cause, FORK)]
+        row = self._note(
+            now_ns, "WorkflowStarted", self.name, {"event": event, "input": value}, causes
+        )
+        self._come(now_ns, event, value, row)
+
+    def signal(self, now_ns: int, name: str, value: Any, cause: int) -> None:
+        """Take an event from outside; after the end nobody listens."""
+        if self.status != OPEN:
+            told = {"reason": f"the workflow is {self.status}", "to": self.workflow_id}
+            self.engine.transit.drop(now_ns, cause, told, name)
+            return
+        causes = [] if cause == NOTHING else [(cause, MESSAGE)]
+        row = self._note(now_ns, "Signaled", name, {"value": value}, causes)
+        self._come(now_ns, name, value, row)
+
+    def cancel(self, now_ns: int, reason: str, cause: int) -> None:
+        """Take a request to stop: nobody conducts, so there is nobody to hear it."""
+        causes = [] if cause == NOTHING else [(cause, MESSAGE)]
+        payload = {"reason": reason} if reason else {}
+        self._note(now_ns, "WorkflowCancelRequested", self.name, payload, causes)
+
+    def waiting(self) -> list[str]:
+        """Say what it waits for."""
+        found = [
+            f"{letter.heard.agent} to acknowledge {letter.event} ({letter.heard.activity}), sent "
+            f"{letter.sends} times"
+            for letter in self._outbox.open
+        ]
+        final = ", ".join(self.process.final)
+        return found or [f"a final event ({final}), which nothing that is on its way leads to"]
+
+    def _come(self, now_ns: int, event: str, value: Any, row: int) -> None:
+        count = self._outside[event] = self._outside.get(event, 0) + 1
+        self._tell(now_ns, event, value, row, None, f"#{count}" if count > 1 else "")
+        self.settle(now_ns)
+
+    # -- letters ----------------------------------------------------------------------------------
+
+    def _tell(
+        self, now_ns: int, event: str, value: Any, row: int, sender: Server | None, source: str
+    ) -> None:
+        """Tell of an event whoever hears it; `source` is the step that it came of."""
+        routes = self._routes
+        if event in routes.final:
+            self._finals[event] = value
+        heard = routes.heard.get(event, ())
+        if not heard:
+            self._leaves[row] = PROGRAM
+        named = source.startswith("#") or ">" in source or event in routes.joining
+        for each in heard:
+            step = f"{source}>{each.step}" if named and source and not each.undo else each.step
+            letter = Letter(each, step, event, value, row, sender)
+            self._outbox.send(now_ns, letter)
+
+    def arrive(self, now_ns: int, call: Call) -> None:
+        """Hand a letter to its agent, or to what the agent remembers."""
+        letter: Letter = call.op
+        if letter.heard.undo:
+            self._arrive_to_undo(now_ns, call)
+            return
+        deed = self._deeds.get(letter.step)
+        at_work = deed is not None and deed.state == "at work"
+        if letter.heard.index in self._void and not at_work:
+            reason = f"{letter.heard.agent} has heard that it is undone"
+            told = {"reason": reason, "to": letter.heard.agent}
+            self.engine.transit.drop(now_ns, call.row, told, call.name)
+            self._outbox.acknowledge(now_ns, call, call.row)
+            return
+        if deed is None:
+            self._deeds[letter.step] = Deed(letter.heard.index, letter.step)
+        call.server.deliver(now_ns, call)
+
+    def _arrive_to_undo(self, now_ns: int, call: Call) -> None:
+        """Undo what the reaction has done for this workflow; it will do nothing any more."""
+        letter: Letter = call.op
+        index = letter.heard.index
+        self._void.add(index)
+        deeds = [deed for deed in self._deeds.values() if deed.index == index]
+        if any(deed.state == "at work" for deed in deeds):
+            # What it works on is done first: then there is something to undo, or nothing.
+            told = Parked(letter, call.attempt, call.row, call.service_ns, call.reply_ns)
+            self._parked.setdefault(index, []).append(told)
+            return
+        for deed in reversed(deeds):
+            again = deed.state == "undoing" and deed.undone_by is letter
+            if deed.state == "done" or again:
+                self._undo(now_ns, call, deed)
+                return
+        self._outbox.acknowledge(now_ns, call, self._nothing_to_undo(now_ns, call))
+
+    def _nothing_to_undo(self, now_ns: int, call: Call) -> int:
+        recorder = self.engine.recorder
+        shape = recorder.shape(
+            "MessageReceived",
+            name=call.name,
+            tail=b'{"nothing_to_undo":true,"waited_ns":0}',
+            kind_a=MESSAGE,
+        )
+        row = recorder.add(now_ns, shape, call.server.code, self.code, call.row)
+        self._leaves[row] = JOIN
+        return row
+
+    def _undo(self, now_ns: int, call: Call, deed: Deed) -> None:
+        letter: Letter = call.op
+        deed.state, deed.undone_by = "undoing", letter
+        self._compensates = True
+        call.value = plain(self._undo_input(deed, letter.heard))[1]
+        call.step = deed.step
+        call.key = call_key(self.key, key_of(deed.step), call)
+        payload = {"agent": letter.heard.agent, "attempt": call.attempt, "input": call.value}
+        call.asked = self._note(
+            now_ns,
+            "CompensationScheduled",
+            call.name,
+            payload,
+            [(letter.source, PROGRAM)],
+            call.server,
+            deed.step,
+        )
+        call.server.deliver(now_ns, call)
+
+    def _undo_input(self, deed: Deed, heard: Heard) -> Any:
+        undo = heard.reaction.compensation
+        if undo is None or undo.input is None:
+            return {"input": deed.input, "result": deed.result}
+        return undo.input.fill(deed.input, {heard.reaction.activity: deed.result})
+
+    # -- what the agents have done ----------------------------------------------------------------
+
+    def answered(self, now_ns: int, call: Call) -> None:
+        """Take note that an agent has handled a letter."""
+        if call.undo:
+            self._undone(now_ns, call)
+        elif call.failed:
+            self._refused(now_ns, call)
+        else:
+            self._did(now_ns, call)
+        if not self._outbox.open:
+            self.engine.at(now_ns, self.settle, None)
+
+    def _did(self, now_ns: int, call: Call) -> None:
+        letter: Letter = call.op
+        deed = self._deeds[letter.step]
+        if deed.state == "at work":
+            deed.state = "done"
+        deed.input, deed.result = letter.value, call.outcome
+        emits = letter.heard.reaction.emits
+        if self._is_first(call):
+            for event in emits:
+                self._emit(now_ns, call, event, call.outcome)
+            if not emits:
+                self._leaves[call.txn] = JOIN
+        self._outbox.acknowledge(now_ns, call, call.txn)
+        self._unpark(now_ns, letter.heard.index)
+
+    def _refused(self, now_ns: int, call: Call) -> None:
+        """Emit what says that an activity failed; without that it is tried again."""
+        letter: Letter = call.op
+        event = letter.heard.reaction.fails_with
+        if event is None:
+            return
+        deed = self._deeds[letter.step]
+        if deed.state == "at work":
+            deed.state = "refused"
+        if call.server.agent.deduplicate:
+            call.server.remember(call)
+        if self._is_first(call):
+            error = failure(*call.outcome)
+            self._error = self._error or error
+            self._emit(now_ns, call, event, {"error": error, "input": letter.value})
+        self._outbox.acknowledge(now_ns, call, call.txn)
+        self._unpark(now_ns, letter.heard.index)
+
+    def _is_first(self, call: Call) -> bool:
+        """Say whether an agent tells what came of a letter: once, if it deduplicates."""
+        if not call.server.agent.deduplicate:
+            return True
+        first = call.step not in self._emitted
+        self._emitted.add(call.step)
+        return first
+
+    def _emit(self, now_ns: int, call: Call, event: str, value: Any) -> None:
+        letter: Letter = call.op
+        payload, causes = {"value": value}, [(call.txn, MESSAGE)]
+        row = self._note(now_ns, "Signaled", event, payload, causes, call.server, letter.step)
+        self._tell(now_ns, event, value, row, call.server, letter.step)
+
+    def _undone(self, now_ns: int, call: Call) -> None:
+        deed = self._deeds[call.step]
+        kind = "CompensationFailed" if call.failed else "CompensationCompleted"
+        payload: dict[str, Any] = {"result": call.outcome}
+        if call.failed:
+            payload = {"attempt": call.attempt, "error": failure(*call.outcome)}
+        causes = [(call.asked, PROGRAM), (call.txn, MESSAGE)]
+        row = self._note(now_ns, kind, call.name, payload, causes, call.server, deed.step)
+        if call.failed:
+            return
+        deed.state = "undone"
+        self._leaves[row] = PROGRAM
+        others = [d for d in self._deeds.values() if d.index == deed.index and d.state == "done"]
+        if others:
+            self._undo(now_ns, call.again(call.row), others[-1])
+        else:
+            self._outbox.acknowledge(now_ns, call, call.txn)
+
+    def _unpark(self, now_ns: int, index: int) -> None:
+        for told in self._parked.pop(index, ()):
+            call = self._outbox.call(told.letter, told.attempt)
+            call.row, call.service_ns, call.reply_ns = told.row, told.service_ns, told.reply_ns
+            self._arrive_to_undo(now_ns, call)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def settle(self, now_ns: int, _: object = None) -> None:
+        """End, if nothing of this workflow is left on its way."""
+        if self.status != OPEN or not self._outbox.is_empty:
+            return
+        engine = self.engine
+        if any(self._is_held_by(engine.servers[name]) for name in self._routes.agents):
+            engine.at(now_ns + (engine.world.timeout_ns or SECOND), self.settle, None)
+            return
+        failed = self._compensates or self._error is not None
+        if not failed and self._routes.final and not self._finals:
+            return
+        self.status = "failed" if failed else "completed"
+        payload: dict[str, Any] = {"result": self._finals}
+        if failed:
+            undone = failure("Undone", "what it did was undone")
+            payload = {"error": self._error or undone, "result": self._finals}
+            left = [deed.step for deed in self._deeds.values() if self._is_left(deed)]
+            if left:
+                payload["uncompensated"] = left
+        self.result = payload if failed else self._finals
+        event = f"Workflow{self.status.capitalize()}"
+        row = self._note(now_ns, event, self.name, payload, sorted(self._leaves.items()))
+        engine.workflows.ended(now_ns, self, row)
+
+    def _is_held_by(self, server: Server) -> bool:
+        """Say whether a copy of a letter waits at an agent."""
+        busy = server.busy
+        return (busy is not None and busy.waiter is self) or any(
+            call.waiter is self for call in server.mailbox
+        )
+
+    def _is_left(self, deed: Deed) -> bool:
+        undoable = self.process.reactions[deed.index].compensation is not None
+        return undoable and deed.state in {"done", "undoing"}
+
+    def _note(
+        self,
+        now_ns: int,
+        event_type: str,
+        name: str,
+        payload: Any,
+        causes: Causes,
+        server: Server | None = None,
+        step_id: str | None = None,
+    ) -> int:
+        """Write an event of the history, on the lane of the agent that told it."""
+        recorder = self.engine.recorder
+        (a, kind_a), (b, kind_b) = [*causes, (NOTHING, 0), (NOTHING, 0)][:2]
+        shape = recorder.shape(
+            event_type,
+            name=name,
+            step_id=step_id,
+            value=Value.JSON,
+            kind_a=kind_a,
+            kind_b=kind_b,
+            by_other=server is not None,
+        )
+        value = recorder.keep(encode_json(payload))
+        other = NOTHING if server is None else server.code
+        row = recorder.add(now_ns, shape, self.code, self.code, a, b, value, other)
+        if len(causes) > 2:  # noqa: PLR2004 - what a row has room for
+            recorder.extra[row] = tuple(causes)
+        return row
