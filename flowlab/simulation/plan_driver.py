@@ -6,20 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import Event
-from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Call
 from flowlab.simulation.driver import (
     KEY_MASK,
     MESSAGE,
-    OPEN,
     PROGRAM,
     Driver,
     call_key,
     failure,
 )
 from flowlab.simulation.plan_shapes import PlanShapes, shapes_of
-from flowlab.simulation.recorder import NOTHING, PACK, ROW_BYTES, plain
+from flowlab.simulation.recorder import NOTHING, PACK, ROW_BYTES, json_of, plain
 from flowlab.workflow import PlanRun, StepOp
 from flowlab.workflow.plan_command import (
     ARRIVED,
@@ -41,6 +38,11 @@ if TYPE_CHECKING:
 
 _LEAST = -(2**63)
 _STATUS = {END_COMPLETED: "completed", END_FAILED: "failed", END_CANCELED: "canceled"}
+_ENDS = {
+    END_COMPLETED: "WorkflowCompleted",
+    END_FAILED: "WorkflowFailed",
+    END_CANCELED: "WorkflowCanceled",
+}
 
 
 class PlanDriver(Driver):
@@ -49,15 +51,16 @@ class PlanDriver(Driver):
     The history is written as rows and nothing else: the instance names events by their rows.
     """
 
-    __slots__ = ("_roles", "_shapes", "instance", "plan")
+    __slots__ = ("_roles", "_shapes", "_timeout_ns", "instance", "plan")
 
-    instance: PlanRun
+    instance: PlanRun | None
 
     def __init__(self, engine: Engine, plan: Plan, workflow_id: str) -> None:
         super().__init__(engine, plan.name, workflow_id)
         self.plan = plan
         self._roles: Mapping[str, str] | None = None
         self._shapes: PlanShapes = shapes_of(engine, plan.name)
+        self._timeout_ns = engine.world.timeout_ns
 
     # -- what happens to it -----------------------------------------------------------------------
 
@@ -81,17 +84,17 @@ class PlanDriver(Driver):
         """Begin with an input."""
         kept, value = plain(value)
         roles, recorder = self._roles, self.engine.recorder
-        text = kept if type(kept) is bytes else encode_json(kept)
+        text = kept if type(kept) is bytes else json_of(kept)
         if roles is not None:
-            text += b',"roles":' + encode_json(roles)
+            text += b',"roles":' + json_of(roles)
         shape = self._shapes.started
-        row = recorder.add(now_ns, shape, self.code, NOTHING, cause, value=recorder.keep(text))
-        program = self.engine.world.programs[self.name]
-        self.instance = PlanRun(program, value, roles, self._draw())
+        row = recorder.add(now_ns, shape, self.code, NOTHING, cause, -1, recorder.keep(text))
+        program = self._shapes.program
+        self.instance = PlanRun(program, value, roles, self._draw() if program.draws else None)
         self._carry_out(now_ns, self.instance.start(row))
 
     def _draw(self) -> Callable[[], float] | None:
-        if not self.engine.world.programs[self.name].draws:
+        if not self._shapes.program.draws:
             return None
         return self.engine.random(self.workflow_id, 0, "retry").random
 
@@ -101,20 +104,22 @@ class PlanDriver(Driver):
             self.engine.at(self.down_until_ns, self.answer, call)
             return
         call.done = True
-        rows, kept, op = self.engine.rows, call.kept, call.op
-        row = len(rows) // ROW_BYTES
-        code = self.code
+        engine, kept, op, code = self.engine, call.kept, call.op, self.code
         if call.failed:
             shape = self._shapes.failed(op, call)
-            value = self.engine.recorder.keep(kept)
+            value = engine.recorder.keep(kept)
         elif type(kept) is int and _LEAST <= kept < -_LEAST:
             shape = self._shapes.completed_int[call.undo][op.index]
             value = kept
         else:
             shape = self._shapes.completed[call.undo][op.index]
-            value = self.engine.recorder.keep(kept)
+            value = engine.recorder.keep(kept)
+        rows = engine.rows
+        row = len(rows) // ROW_BYTES
         rows += PACK(now_ns, value, shape, code, code, call.asked, call.txn, -1)
         instance = self.instance
+        if instance is None:
+            return
         if call.failed:
             tell = instance.undo_failed if call.undo else instance.failed
             kind, message = call.outcome
@@ -123,9 +128,7 @@ class PlanDriver(Driver):
             commands = instance.undone(op, row, call.attempt)
         else:
             commands = instance.completed(op, row, call.outcome, call.attempt)
-        if len(commands) == 1 and commands[0].kind == SCHEDULE and not commands[0].wants_ref:
-            self._schedule(now_ns, commands[0])
-        elif commands:
+        if commands:
             self._carry_out(now_ns, commands)
 
     def give_up(self, now_ns: int, call: Call) -> None:
@@ -146,6 +149,8 @@ class PlanDriver(Driver):
             payload,
             ((call.asked, PROGRAM),),
         )
+        if self.instance is None:
+            return
         tell = self.instance.undo_failed if undo else self.instance.failed
         told = message if undo else "TimedOut"
         commands = tell(call.op, row, call.attempt, "TimedOut", told, True, now_ns)
@@ -161,24 +166,27 @@ class PlanDriver(Driver):
         causes = () if cause == NOTHING else ((cause, MESSAGE),)
         payload = {"reason": reason} if reason else {}
         row = self._note(now_ns, "WorkflowCancelRequested", self.name, None, payload, causes)
-        self._carry_out(now_ns, self.instance.cancel(row, reason))
+        if self.instance is not None:
+            self._carry_out(now_ns, self.instance.cancel(row, reason))
 
     def recover(self) -> None:
         """Come back after a crash of the process: the instance is data, and was saved."""
-        program = self.engine.world.programs[self.name]
-        self.instance = PlanRun.from_json(program, self.instance.to_json(), self._draw())
+        if self.instance is not None:
+            program, draw = self._shapes.program, self._draw()
+            self.instance = PlanRun.from_json(program, self.instance.to_json(), draw)
 
     def waiting(self) -> list[str]:
         """Say what it waits for."""
-        return [
-            f"{op.activity} by {self.instance.agent_of(op.agent)}" for op in self.instance.in_flight
-        ]
+        instance = self.instance
+        if instance is None:
+            return []
+        return [f"{op.activity} by {instance.agent_of(op.agent)}" for op in instance.in_flight]
 
     # -- what it asks for -------------------------------------------------------------------------
 
     def _carry_out(self, now_ns: int, commands: tuple[Command, ...]) -> None:
         while commands:
-            noted = []
+            noted = None
             for command in commands:
                 kind = command.kind
                 if kind == SCHEDULE:
@@ -186,8 +194,9 @@ class PlanDriver(Driver):
                 else:
                     row = self._write(now_ns, command, kind)
                 if command.wants_ref:
+                    noted = noted or []
                     noted.append((command, row))
-            if not noted:
+            if noted is None or self.instance is None:
                 return
             more: list[Command] = []
             for command, row in noted:
@@ -223,7 +232,7 @@ class PlanDriver(Driver):
             (self.key + self._shapes.keys[op.index] + (attempt << 1)) & KEY_MASK, name, name,
         )  # fmt: skip
         engine.transit.send(now_ns, call)
-        timeout_ns = op.timeout_ns or engine.world.timeout_ns
+        timeout_ns = op.timeout_ns or self._timeout_ns
         if timeout_ns is not None:
             engine.arm(now_ns, call, timeout_ns)
         return row
@@ -233,7 +242,8 @@ class PlanDriver(Driver):
         op: Any = command.op
         engine = self.engine
         undo = op.undo
-        agent = self.instance.agent_of(undo.agent)
+        roles = self._roles
+        agent = undo.agent if roles is None else roles.get(undo.agent, undo.agent)
         value = plain(command.value)[1]
         payload: dict[str, Any] = {"agent": agent, "attempt": command.attempt, "input": value}
         if undo.timeout_ns is not None:
@@ -247,7 +257,7 @@ class PlanDriver(Driver):
         call.step = call.step_id = op.name
         call.key = call_key(self.key, self._shapes.keys[op.index], call)
         engine.transit.send(now_ns, call)
-        timeout_ns = undo.timeout_ns or engine.world.timeout_ns
+        timeout_ns = undo.timeout_ns or self._timeout_ns
         if timeout_ns is not None:
             engine.arm(now_ns, call, timeout_ns)
         return row
@@ -272,14 +282,14 @@ class PlanDriver(Driver):
         self.status = _STATUS[kind]
         value = command.value
         self.result = value.get("result") if kind == END_COMPLETED else value
-        event = f"Workflow{self.status.capitalize()}"
-        row = self._note(now_ns, event, self.name, None, value, causes)
+        row = self._note(now_ns, _ENDS[kind], self.name, None, value, causes)
+        self.instance = None
         self.engine.workflows.ended(now_ns, self, row)
         return row
 
     def _fire(self, now_ns: int, told: tuple[StepOp, int, int, int]) -> None:
         """Take note that the time before an attempt has passed."""
-        if self.is_down(now_ns, self._fire, told) or self.status != OPEN:
+        if self.is_down(now_ns, self._fire, told) or self.instance is None:
             return
         op, attempt, kind, asked = told
         undo = kind == UNDO_TIMER
@@ -297,11 +307,12 @@ class PlanDriver(Driver):
         payload: Any,
         causes: tuple[tuple[int, int], ...],
     ) -> int:
-        event = Event.of(
-            event_type,
-            name=name,
-            step_id=step_id,
-            payload=payload,
-            coordination_id=self.workflow_id,
-        )
-        return self.record(now_ns, event, causes)
+        recorder, code = self.engine.recorder, self.code
+        shape = self._shapes.note(event_type, name, step_id, payload is not None, causes)
+        value = -1 if payload is None else recorder.keep(json_of(payload))
+        a = causes[0][0] if causes else NOTHING
+        b = causes[1][0] if len(causes) > 1 else NOTHING
+        row = recorder.add(now_ns, shape, code, code, a, b, value)
+        if len(causes) > 2:  # noqa: PLR2004 - what a row has room for
+            recorder.extra[row] = causes
+        return row

@@ -24,16 +24,19 @@ class PlanShapes:
         completed_int, completed: by [whether it is a compensation][step]: of the answer, for a
             result that is an int, and for any.
         keys: an integer for each step's name.
+        program: the plan.
         roles: the names that the plan gives to agents.
     """
 
     __slots__ = (
         "_failed",
+        "_notes",
         "_recorder",
         "_scheduled",
         "completed",
         "completed_int",
         "keys",
+        "program",
         "roles",
         "started",
     )
@@ -41,6 +44,8 @@ class PlanShapes:
     def __init__(self, recorder: Recorder, program: Program) -> None:
         self._recorder = recorder
         self._scheduled: dict[tuple[int, ...], int] = {}
+        self.program = program
+        self._notes: dict[tuple[str, str, str | None, bool, int, int], int] = {}
         self._failed: dict[tuple[int, int, bool], int] = {}
         self.started = recorder.shape(
             "WorkflowStarted",
@@ -92,6 +97,29 @@ class PlanShapes:
                 tail=b"}",
                 kind_a=PROGRAM,
                 kind_b=MESSAGE,
+            )
+        return code
+
+    def note(
+        self,
+        event_type: str,
+        name: str,
+        step_id: str | None,
+        payload: bool,  # noqa: FBT001 - called by position, in the loop
+        causes: tuple[tuple[int, int], ...],
+    ) -> int:
+        """Return the shape of any other event of the history."""
+        kinds = [kind for _, kind in causes[:2]] + [0, 0]
+        known = (event_type, name, step_id, payload, kinds[0], kinds[1])
+        code = self._notes.get(known)
+        if code is None:
+            code = self._notes[known] = self._recorder.shape(
+                event_type,
+                name=name,
+                step_id=step_id,
+                value=Value.JSON if payload else Value.NONE,
+                kind_a=kinds[0],
+                kind_b=kinds[1],
             )
         return code
 

@@ -8,9 +8,10 @@ the streams. `finish.py` turns rows and tables into the columns of an event log.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from flowlab.events.codec import decode_payload, encode_json
 
@@ -20,6 +21,8 @@ ROW: Final = Struct("<qqiiiiii")
 ROW_BYTES: Final = 40
 PACK: Final = ROW.pack
 """Packs a row: looked up once, since it runs once an event."""
+
+_ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
 NOTHING: Final = -1
 """No cause, no coordination, no other stream."""
@@ -60,8 +63,7 @@ class Shape(NamedTuple):
     writes: Signature | None = None
 
 
-@dataclass(slots=True)
-class Stream:
+class Stream(msgspec.Struct, gc=False):
     """A stream of a world: whose it is, and which one it goes on."""
 
     name: str
@@ -171,6 +173,19 @@ class Recorder:
         objects = self.objects
         objects.append(value)
         return len(objects) - 1
+
+
+def json_of(value: Any) -> bytes:
+    """Encode what is known to be JSON: results that were taken, and what is made of them.
+
+    Example:
+        >>> json_of({"b": 1, "a": None})
+        b'{"a":null,"b":1}'
+    """
+    try:
+        return _ENCODER.encode(value)
+    except (UnicodeError, OverflowError, TypeError, ValueError):
+        return encode_json(value)
 
 
 def plain(value: Any) -> tuple[Any, Any]:

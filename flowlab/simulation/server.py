@@ -94,10 +94,10 @@ class Server:
     def deliver(self, now_ns: int, call: Call) -> None:
         """Take a message from the network."""
         call.arrived_ns = now_ns
-        if self.busy is None and self.up:
-            self.begin(now_ns, call)
-        else:
+        if self.busy is not None or not self.up:
             self.mailbox.append(call)
+        else:
+            self.begin(now_ns, call)
 
     def begin(self, now_ns: int, call: Call) -> None:
         """Take a message from the mailbox, and work on it."""
@@ -150,7 +150,9 @@ class Server:
             return
         self.work(now_ns, call)
         self.engine.transit.reply(now_ns, call)
-        self.next(now_ns)
+        self.busy = None
+        if self.mailbox and self.up:
+            self.begin(now_ns, self.mailbox.popleft())
 
     def work(self, now_ns: int, call: Call) -> None:
         """Carry out the handler as one transaction."""

@@ -24,7 +24,7 @@ def saga_plan() -> Plan:
 
     Example:
         >>> saga_plan()
-        Plan('saga', 5 steps, agents first, second, third, fourth, fifth)
+        Plan('saga', 5 steps, agents role-0, role-1, role-2, role-3, role-4)
     """
     steps = [
         Step(
