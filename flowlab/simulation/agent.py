@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -45,8 +46,8 @@ class Agent:
     """
 
     name: str
-    handlers: Mapping[str, Handler]
-    state: Mapping[str, Any]
+    handlers: dict[str, Handler]
+    state: dict[str, Any]
     service: Distribution
     deduplicate: bool
     interleaving: bool
@@ -74,11 +75,12 @@ class Agent:
             if activity in known:
                 message = f"{what} has two handlers for {activity!r}; give one of them another name"
                 raise InvalidArgumentError(message)
-            known[activity] = taking_context(handler, f"the handler {activity!r} of {what}")
+            read = taking_context if isinstance(handler, Hashable) else taking_context.__wrapped__
+            known[activity] = read(handler, activity)
         for field, value in (
             ("name", name),
-            ("handlers", MappingProxyType(known)),
-            ("state", MappingProxyType(_cells(state or {}, what))),
+            ("handlers", known),
+            ("state", _cells(state or {}, what)),
             ("service", as_distribution(service)),
             ("deduplicate", deduplicate),
             ("interleaving", interleaving),
@@ -118,7 +120,8 @@ class Resource:
         return f"Resource({', '.join([repr(self.name), *cells])})"
 
 
-def taking_context(handler: Handler | Activity, what: str) -> Handler:
+@lru_cache(maxsize=1_024)
+def taking_context(handler: Handler | Activity, activity: str) -> Handler:
     """Return a handler as a function of (ctx, value), whatever of them it takes.
 
     Raises:
@@ -126,7 +129,10 @@ def taking_context(handler: Handler | Activity, what: str) -> Handler:
     """
     function = handler.function if isinstance(handler, Activity) else handler
     if not callable(function):
-        message = f"{what} is {function!r}; expected a function of (ctx, value) or of the value"
+        message = (
+            f"the handler of {activity!r} is {function!r}; expected a function of (ctx, value), or "
+            "of the value alone"
+        )
         raise InvalidArgumentError(message)
     try:
         parameters = list(inspect.signature(function).parameters.values())
@@ -140,7 +146,10 @@ def taking_context(handler: Handler | Activity, what: str) -> Handler:
     needed = [parameter for parameter in places if parameter.default is parameter.empty]
     starred = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
     if len(needed) > 2:  # noqa: PLR2004 - (ctx, value)
-        message = f"{what} takes {len(needed)} arguments; expected (ctx, value), or the value alone"
+        message = (
+            f"the handler of {activity!r} takes {len(needed)} arguments; expected (ctx, value), or "
+            "the value alone"
+        )
         raise InvalidArgumentError(message)
     if len(needed) == 2 or starred or (places and places[0].name in {"ctx", "context"}):  # noqa: PLR2004
         return function if len(places) >= 2 or starred else lambda ctx, _value: function(ctx)  # noqa: PLR2004

@@ -12,6 +12,7 @@ from flowlab.events.codec import decode_payload, encode_json
 GONE: Final = object()
 """Stands for a cell that the running transaction has deleted."""
 
+_forget: Final = dict.clear
 _MISSING: Final = object()
 _CONTAINERS: Final = frozenset({list, dict})
 
@@ -56,17 +57,13 @@ class Cells(dict[str, Any]):
         ]
         return f"Cells({', '.join(shown)})"
 
-    def begin(self) -> None:
-        """Forget what a transaction has done: the next one begins."""
-        self.clear_seen()
-        if self.reads:
-            self.reads = {}
+    def begin(self, base: dict[str, Any]) -> None:
+        """Forget what a transaction has done: the next one begins, on an owner's cells."""
+        self._base = base
+        _forget(self)
+        self.reads.clear()
         if self._gone:
             self._gone = {}
-
-    def clear_seen(self) -> None:
-        """Forget every value."""
-        dict.clear(self)
 
     def seen(self) -> dict[str, Any]:
         """Return the values that the transaction has read or set."""
@@ -231,3 +228,17 @@ class Cells(dict[str, Any]):
     def fromkeys(cls, keys: Iterable[str], value: Any = None) -> dict[str, Any]:  # type: ignore[override]
         """Return a plain dict."""
         return dict.fromkeys(keys, value)
+
+
+def copied(cells: dict[str, Any]) -> dict[str, Any]:
+    """Return cells of their own, with equal values.
+
+    Example:
+        >>> cells = {"seats": [1, 2]}
+        >>> copied(cells) == cells, copied(cells)["seats"] is cells["seats"]
+        (True, False)
+    """
+    return {
+        key: deepcopy(value) if type(value) in _CONTAINERS else value
+        for key, value in cells.items()
+    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.cells import Cells
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 class AgentContext:
     """The first argument of a handler, `ctx`: valid until the handler returns.
 
+    The transactions of a world follow one another, so one context serves them all.
+
     Attributes:
         state: the agent's own cells, a mapping; what a handler changes is committed when it
             returns, and undone when it raises.
@@ -25,24 +26,24 @@ class AgentContext:
 
     __slots__ = ("_call", "_now_ns", "_server", "letters", "others", "state")
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._call: Call | None = None
+    _server: Server
+    _call: Call
+
+    def __init__(self) -> None:
         self._now_ns = 0
         self.letters: list[tuple[str, str, Any, bool]] = []
-        self.state = server.cells
+        self.state = Cells({})
         self.others: dict[str, Cells] = {}
 
     def __repr__(self) -> str:
-        return f"AgentContext({self._server.name!r})"
+        return "AgentContext()"
 
-    def begin(self, now_ns: int, call: Call) -> None:
-        """Begin a transaction for a message."""
+    def begin(self, server: Server, now_ns: int, call: Call) -> None:
+        """Begin a transaction of an agent for a message."""
+        self._server = server
         self._call = call
         self._now_ns = now_ns
-        state = self.state
-        if state.reads or state.seen():
-            state.begin()
+        self.state.begin(server.state)
         if self.others:
             self.others = {}
         if self.letters:
@@ -56,9 +57,6 @@ class AgentContext:
     @property
     def call(self) -> Call:
         """The message that is handled."""
-        if self._call is None:
-            message = "ctx is used outside a handler; keep what you need of it in ctx.state"
-            raise InvalidArgumentError(message)
         return self._call
 
     @property
@@ -69,7 +67,7 @@ class AgentContext:
     @property
     def workflow_id(self) -> str:
         """The workflow (or the correlation id) that the message belongs to."""
-        return self._server.engine.recorder.streams[self.call.coordination].name
+        return self._server.engine.recorder.streams[self._call.coordination].name
 
     @property
     def attempt(self) -> int:

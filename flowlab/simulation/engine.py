@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import CauseKind
 from flowlab.events.codec import decode_payload, encode_json
+from flowlab.simulation.context import AgentContext
 from flowlab.simulation.draws import key_of
 from flowlab.simulation.fault_source import FaultSource
 from flowlab.simulation.recorder import NOTHING, ROW, Value
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Fire = Callable[[int, Any], None]
 """What an entry of the agenda does: given the time, and what it is about."""
 
+_STRIDE: Final = range(32)
 _FAULT: Final = int(CauseKind.FAULT)
 
 
@@ -59,6 +61,7 @@ class Engine:
         self._fifos: dict[int, deque[tuple[int, Call]]] = {}
         self._correlations: dict[str, int] = {}
         self._writers: dict[tuple[str, str], int] = {}
+        self.context = AgentContext()
         self.world_code = recorder.stream("@world", "@world")
         self.faults = self._source(recipe)
         self.servers = {agent.name: Server(self, agent) for agent in world.agents}
@@ -97,8 +100,12 @@ class Engine:
         most = len(rows) + self.world.max_events * ROW.size
         now = 0
         while agenda:
-            now, _, fire, about = heappop(agenda)
-            fire(now, about)
+            # The limits are looked at now and then: that is enough for an end that is far away.
+            for _ in _STRIDE:
+                now, _, fire, about = heappop(agenda)
+                fire(now, about)
+                if not agenda:
+                    break
             if len(rows) > most or now > latest:
                 self.stopped = self._limit(now)
                 break

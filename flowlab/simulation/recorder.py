@@ -72,6 +72,16 @@ class Stream(msgspec.Struct, gc=False):
     generation: int
 
 
+class Handled:
+    """The shapes of what agents do, the same for all of them: by activity, and by cells too."""
+
+    __slots__ = ("committed", "received")
+
+    def __init__(self) -> None:
+        self.received: dict[str, int] = {}
+        self.committed: dict[tuple[str, ...], int] = {}
+
+
 class Recorder:
     """The rows of one world or of many, and their tables.
 
@@ -79,6 +89,7 @@ class Recorder:
         rows: packed `ROW`s, in the order in which things happened, world by world.
         objects: values of payloads: JSON scalars, or bytes that are JSON.
         extra: the causes of the rows that have others than two of the shape's kinds.
+        handled: the shapes of what agents do.
         plans: what drivers keep of a plan: its shapes.
         starts, stream_starts: the first row and the first stream of each world.
     """
@@ -86,6 +97,7 @@ class Recorder:
     __slots__ = (
         "_shapes",
         "extra",
+        "handled",
         "objects",
         "plans",
         "rows",
@@ -103,6 +115,7 @@ class Recorder:
         self._shapes: dict[Shape, int] = {}
         self.streams: list[Stream] = []
         self.plans: dict[Any, Any] = {}
+        self.handled = Handled()
         self.starts: list[int] = []
         self.stream_starts: list[int] = []
 

@@ -7,9 +7,8 @@ from heapq import heappush
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import CauseKind
-from flowlab.events.codec import decode_payload, encode_json
-from flowlab.simulation.cells import Cells
-from flowlab.simulation.context import AgentContext
+from flowlab.events.codec import encode_json
+from flowlab.simulation.cells import copied
 from flowlab.simulation.disk import Disk
 from flowlab.simulation.draws import bits
 from flowlab.simulation.injection import TRANSIENT_ERROR, CrashAfter, CrashBefore, Fail, Slow
@@ -44,6 +43,7 @@ class Server:
         "_answered",
         "_committed",
         "_faults",
+        "_handlers",
         "_received",
         "_skew",
         "agent",
@@ -64,15 +64,17 @@ class Server:
         self.agent = agent
         self.name = agent.name
         self.code = engine.recorder.stream("@" + agent.name)
-        self.state: dict[str, Any] = decode_payload(encode_json(dict(agent.state)))
-        self.cells = Cells(self.state)
-        self.context = AgentContext(self)
+        self.state: dict[str, Any] = copied(agent.state)
+        self.context = engine.context
+        self.cells = engine.context.state
         self.mailbox: deque[Call] = deque()
         self.busy: Call | None = None
         self.up = True
         self._answered: dict[str, tuple[bool, Any, Any]] = {}
-        self._received: dict[str, int] = {}
-        self._committed: dict[tuple[str, ...], int] = {}
+        self._handlers = agent.handlers
+        shapes = engine.recorder.handled
+        self._received: dict[str, int] = shapes.received
+        self._committed: dict[tuple[str, ...], int] = shapes.committed
         faults = engine.faults
         self._faults = faults if faults is not None and faults.segment_live else None
         self.disk = Disk(self, faults) if faults is not None and faults.disk_live else None
@@ -157,11 +159,12 @@ class Server:
     def work(self, now_ns: int, call: Call) -> None:
         """Carry out the handler as one transaction."""
         context = self.context
-        context.begin(now_ns, call)
-        if self.agent.deduplicate and self._knows(now_ns, call):
+        context.begin(self, now_ns, call)
+        repeats = self.agent.deduplicate
+        if repeats and self._knows(now_ns, call):
             return
         try:
-            outcome = self.agent.handlers[call.name](context, call.value)
+            outcome = self._handlers[call.name](context, call.value)
             if type(outcome) is int or outcome is None:
                 call.kept = outcome
             else:
@@ -171,7 +174,7 @@ class Server:
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is how it failed
             self.abort(now_ns, call, type(error).__name__, str(error))
         else:
-            if self.agent.deduplicate:
+            if repeats:
                 self.remember(call)
             if context.letters:
                 self.engine.transit.post(now_ns, self, call)
@@ -244,7 +247,7 @@ class Server:
             return
         row = engine.inject(now_ns, fault.fault_id, {}, self.code, call.coordination, -1)
         if isinstance(fault, Fail):
-            self.context.begin(now_ns, call)
+            self.context.begin(self, now_ns, call)
             self.abort(now_ns, call, TRANSIENT_ERROR, fault.message, row)
             engine.transit.reply(now_ns, call)
         self.next(now_ns)
