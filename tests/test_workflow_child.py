@@ -57,7 +57,7 @@ def test_a_workflow_declares_the_one_that_undoes_it_and_only_one() -> None:
 def test_a_completed_child_is_undone_by_running_its_compensation_as_a_child() -> None:
     seen: list[Saga] = []
 
-    @workflow
+    @workflow(unchecked="the test looks inside")
     async def trip(ctx: WorkflowContext, _: Any) -> None:
         async with ctx.saga() as saga:
             seen[:] = [saga]
@@ -121,7 +121,7 @@ def test_a_child_that_failed_and_left_effects_makes_its_parent_say_so() -> None:
 def test_a_compensation_says_what_it_found_and_a_failed_one_leaves_its_effect() -> None:
     seen: list[Saga] = []
 
-    @workflow
+    @workflow(unchecked="the test looks inside")
     async def trip(ctx: WorkflowContext, _: Any) -> None:
         async with ctx.saga(go_on=True) as saga:
             seen[:] = [saga]
@@ -217,7 +217,7 @@ def test_a_saga_of_steps_and_children_undoes_exactly_what_completed(
 ) -> None:
     seen: list[Saga] = []
 
-    @workflow
+    @workflow(unchecked="the test looks inside")
     async def body(ctx: WorkflowContext, _: Any) -> str:
         async with ctx.saga(parallel=parallel) as saga:
             seen[:] = [saga]

@@ -262,7 +262,7 @@ def test_chance_and_ids_depend_on_names_and_seed_alone() -> None:
     def draws(seed: int, *, extra: bool) -> list[Any]:
         found: list[Any] = []
 
-        @workflow
+        @workflow(unchecked="the test looks inside")
         async def chancy(ctx: WorkflowContext, _: Any) -> None:
             if extra:
                 ctx.random("other").random()

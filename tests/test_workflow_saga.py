@@ -152,7 +152,7 @@ def test_cancelling_undoes_what_was_done() -> None:
 def test_a_step_that_breaks_a_rule_is_not_begun(fields: dict[str, Any], rule: str) -> None:
     told: list[str] = []
 
-    @workflow
+    @workflow(unchecked="the test looks inside")
     async def wrong(ctx: WorkflowContext, _: Any) -> None:
         async with ctx.saga() as saga:
             await saga.step("first", compensation="undo")

@@ -74,8 +74,7 @@ def saga_world(workload: SagaWorkload) -> World:
         return workload.request_ns[place], workload.service_ns[place], workload.reply_ns[place]
 
     agents = [
-        Agent(f"agent-{number}", work, undo, state={"done": 0})
-        for number in range(workload.agents)
+        Agent(f"agent-{number}", work, undo, state={"done": 0}) for number in range(workload.agents)
     ]
     return World(agents, saga_plan(), starts, delays=delays, max_events=1 << 30)
 

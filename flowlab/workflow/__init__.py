@@ -18,6 +18,10 @@ from flowlab.workflow.context import WorkflowContext
 from flowlab.workflow.definition import Activity, Workflow, activity, workflow
 from flowlab.workflow.durations import SECOND, Duration, as_ns
 from flowlab.workflow.execution import LONG_BYTES, LONG_EVENTS, Execution
+from flowlab.workflow.guard import armed
+from flowlab.workflow.guard_rules import GUARD_RULES, Finding, GuardRule
+from flowlab.workflow.guard_source import source_findings
+from flowlab.workflow.guard_trial import TryOut, Violation, try_out
 from flowlab.workflow.handles import MAX_FIBERS, Handle
 from flowlab.workflow.locks import MAX_STASHED, Claim, Grant, LockMode, LockPolicy, SemanticLocks
 from flowlab.workflow.plan import (
@@ -95,6 +99,7 @@ __all__ = [
     "END_CANCELED",
     "END_COMPLETED",
     "END_FAILED",
+    "GUARD_RULES",
     "LONG_BYTES",
     "LONG_EVENTS",
     "MAX_FIBERS",
@@ -142,7 +147,9 @@ __all__ = [
     "Execution",
     "Failed",
     "Filed",
+    "Finding",
     "Grant",
+    "GuardRule",
     "Handle",
     "Initiated",
     "JoinOp",
@@ -171,14 +178,17 @@ __all__ = [
     "StepKind",
     "StepOp",
     "Template",
+    "TryOut",
     "UndoOp",
     "VersionFile",
     "Versioned",
+    "Violation",
     "Wait",
     "Workflow",
     "WorkflowContext",
     "WorkflowState",
     "activity",
+    "armed",
     "as_ns",
     "as_plan",
     "check_choreography",
@@ -193,10 +203,12 @@ __all__ = [
     "predicate_to_json",
     "reread",
     "result",
+    "source_findings",
     "state_of",
     "states_of",
     "transition",
     "transition_table",
+    "try_out",
     "wait_cycle",
     "workflow",
 ]

@@ -91,6 +91,11 @@ class Inbox:
             taken = ((value, {sequence: int(CauseKind.MESSAGE)}) for sequence, value in events)
             self._kept[name] = deque(taken)
 
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The names that something waits for."""
+        return tuple(name for name, waiting in self._waiting.items() if waiting)
+
     def expect(self, name: str) -> Handle:
         """Return a handle for the next event of a name."""
         handle = Handle(f"event {name!r}")

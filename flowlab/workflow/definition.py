@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.workflow.guard_check import check_source
 from flowlab.workflow.savepoints import check_state
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Workflow:
         if self.compensation is not None:
             message = f"{self!r} has a compensation already; one workflow undoes another"
             raise InvalidArgumentError(message)
-        undo = _workflow(body, f"{self.name}.compensate", self.unchecked, None)
+        undo = _workflow(body, f"{self.name}.compensate", self.unchecked or None, None)
         # The decorator comes after the workflow: this is the last part of its making.
         object.__setattr__(self, "compensation", undo)
         return undo
@@ -93,22 +94,33 @@ class Activity:
 def workflow(body: Body, /) -> Workflow: ...
 @overload
 def workflow(
-    *, name: str | None = None, state: type | None = None
+    *, name: str | None = None, state: type | None = None, unchecked: str | None = None
 ) -> Callable[[Body], Workflow]: ...
 def workflow(
-    body: Body | None = None, /, *, name: str | None = None, state: type | None = None
+    body: Body | None = None,
+    /,
+    *,
+    name: str | None = None,
+    state: type | None = None,
+    unchecked: str | None = None,
 ) -> Workflow | Callable[[Body], Workflow]:
     """Declare an async function of (ctx, input) to be a workflow.
+
+    Its source is read, and refused or warned of where a replay may do something else
+    (`GUARD_RULES`); while it runs, what it reaches for outside is refused.
 
     Args:
         body: the function.
         name: of the workflow; None takes the function's.
         state: a dataclass, msgspec Struct or dict type that holds what the workflow has come to;
             the function then takes (ctx, input, state) and may be re-entered from `ctx.savepoint`.
+        unchecked: why the guard shall leave it alone; None lets it look.
 
     Raises:
         InvalidArgumentError: the function is not async, or does not take these arguments; or the
             state has no default, or cannot be saved.
+        NonDeterminismError: it reaches for a clock, chance, a file, or something else outside.
+        DeterminismWarning: (a warning) it may not do the same in every replay.
 
     Example:
         >>> @workflow
@@ -118,8 +130,8 @@ def workflow(
         Workflow('trip')
     """
     if body is None:
-        return lambda function: _workflow(function, name, "", state)
-    return _workflow(body, name, "", state)
+        return lambda function: _workflow(function, name, unchecked, state)
+    return _workflow(body, name, unchecked, state)
 
 
 def activity(function: Callable[..., Any], /, *, name: str | None = None) -> Activity:
@@ -164,7 +176,7 @@ def workflow_name(value: str | Workflow) -> str:
     return name
 
 
-def _workflow(body: Body, name: str | None, unchecked: str, state: type | None) -> Workflow:
+def _workflow(body: Body, name: str | None, unchecked: str | None, state: type | None) -> Workflow:
     if not inspect.iscoroutinefunction(body):
         message = (
             f"@workflow takes an async function of (ctx, input), not {body!r}: write "
@@ -185,4 +197,9 @@ def _workflow(body: Body, name: str | None, unchecked: str, state: type | None) 
         raise InvalidArgumentError(message)
     if state is not None:
         check_state(state, name or body.__name__)
-    return Workflow(name or body.__name__, body, unchecked, state)
+    if unchecked is None:
+        check_source(body, name or body.__name__)
+    elif not isinstance(unchecked, str) or not unchecked.strip():
+        message = f"unchecked takes the reason, as text, not {unchecked!r}"
+        raise InvalidArgumentError(message)
+    return Workflow(name or body.__name__, body, unchecked or "", state)
