@@ -122,7 +122,10 @@ class CodeDriver(Driver):
         self._open.pop(asked, None)
         causes = [(asked, PROGRAM)] + ([] if end == NOTHING else [(end, JOIN)])
         kind = CHILD_ENDS[status]
-        payload = {"result": result} if status == "completed" else {"error": error_in(result)}
+        payload = {"result": result}
+        if status != "completed":
+            left = result.get("uncompensated") if isinstance(result, dict) else None
+            payload = {"error": error_in(result)} | ({"uncompensated": left} if left else {})
         self._tell(now_ns, kind, name, payload, causes)
 
     def recover(self) -> None:

@@ -126,7 +126,8 @@ class World:
 
     Args:
         agents: who takes part.
-        workflow: a plan (or a node of one), a `@workflow`, a choreography, or several of them.
+        workflow: a plan (or a node of one), a `@workflow`, a choreography, or several of them; what
+            `@workflow.compensate` declared comes with its workflow.
         starts: the workflows that begin (`Start`), and what else comes from outside (`Signal`,
             `Cancel`), in order of time; or a function from `Chances` to them.
             A number n is n workflows without input at the beginning.
@@ -264,6 +265,10 @@ def _processes(given: Any) -> dict[str, Process]:
             message = f"two workflows of the world are called {process.name!r}; name them apart"
             raise InvalidArgumentError(message)
         found[process.name] = process
+    for process in list(found.values()):
+        undo = process.compensation if isinstance(process, Workflow) else None
+        if undo is not None:
+            found.setdefault(undo.name, undo)
     if not found:
         message = "a world needs a workflow to carry out; it was given none"
         raise InvalidArgumentError(message)
