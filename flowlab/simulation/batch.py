@@ -54,11 +54,11 @@ class Batch:
                 clock="virtual",
                 scenario=recipe.scenario.name,
                 seed=recipe.seed,
-                parameters=recipe.told,
-                faults=recipe.faults.to_json(),
-                code_digest=recipe.scenario.code_digest,
+                parameters=recipe.told.parameters,
+                faults=recipe.told.faults,
+                code_digest=recipe.told.code_digest,
                 version=VERSION,
-                agents=tuple(agent.name for agent in world.agents),
+                agents=world.names,
             )
         )
 

@@ -72,9 +72,29 @@ class Call(msgspec.Struct, gc=False, eq=False):
         """Names the message in its world: its step, and the attempt."""
         return f"{self.idempotency_key}/{self.attempt}"
 
+    @property
+    def delivery(self) -> str:
+        """Tells a delivery after the first from those before it."""
+        return f"#{self.deliveries}" if self.deliveries > 1 else ""
+
     def again(self, row: int) -> Call:
         """Return the same message as it is delivered once more, because of an event."""
         return msgspec.structs.replace(self, row=row)
 
     def __repr__(self) -> str:
         return f"Call({self.label!r})"
+
+
+class Leg(msgspec.Struct, gc=False, frozen=True):
+    """A part of a call, as faults name it: written out only where one happens.
+
+    Args:
+        call: the call.
+        part: which part of it.
+    """
+
+    call: Call
+    part: str
+
+    def __str__(self) -> str:
+        return self.call.label + self.part

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any, Final
 
+import msgspec
+
 from flowlab.errors import InvalidArgumentError
 from flowlab.events.codec import decode_payload, encode_json
 
@@ -14,6 +16,8 @@ GONE: Final = object()
 
 _forget: Final = dict.clear
 _MISSING: Final = object()
+_SCALARS: Final = frozenset({str, bool, type(None), int})
+_ENCODE: Final = msgspec.json.Encoder(order="sorted").encode
 _CONTAINERS: Final = frozenset({list, dict})
 
 
@@ -95,6 +99,11 @@ class Cells(dict[str, Any]):
         """
         if not changed:
             return None
+        for value in changed.values():
+            if type(value) not in _SCALARS:
+                break
+        else:
+            return _ENCODE(changed)
         text = encode_json({k: None if v is GONE else v for k, v in sorted(changed.items())})
         for key, value in decode_payload(text).items():
             if changed[key] is not GONE:

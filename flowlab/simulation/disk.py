@@ -5,7 +5,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from flowlab.simulation.cells import GONE
+from flowlab.simulation.call import Leg
+from flowlab.simulation.cells import GONE, copied
 from flowlab.simulation.draws import bits
 from flowlab.simulation.injection import DelayedWrite, LostWrite
 
@@ -34,7 +35,7 @@ class Disk:
     def __init__(self, server: Server, faults: FaultSource) -> None:
         self._server = server
         self._faults = faults
-        self._durable: dict[str, Any] = deepcopy(server.state)
+        self._durable: dict[str, Any] = copied(server.state)
         self._writes: dict[str, int] = {}
         self.unsure: dict[str, None] = {}
 
@@ -44,12 +45,11 @@ class Disk:
     def write(self, now_ns: int, call: Call, written: dict[str, Any]) -> None:
         """Take the writes of a transaction; `GONE` is a cell that was deleted."""
         server = self._server
-        label, key = call.label, bits(call.key, 1 << 20 | call.deliveries)
-        if call.deliveries > 1:
-            label += f"#{call.deliveries}"
-        fault = self._faults.disk(server.name, label, key)
+        key = bits(call.key, 1 << 20 | call.deliveries)
+        fault = self._faults.disk(server.name, Leg(call, call.delivery), key)
+        writes = self._writes
         for cell in written:
-            self._writes[cell] = self._writes.get(cell, 0) + 1
+            writes[cell] = writes.get(cell, 0) + 1
         if fault is None:
             self._flush(written)
             return
@@ -83,7 +83,7 @@ class Disk:
             if value is GONE:
                 self._durable.pop(cell, None)
             else:
-                self._durable[cell] = deepcopy(value)
+                self._durable[cell] = value if type(value) is int else deepcopy(value)
 
     def recover(self) -> dict[str, Any]:
         """Make the durable state that of the agent; return the cells that are not as they were."""
@@ -97,5 +97,5 @@ class Disk:
             # What was on its way when the agent crashed never arrives.
             self._writes[cell] = self._writes.get(cell, 0) + 1
         state.clear()
-        state.update(deepcopy(durable))
+        state.update(copied(durable))
         return changed

@@ -34,32 +34,60 @@ class Recipe:
     without: frozenset[str] = frozenset()
     choices: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    _told: Told | None = field(default=None, init=False)
+
     def __repr__(self) -> str:
         return f"Recipe({self.scenario.name!r}, seed={self.seed})"
 
+    def with_seed(self, seed: int) -> Recipe:
+        """Return the same with another seed."""
+        other = Recipe(
+            self.scenario, seed, self.parameters, self.faults, self.without, self.choices
+        )
+        object.__setattr__(other, "_told", self.told)
+        return other
+
     @property
-    def told(self) -> dict[str, Any]:
-        """The parameters as JSON."""
-        return {name: as_json(value, name) for name, value in sorted(self.parameters.items())}
+    def told(self) -> Told:
+        """What the log keeps of it, the seed aside."""
+        if self._told is None:
+            object.__setattr__(self, "_told", Told(self))
+        assert self._told is not None
+        return self._told
 
     @property
     def run_id(self) -> str:
         """Scenario and seed; and a mark of all else, where it is not as the scenario has it."""
-        base = f"{self.scenario.name}-{self.seed}"
+        return f"{self.scenario.name}-{self.seed}{self.told.mark}"
+
+
+class Told:
+    """What the log keeps of a recipe, made once for all its seeds.
+
+    Attributes:
+        parameters, faults: as JSON.
+        code_digest: of the scenario.
+        mark: tells a recipe from that of the scenario as it is; empty where there is no difference.
+    """
+
+    __slots__ = ("code_digest", "faults", "mark", "parameters")
+
+    def __init__(self, recipe: Recipe) -> None:
+        given, scenario = recipe.parameters, recipe.scenario
+        self.parameters = {name: as_json(given[name], name) for name in sorted(given)}
+        self.faults = recipe.faults.to_json()
+        self.code_digest = scenario.code_digest
         changed = {
-            name: as_json(value, name)
-            for name, value in self.parameters.items()
-            if value is not self.scenario.parameters.get(name)
+            name: self.parameters[name]
+            for name, value in given.items()
+            if value is not scenario.parameters.get(name)
         }
-        rest = [
-            changed,
-            self.faults.to_json() if self.faults != Faults() else {},
-            sorted(self.without),
-            dict(self.choices),
-        ]
-        if not any(rest):
-            return base
-        return f"{base}-{hashlib.sha256(encode_json(rest)).hexdigest()[:8]}"
+        rest = [changed, self.faults, sorted(recipe.without), dict(recipe.choices)]
+        digest = hashlib.sha256(encode_json(rest)).hexdigest()
+        self.mark = f"-{digest[:8]}" if any(rest) else ""
+
+    def __repr__(self) -> str:
+        return f"Told({self.mark!r})"
 
 
 def as_json(value: Any, name: str) -> Any:

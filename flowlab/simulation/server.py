@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
+from flowlab.simulation.call import Leg
 from flowlab.simulation.cells import copied
 from flowlab.simulation.disk import Disk
 from flowlab.simulation.draws import bits
@@ -227,9 +228,8 @@ class Server:
         """Ask what happens while it handles a message; return how long that takes."""
         assert self._faults is not None
         call.deliveries += 1
-        again = f"#{call.deliveries}" if call.deliveries > 1 else ""
         key = call.key if call.deliveries == 1 else bits(call.key, call.deliveries)
-        call.fault = fault = self._faults.segment(self.name, call.label + again, key)
+        call.fault = fault = self._faults.segment(self.name, Leg(call, call.delivery), key)
         if not isinstance(fault, Slow):
             return call.service_ns
         call.fault = None
@@ -297,7 +297,7 @@ class Server:
             InvalidEventError: a value that it wrote is not JSON; nothing is written.
         """
         written = self.cells.changes()
-        if len(written) == 1 and not self.context.others and self.disk is None:
+        if len(written) == 1 and not self.context.others:
             ((key, value),) = written.items()
             if type(value) is int and _LEAST <= value < -_LEAST:
                 # One number is the usual case: no payload is built for it.
@@ -309,8 +309,33 @@ class Server:
                 rows = self.engine.rows
                 row = len(rows) // ROW_BYTES
                 rows += PACK(now_ns, value, shape, self.code, call.coordination, -1, -1, -1)
+                if self.disk is not None:
+                    self.disk.write(now_ns, call, written)
                 return row
-        return self._commit_any(now_ns, call, written)
+        if self.context.others:
+            return self._commit_shared(now_ns, call, written)
+        text = self.cells.encoded(written)
+        reads = self.cells.reads
+        known = ("", call.name, str(len(reads)), *reads, *written)
+        shape = self._committed.get(known)
+        if shape is None:
+            shape = self._committed[known] = self.engine.recorder.shape(
+                "TransactionCommitted",
+                name=call.name,
+                value=Value.NONE if text is None else Value.JSON,
+                head=b"" if text is None else b'{"values":',
+                tail=b"" if text is None else b"}",
+                follows_lane=True,
+                reads=tuple((None, key) for key in reads),
+                writes=tuple((None, key) for key in written),
+            )
+        recorder = self.engine.recorder
+        value = -1 if text is None else recorder.keep(text)
+        row = recorder.add(now_ns, shape, self.code, call.coordination, -1, -1, value)
+        self.cells.commit(written)
+        if self.disk is not None and written:
+            self.disk.write(now_ns, call, written)
+        return row
 
     def _new_committed(self, known: tuple[str, ...]) -> int:
         name, key, *reads = known
@@ -326,7 +351,8 @@ class Server:
         )
         return shape
 
-    def _commit_any(self, now_ns: int, call: Call, written: dict[str, Any]) -> int:
+    def _commit_shared(self, now_ns: int, call: Call, written: dict[str, Any]) -> int:
+        """Commit what a transaction has done to resources, too."""
         own = self.cells.encoded(written)
         others = self.context.others
         changed = {name: cells.changes() for name, cells in sorted(others.items())}
@@ -358,6 +384,5 @@ class Server:
         self.cells.commit(written)
         if self.disk is not None and written:
             self.disk.write(now_ns, call, written)
-        if others:
-            recorder.because(row, self.engine.commit_resources(row, others, changed), _LOCK)
+        recorder.because(row, self.engine.commit_resources(row, others, changed), _LOCK)
         return row

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
-from flowlab.simulation.call import Call
+from flowlab.simulation.call import Call, Leg
 from flowlab.simulation.draws import bits, key_of, uniform
 from flowlab.simulation.injection import Delay, Drop, Duplicate, TransitFault
 from flowlab.simulation.recorder import NOTHING, Value, plain
@@ -72,7 +72,7 @@ class Transit:
         if self._faults is None:
             heappush(engine.agenda, (due, engine.ordinal(), call.server.deliver, call))
         else:
-            told = (HOST, call.server.name, f"{call.label}/request", call.key)
+            told = (HOST, call.server.name, Leg(call, "/request"), call.key)
             self._carry(now_ns, due, told, call.row, call.server.deliver, call)
 
     def reply(self, now_ns: int, call: Call) -> None:
@@ -86,7 +86,7 @@ class Transit:
         if self._faults is None:
             heappush(engine.agenda, (now_ns + call.reply_ns, engine.ordinal(), take, call))
         else:
-            told = (call.server.name, HOST, f"{call.label}/reply", call.key + 1)
+            told = (call.server.name, HOST, Leg(call, "/reply"), call.key + 1)
             self._carry(now_ns, now_ns + call.reply_ns, told, call.txn, take, call)
 
     def post(self, now_ns: int, server: Server, call: Call) -> None:
@@ -114,19 +114,19 @@ class Transit:
             letter.key, letter.step = key, f"{call.step}>{name}.{number - 1}"
             letter.attempt, letter.step_id = call.attempt, None
             self._time(letter, server.name)
-            told = (server.name, to, f"{letter.label}/letter", key)
+            told = (server.name, to, Leg(letter, "/letter"), key)
             due = now_ns + letter.request_ns
             self._carry(now_ns, due, told, row, letter.server.deliver, letter)
 
     def mail(self, now_ns: int, call: Call, sender: str, take: Fire) -> int:
         """Put a message on its way from an agent, or from outside; return how many come of it."""
         self._time(call, sender)
-        told = (sender, call.server.name, f"{call.label}/letter", call.key)
+        told = (sender, call.server.name, Leg(call, "/letter"), call.key)
         return self._carry(now_ns, now_ns + call.request_ns, told, call.row, take, call)
 
     def acknowledge(self, now_ns: int, call: Call, sender: str, row: int, take: Fire) -> None:
         """Tell the sender of a message that it was handled; the log shows what befalls that."""
-        told = (call.server.name, sender, f"{call.label}/ack", call.key + 1)
+        told = (call.server.name, sender, Leg(call, "/ack"), call.key + 1)
         fault = None if self._faults is None else self._faults.transit(*told, now_ns)
         # To hear it twice is to hear it once.
         fault = None if isinstance(fault, Duplicate) else fault
@@ -170,7 +170,7 @@ class Transit:
         self,
         now_ns: int,
         due_ns: int,
-        told: tuple[str, str, str, int],
+        told: tuple[str, str, object, int],
         row: int,
         fire: Fire,
         about: Any,

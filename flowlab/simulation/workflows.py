@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events.codec import encode_json
+from flowlab.simulation.call import Leg
 from flowlab.simulation.driver import OPEN, Driver, failure
 from flowlab.simulation.drivers import driver_of
 from flowlab.simulation.injection import CrashAfter, CrashBefore
@@ -101,7 +102,7 @@ class Workflows:
         assert driver is not None
         fault = None
         if driver.status == OPEN and driver.down_until_ns <= now_ns:
-            fault = engine.faults.host_segment(f"{call.label}/answer", call.key)
+            fault = engine.faults.host_segment(Leg(call, "/answer"), call.key)
         if isinstance(fault, CrashBefore):
             self._crash(now_ns, driver, fault)
         driver.answer(now_ns, call)

@@ -156,6 +156,7 @@ class World:
     """
 
     agents: tuple[Agent, ...]
+    names: tuple[str, ...]
     workflows: Mapping[str, Process]
     starts: Starts
     resources: tuple[Resource, ...]
@@ -193,6 +194,7 @@ class World:
             _check(process, taking_part)
         fields = {
             "agents": tuple(taking_part[name] for name in sorted(taking_part)),
+            "names": tuple(sorted(taking_part)),
             "workflows": MappingProxyType(processes),
             "starts": _starts(starts, next(iter(processes))),
             "resources": tuple(shared[name] for name in sorted(shared)),
