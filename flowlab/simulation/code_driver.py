@@ -285,7 +285,8 @@ class CodeDriver(Driver):
         self.status = TERMINAL_STATUS[event.event_type]
         data = event.data or {}
         self.result = data.get("result") if self.status == "completed" else data
-        self._open.clear()
+        for kept in (self._open, self._labels, self._calls, self._timers):
+            kept.clear()
         if self.status == "continued_as_new":
             self._next = (data.get("input"), row)
         else:

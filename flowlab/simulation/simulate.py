@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from flowlab.simulation.recipe import Recipe
 from flowlab.simulation.run import Run, Stuck, Violation
 from flowlab.simulation.scenario import Scenario, as_scenario
 from flowlab.simulation.world import World
+from flowlab.workflow import armed
 
 
 def simulate(
@@ -82,7 +83,8 @@ def play(recipe: Recipe, world: World, batch: Batch) -> Run:
     engine = Engine(world, recipe, batch.recorder)
     place, first = batch.last, batch.first
     engine.workflows.expect(world.inputs(recipe.seed))
-    engine.run()
+    with armed() if world.runs_code else nullcontext():
+        engine.run()
     drivers = engine.workflows.drivers
     states = {name: MappingProxyType(server.state) for name, server in engine.servers.items()}
     states |= {name: MappingProxyType(cells) for name, cells in engine.shared.items()}

@@ -223,6 +223,11 @@ class World:
             f"World({count} agent{'s' * (count != 1)}, workflow{many} {', '.join(self.workflows)})"
         )
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether a workflow is code, which the guard watches."""
+        return any(isinstance(process, Workflow) for process in self.workflows.values())
+
     def inputs(self, seed: int) -> Iterator[Input]:
         """Yield what begins, in order of time.
 
