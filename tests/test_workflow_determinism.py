@@ -20,6 +20,7 @@ from flowlab.errors import (
     DeterminismWarning,
     FlowlabError,
     InvalidArgumentError,
+    LimitError,
     NonDeterminismError,
     NotFoundError,
 )
@@ -56,6 +57,7 @@ def test_a_planted_violation_is_caught_and_by_these_means(
     assert not report.ok
     assert report.rules == ((row.rule,) if row.rule else ())
     assert running == ([row.running] if row.running else [])
+    assert len(set(report.violations)) == len(report.violations)
     if row.runs != BY_CHANCE:
         assert runs == ([row.runs] if row.runs else [])
 
@@ -330,6 +332,20 @@ def test_a_target_that_is_none_is_refused_by_name(
 ) -> None:
     with pytest.raises(error, match=said):
         determinism(target)
+
+
+def test_a_loop_without_an_end_is_stopped_at_a_limit_and_an_exit_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowlab.studies.determinism.TIMEOUT_S", 2)
+    path = tmp_path / "stubborn.py"
+    path.write_text(HEAD + "while True:\n    pass\n")
+    with pytest.raises(LimitError, match="TIMEOUT_S"):
+        determinism(f"{path}:program")
+    monkeypatch.undo()
+    path.write_text(HEAD + "raise SystemExit(3)\n")
+    with pytest.raises(InvalidArgumentError, match="ended with code 3"):
+        determinism(f"{path}:program")
 
 
 def test_options_that_are_no_json_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

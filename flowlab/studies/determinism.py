@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import flowlab
 from flowlab import errors
-from flowlab.errors import FlowlabError, InvalidArgumentError
+from flowlab.errors import FlowlabError, InvalidArgumentError, LimitError
 
 HASH_SEEDS: Final = (1, 2, 3)
 """The hash seeds of the processes in which histories are replayed; they are made with 0."""
@@ -123,7 +123,7 @@ def determinism(
     for mean, differences in _elsewhere(again) if again else []:
         for place, told in zip(tried, differences, strict=True):
             # What differs here differs there too, and in any other process in each: told once.
-            if told is not None and not _ANYWHERE & {known for known, _ in found[place]}:
+            if told is not None and not {*_ANYWHERE, mean} & {known for known, _ in found[place]}:
                 found[place].append((mean, told))
     return tuple(
         _report(target, outcome, violations)
@@ -136,15 +136,11 @@ def _report(
 ) -> DeterminismReport:
     if "plan" in outcome:
         return DeterminismReport(target=target, plan=True)
-    first = {mean: (mean, told) for mean, told in reversed(violations) if mean != "source check"}
     return DeterminismReport(
         target=target,
         end=outcome["end"],
         runs=len(outcome["histories"]),
-        violations=(
-            *(v for v in violations if v[0] == "source check"),
-            *(v for v in violations if v == first.get(v[0])),
-        ),
+        violations=tuple(violations),
         rules=tuple(outcome["rules"]),
         unchecked=outcome["unchecked"],
     )
@@ -170,16 +166,23 @@ def _process(
 ) -> list[dict[str, Any]]:
     home = str(Path(flowlab.__file__).parent.parent)
     path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    child = subprocess.run(
-        [sys.executable, "-m", "flowlab.cli.trials"],
-        input=json.dumps({"shift_ns": shift_ns, "jobs": list(jobs)}),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-        timeout=TIMEOUT_S,
-        env={**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": path},
-    )
+    try:
+        child = subprocess.run(
+            [sys.executable, "-m", "flowlab.cli.trials"],
+            input=json.dumps({"shift_ns": shift_ns, "jobs": list(jobs)}),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=False,
+            timeout=TIMEOUT_S,
+            env={**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": path},
+        )
+    except subprocess.TimeoutExpired:
+        message = (
+            f"the trial took longer than TIMEOUT_S ({TIMEOUT_S} s); "
+            "is there a loop without an await?"
+        )
+        raise LimitError(message) from None
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["it said nothing"])[-1]
         message = f"the process of the trial ended with code {child.returncode}: {last}"
