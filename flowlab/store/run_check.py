@@ -36,7 +36,10 @@ def check_run(run: RunInfo) -> RunInfo:
             message = f"{where}: field {field!r} is {value!r}; expected a signed int of 64 bits"
             raise InvalidEventError(message)
     try:
-        encoded = encode_json(msgspec.structs.asdict(run))
+        fields = msgspec.structs.asdict(run)
+        if type(run.agents) is tuple:
+            fields["agents"] = list(run.agents)  # JSON has no tuples: the fast path takes lists
+        encoded = encode_json(fields)
         copy = msgspec.json.decode(encoded, type=RunInfo)
         _ENCODER.encode(copy)
     except (InvalidEventError, msgspec.MsgspecError, UnicodeError, OverflowError) as error:
