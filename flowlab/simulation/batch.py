@@ -47,6 +47,7 @@ class Batch:
         """Begin a world."""
         self._table = None
         self.recorder.begin()
+        told = recipe.told
         self._infos.append(
             RunInfo(
                 namespace=self.namespace,
@@ -54,10 +55,11 @@ class Batch:
                 clock="virtual",
                 scenario=recipe.scenario.name,
                 seed=recipe.seed,
-                parameters=recipe.told.parameters,
-                faults=recipe.told.faults,
-                code_digest=recipe.told.code_digest,
+                parameters=told.parameters,
+                faults=told.faults,
+                code_digest=told.code_digest,
                 version=VERSION,
+                attributes=told.attributes,
                 agents=world.names,
             )
         )

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import encode_json
-from flowlab.simulation.faults import Faults
-from flowlab.simulation.scenario import Scenario
+from flowlab.simulation.faults import Faults, as_faults
+from flowlab.simulation.network import Network
+from flowlab.simulation.overrides import overridden
+from flowlab.simulation.scenario import Scenario, as_scenario
+from flowlab.simulation.world import World
+from flowlab.workflow import RetryPolicy
+
+OVERRIDES: Final = {"network": Network, "retry": RetryPolicy}
+"""What may be given like a parameter to a scenario that has none of that name."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -25,6 +32,7 @@ class Recipe:
         faults: what may go wrong.
         without: the ids of faults that do not happen, though they would.
         choices: entry of the agenda to take -> before which one, as `twin` says.
+        overrides: the `network` and the `retry` policy that the world has instead of its own.
     """
 
     scenario: Scenario
@@ -32,26 +40,62 @@ class Recipe:
     parameters: Mapping[str, Any]
     faults: Faults
     without: frozenset[str] = frozenset()
-    choices: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    choices: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    _told: Told | None = field(default=None)
 
-    _told: Told | None = field(default=None, init=False)
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario | World,
+        seed: int,
+        faults: Faults | str | Mapping[str, Any] | None,
+        parameters: Mapping[str, Any],
+    ) -> Recipe:
+        """Check what a run is made of, and put it together.
+
+        Raises:
+            InvalidArgumentError: a parameter is unknown, or something is not what it must be.
+        """
+        chosen = as_scenario(scenario)
+        own, overrides = parted(chosen, parameters)
+        known = MappingProxyType({**chosen.parameters, **own})
+        return cls(chosen, as_seed(seed), known, as_faults(faults), overrides=overrides)
 
     def __repr__(self) -> str:
         return f"Recipe({self.scenario.name!r}, seed={self.seed})"
 
     def with_seed(self, seed: int) -> Recipe:
-        """Return the same with another seed."""
-        other = Recipe(
-            self.scenario, seed, self.parameters, self.faults, self.without, self.choices
+        """Return the same with another seed: what is told of both is made once."""
+        return Recipe(
+            self.scenario,
+            seed,
+            self.parameters,
+            self.faults,
+            self.without,
+            self.choices,
+            self.overrides,
+            self.told,
         )
-        object.__setattr__(other, "_told", self.told)
-        return other
+
+    def changed(self, **changes: Any) -> Recipe:
+        """Return the same with other fields."""
+        return replace(self, **changes, _told=None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as plain values: a worker of a campaign has no use for the rest."""
+        parts = (self.scenario, self.seed, dict(self.parameters), self.faults, self.without)
+        return Recipe, (*parts, dict(self.choices), dict(self.overrides))
+
+    def world(self) -> World:
+        """Build the world."""
+        return overridden(self.scenario(**self.parameters), **self.overrides)
 
     @property
     def told(self) -> Told:
         """What the log keeps of it, the seed aside."""
         if self._told is None:
-            object.__setattr__(self, "_told", Told(self))
+            object.__setattr__(self, "_told", _told(self))
         assert self._told is not None
         return self._told
 
@@ -61,33 +105,72 @@ class Recipe:
         return f"{self.scenario.name}-{self.seed}{self.told.mark}"
 
 
-class Told:
+class Told(NamedTuple):
     """What the log keeps of a recipe, made once for all its seeds.
 
     Attributes:
-        parameters, faults: as JSON.
+        parameters, faults, attributes: as JSON.
         code_digest: of the scenario.
         mark: tells a recipe from that of the scenario as it is; empty where there is no difference.
     """
 
-    __slots__ = ("code_digest", "faults", "mark", "parameters")
+    parameters: dict[str, Any]
+    faults: dict[str, Any]
+    attributes: dict[str, Any]
+    code_digest: str
+    mark: str
 
-    def __init__(self, recipe: Recipe) -> None:
-        given, scenario = recipe.parameters, recipe.scenario
-        self.parameters = {name: as_json(given[name], name) for name in sorted(given)}
-        self.faults = recipe.faults.to_json()
-        self.code_digest = scenario.code_digest
-        changed = {
-            name: self.parameters[name]
-            for name, value in given.items()
-            if value is not scenario.parameters.get(name)
-        }
-        rest = [changed, self.faults, sorted(recipe.without), dict(recipe.choices)]
-        digest = hashlib.sha256(encode_json(rest)).hexdigest()
-        self.mark = f"-{digest[:8]}" if any(rest) else ""
 
-    def __repr__(self) -> str:
-        return f"Told({self.mark!r})"
+def as_seed(seed: Any) -> int:
+    """Return a seed.
+
+    Raises:
+        InvalidArgumentError: it is no int of 64 bits.
+    """
+    if type(seed) is not int or not -(2**63) <= seed < 2**63:
+        message = f"seed is {seed!r}; expected an int of 64 bits"
+        raise InvalidArgumentError(message)
+    return seed
+
+
+def parted(
+    scenario: Scenario, parameters: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of the given is the scenario's parameters, and what overrides its world.
+
+    Raises:
+        InvalidArgumentError: a parameter is unknown, or an override of another type.
+    """
+    own = {name: value for name, value in parameters.items() if name in scenario.parameters}
+    rest = {name: value for name, value in parameters.items() if name not in own}
+    scenario.check(name for name in rest if name not in OVERRIDES)
+    for name, value in rest.items():
+        if value is not None and not isinstance(value, OVERRIDES[name]):
+            kind = OVERRIDES[name].__name__
+            message = f"{name} is {value!r}; expected a {kind}, or None to leave it as it is"
+            raise InvalidArgumentError(message)
+    return own, {name: value for name, value in sorted(rest.items()) if value is not None}
+
+
+def _told(recipe: Recipe) -> Told:
+    defaults = recipe.scenario.parameters
+    told = {name: as_json(value, name) for name, value in sorted(recipe.parameters.items())}
+    # Values are compared as the log has them: in another process they are other objects.
+    changed = {
+        name: value
+        for name, value in told.items()
+        if name not in defaults or value != as_json(defaults[name], name)
+    }
+    over = {name: value.to_json() for name, value in recipe.overrides.items()}
+    faults = recipe.faults.to_json()
+    attributes: dict[str, Any] = {}
+    if recipe.without:
+        attributes["without"] = sorted(recipe.without)
+    if recipe.choices:
+        attributes["choices"] = dict(sorted(recipe.choices.items()))
+    rest = [changed | over, faults, sorted(recipe.without), dict(recipe.choices)]
+    mark = f"-{hashlib.sha256(encode_json(rest)).hexdigest()[:8]}" if any(rest) else ""
+    return Told(told | over, faults, attributes, recipe.scenario.code_digest, mark)
 
 
 def as_json(value: Any, name: str) -> Any:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, overload
 
@@ -37,26 +40,42 @@ class Scenario:
         Raises:
             InvalidArgumentError: a parameter is unknown, or it is no world that was built.
         """
-        unknown = sorted(parameters.keys() - self.parameters.keys())
-        if unknown:
-            known = ", ".join(self.parameters) or "none"
-            message = f"scenario {self.name!r} has no parameter {unknown[0]!r}; it has: {known}"
-            raise InvalidArgumentError(message)
+        self.check(parameters)
         world = self.build(**{**self.parameters, **parameters})
         if not isinstance(world, World):
             message = f"scenario {self.name!r} built {world!r}; expected a World"
             raise InvalidArgumentError(message)
         return world
 
+    def check(self, names: Iterable[str]) -> None:
+        """Check that all names are of parameters.
+
+        Raises:
+            InvalidArgumentError: one is not.
+        """
+        unknown = sorted(set(names) - self.parameters.keys())
+        if unknown:
+            known = ", ".join(self.parameters) or "none"
+            message = f"scenario {self.name!r} has no parameter {unknown[0]!r}; it has: {known}"
+            raise InvalidArgumentError(message)
+
     @property
     def code_digest(self) -> str:
         """SHA-256 of the source of the module that builds it; empty where there is none."""
-        module = inspect.getmodule(self.build)
-        try:
-            source = inspect.getsource(module or self.build)
-        except (OSError, TypeError):
-            return ""
-        return hashlib.sha256(source.encode()).hexdigest()
+        return _digest_of_code(self.build)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it by the name that its module has for it: another process imports it."""
+        name, module = self.build.__module__, sys.modules.get(self.build.__module__)
+        for attribute, value in vars(module).items() if module is not None else ():
+            if value is self:
+                return _found, (name, attribute)
+        message = (
+            f"scenario {self.name!r} is not at the top level of a module ({name!r} has no such "
+            "name), so that no other process can import it. Put the @scenario function into a "
+            "file, or run in this process: executor=None, or a ThreadPoolExecutor"
+        )
+        raise InvalidArgumentError(message)
 
     def __repr__(self) -> str:
         given = [f"{name}={value!r}" for name, value in self.parameters.items()]
@@ -105,6 +124,21 @@ def as_scenario(value: Scenario | World) -> Scenario:
         return Scenario("world", lambda: value, MappingProxyType({}), "")
     message = f"expected a World or a function declared with @scenario; got {value!r}"
     raise InvalidArgumentError(message)
+
+
+def _found(module: str, name: str) -> Scenario:
+    found: Scenario = getattr(import_module(module), name)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _digest_of_code(build: Build) -> str:
+    module = inspect.getmodule(build)
+    try:
+        source = inspect.getsource(module or build)
+    except (OSError, TypeError):
+        return ""
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _scenario(build: Build, name: str | None) -> Scenario:

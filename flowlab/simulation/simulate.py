@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.batch import Batch
 from flowlab.simulation.driver import OPEN
 from flowlab.simulation.engine import Engine
 from flowlab.simulation.faults import Faults
 from flowlab.simulation.recipe import Recipe
 from flowlab.simulation.run import Run, Stuck, Violation
-from flowlab.simulation.scenario import Scenario, as_scenario
+from flowlab.simulation.scenario import Scenario
 from flowlab.simulation.world import World
 from flowlab.workflow import armed
 
@@ -26,7 +25,7 @@ def simulate(
     scenario: Scenario | World,
     *,
     seed: int = 0,
-    faults: Faults | str | None = None,
+    faults: Faults | str | Mapping[str, Any] | None = None,
     **parameters: Any,
 ) -> Run:
     """Run one world in virtual time.
@@ -35,7 +34,8 @@ def simulate(
         scenario: a world, or a function declared with `@scenario`.
         seed: of every draw: latencies, faults, chance in workflows and agents.
         faults: what may go wrong; a name is a preset (`Faults.preset`).
-        parameters: of the scenario.
+        parameters: of the scenario. Where it has no parameter of that name, `network` replaces
+            the network of its world, and `retry` the policy of its plans' steps.
 
     Returns:
         The run. It is a pure function of scenario, seed, faults and parameters.
@@ -50,31 +50,24 @@ def simulate(
         >>> simulate(World([bank], Step("charge", agent="bank", kind="pivot")), seed=7)
         Run('world-7', 7 events, 1 completed)
     """
-    recipe = recipe_of(scenario, seed, faults, parameters)
-    return run_of(recipe)
+    return run_of(recipe_of(scenario, seed, faults, parameters))
 
 
 def recipe_of(
-    scenario: Scenario | World, seed: int, faults: Faults | str | None, parameters: dict[str, Any]
+    scenario: Scenario | World,
+    seed: int,
+    faults: Faults | str | Mapping[str, Any] | None,
+    parameters: Mapping[str, Any],
 ) -> Recipe:
     """Check what a run is made of, and put it together."""
-    if type(seed) is not int or not -(2**63) <= seed < 2**63:
-        message = f"seed is {seed!r}; expected an int of 64 bits"
-        raise InvalidArgumentError(message)
-    chosen = as_scenario(scenario)
-    unknown = sorted(parameters.keys() - chosen.parameters.keys())
-    if unknown:
-        chosen(**parameters)
-    known = MappingProxyType({**chosen.parameters, **parameters})
-    given = Faults.preset(faults) if isinstance(faults, str) else faults or Faults()
-    return Recipe(chosen, seed, known, given)
+    return Recipe.of(scenario, seed, faults, parameters)
 
 
 def run_of(recipe: Recipe, *, namespace: str = "default") -> Run:
     """Run what a recipe says, alone."""
     batch = Batch(namespace)
     with collector_frozen():
-        return play(recipe, recipe.scenario(**recipe.parameters), batch)
+        return play(recipe, recipe.world(), batch)
 
 
 def play(recipe: Recipe, world: World, batch: Batch) -> Run:
