@@ -72,6 +72,16 @@ def test_a_compensation_has_the_status_of_its_last_end_in_its_own_stream() -> No
     ]
 
 
+# Activities hand back their usage in the result; only what importers put beside it was counted.
+def test_tokens_and_cost_are_found_in_the_result_too() -> None:
+    usage = {"payload": b'{"result":{"text":"yes","usage":{"total_tokens":7,"cost":0.5}}}'}
+    found = log(
+        ("w", "ActivityScheduled", {"name": "review"}),
+        ("w", "ActivityCompleted", {**usage, **after("w", 1)}),
+    )
+    assert found.sql("SELECT tokens, cost FROM activities").rows() == [(7, 0.5)]
+
+
 MESSAGES = "SELECT name, sender, receiver, sent_ns, received_ns, status FROM messages ORDER BY ALL"
 
 

@@ -167,8 +167,11 @@ SELECT s.namespace, s.run_id, s.workflow_id, s.sequence,
             THEN 'failed' WHEN 'ActivityTimedOut' THEN 'timed_out' WHEN 'ActivityCanceled'
             THEN 'canceled' ELSE CASE WHEN coalesce(t.took.t, c.started.t) IS NULL
             THEN 'scheduled' ELSE 'running' END END AS status,
-       TRY_CAST(payload_json(c.ended.p)->>'$.usage.total_tokens' AS BIGINT) AS tokens,
-       TRY_CAST(payload_json(c.ended.p)->>'$.usage.cost' AS DOUBLE) AS cost,
+       -- An importer puts usage beside the result; an activity of ours has it in its result.
+       TRY_CAST(coalesce(payload_json(c.ended.p)->>'$.usage.total_tokens',
+                payload_json(c.ended.p)->>'$.result.usage.total_tokens') AS BIGINT) AS tokens,
+       TRY_CAST(coalesce(payload_json(c.ended.p)->>'$.usage.cost',
+                payload_json(c.ended.p)->>'$.result.usage.cost') AS DOUBLE) AS cost,
        CASE WHEN t.took IS NOT NULL THEN t.took.w WHEN c.started IS NOT NULL THEN s.workflow_id
             END AS started_workflow_id,
        coalesce(t.took.s, c.started.s) AS started_sequence, c.ended.s AS ended_sequence

@@ -174,20 +174,27 @@ def _told(recipe: Recipe) -> Told:
 
 
 def as_json(value: Any, name: str) -> Any:
-    """Return a parameter as JSON: what it says of itself, or what it is.
+    """Return a parameter as JSON: what it says of itself, or what it is; of a function its name.
 
     Raises:
-        InvalidArgumentError: it is not JSON, and has no `to_json`.
+        InvalidArgumentError: it is not JSON, and has neither `to_json` nor a name.
+
+    Example:
+        >>> as_json([3, as_json], "names")
+        [3, 'flowlab.simulation.recipe.as_json']
     """
     if isinstance(value, (list, tuple)):
         return [as_json(item, name) for item in value]
     told = value.to_json() if hasattr(value, "to_json") else value
+    called = getattr(value, "__qualname__", "<lambda>")
+    if told is value and callable(value) and "<lambda>" not in called:
+        return f"{value.__module__}.{called}"
     try:
         encode_json(told)
     except InvalidEventError as error:
         message = (
-            f"parameter {name!r} is {value!r}, which the log cannot keep: give JSON, or a value "
-            "that has to_json()"
+            f"parameter {name!r} is {value!r}, which the log cannot keep: give JSON, a function "
+            "that has a name, or a value that has to_json()"
         )
         raise InvalidArgumentError(message) from error
     return told
