@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.cli import claims, determinism, logs, pages, stores
+from flowlab.cli import claims, determinism, logs, pages, stores, worlds
 from flowlab.cli.verb import Verb
 
 VERBS: Final[tuple[Verb, ...]] = (
@@ -12,5 +12,6 @@ VERBS: Final[tuple[Verb, ...]] = (
     *stores.VERBS,
     *pages.VERBS,
     *claims.VERBS,
+    *worlds.VERBS,
     *determinism.VERBS,
 )
