@@ -79,7 +79,7 @@ class Agent:
             known[activity] = read(handler, activity)
         for field, value in (
             ("name", name),
-            ("handlers", known),
+            ("handlers", _shared(tuple(known.items()))),
             ("state", _cells(state or {}, what)),
             ("service", as_distribution(service)),
             ("deduplicate", deduplicate),
@@ -156,6 +156,19 @@ def taking_context(handler: Handler | Activity, activity: str) -> Handler:
     if not places:
         return lambda _ctx, _value: function()
     return lambda _ctx, value: function(value)
+
+
+def _shared(pairs: tuple[tuple[str, Handler], ...]) -> dict[str, Handler]:
+    """Return one dict for all agents with the same handlers: ten thousand agents keep one."""
+    try:
+        return _dict_of(pairs)
+    except TypeError:  # a handler that cannot be hashed
+        return dict(pairs)
+
+
+@lru_cache(maxsize=1_024)
+def _dict_of(pairs: tuple[tuple[str, Handler], ...]) -> dict[str, Handler]:
+    return dict(pairs)
 
 
 def _name_of(handler: Handler | Activity, what: str) -> str:

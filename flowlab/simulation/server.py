@@ -43,6 +43,7 @@ class Server:
     __slots__ = (
         "_answered",
         "_committed",
+        "_deduplicates",
         "_faults",
         "_handlers",
         "_received",
@@ -73,6 +74,7 @@ class Server:
         self.up = True
         self._answered: dict[str, tuple[bool, Any, Any]] = {}
         self._handlers = agent.handlers
+        self._deduplicates = agent.deduplicate
         shapes = engine.recorder.handled
         self._received: dict[str, int] = shapes.received
         self._committed: dict[tuple[str, ...], int] = shapes.committed
@@ -161,7 +163,7 @@ class Server:
         """Carry out the handler as one transaction."""
         context = self.context
         context.begin(self, now_ns, call)
-        repeats = self.agent.deduplicate
+        repeats = self._deduplicates
         if repeats and self._knows(now_ns, call):
             return
         try:
