@@ -15,47 +15,104 @@ if TYPE_CHECKING:
     from flowlab.errors import FlowlabError
     from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo
     from flowlab.interop import export_log, import_log
+    from flowlab.simulation import (
+        Agent,
+        Faults,
+        Network,
+        Start,
+        World,
+        scenario,
+        simulate,
+    )
     from flowlab.store import EventStore, Layout, Snapshot
-    from flowlab.studies import check
+    from flowlab.studies import check, compare
+    from flowlab.workflow import (
+        Barrier,
+        Conditional,
+        Parallel,
+        Plan,
+        RetryPolicy,
+        Sequential,
+        Step,
+        activity,
+        field,
+        workflow,
+    )
 
 __version__ = "0.1.0"
 
 _NAMES: Final[dict[str, str]] = {
+    "Agent": "flowlab.simulation",
+    "Barrier": "flowlab.workflow",
     "Cause": "flowlab.events",
     "CauseKind": "flowlab.events",
     "Cell": "flowlab.events",
+    "Conditional": "flowlab.workflow",
     "Event": "flowlab.events",
     "EventLog": "flowlab.events",
     "EventStore": "flowlab.store",
+    "Faults": "flowlab.simulation",
     "FlowlabError": "flowlab.errors",
     "Key": "flowlab.events",
     "Layout": "flowlab.store",
+    "Network": "flowlab.simulation",
+    "Parallel": "flowlab.workflow",
+    "Plan": "flowlab.workflow",
+    "RetryPolicy": "flowlab.workflow",
     "RunInfo": "flowlab.events",
+    "Sequential": "flowlab.workflow",
     "Snapshot": "flowlab.store",
+    "Start": "flowlab.simulation",
+    "Step": "flowlab.workflow",
+    "World": "flowlab.simulation",
+    "activity": "flowlab.workflow",
     "check": "flowlab.studies",
+    "compare": "flowlab.studies",
     "export_log": "flowlab.interop",
+    "field": "flowlab.workflow",
     "import_log": "flowlab.interop",
+    "scenario": "flowlab.simulation",
+    "simulate": "flowlab.simulation",
+    "workflow": "flowlab.workflow",
 }
 
 _ACCESSORS: Final[dict[str, str]] = {"diagram": "flowlab.figures.accessor:diagram"}
 """What rooms above `events` add to every EventLog: attribute -> "module:function of the log"."""
 
 __all__ = [
+    "Agent",
+    "Barrier",
     "Cause",
     "CauseKind",
     "Cell",
+    "Conditional",
     "Event",
     "EventLog",
     "EventStore",
+    "Faults",
     "FlowlabError",
     "Key",
     "Layout",
+    "Network",
+    "Parallel",
+    "Plan",
+    "RetryPolicy",
     "RunInfo",
+    "Sequential",
     "Snapshot",
+    "Start",
+    "Step",
+    "World",
     "__version__",
+    "activity",
     "check",
+    "compare",
     "export_log",
+    "field",
     "import_log",
+    "scenario",
+    "simulate",
+    "workflow",
 ]
 
 
@@ -63,7 +120,9 @@ def __getattr__(name: str) -> Any:
     if name not in _NAMES:
         message = f"module 'flowlab' has no attribute {name!r}"
         raise AttributeError(message)
-    value = getattr(import_module(_NAMES[name]), name)
+    module = import_module(_NAMES[name])
+    # A room that bears the name of its decorator is both: the module can be called.
+    value = module if module.__name__ == f"flowlab.{name}" else getattr(module, name)
     _add_accessors()
     globals()[name] = value
     return value

@@ -18,7 +18,7 @@ import flowlab
 
 PROJECT = Path(__file__).parent.parent
 DOCS = PROJECT / "docs"
-MAX_NAMES = 35
+MAX_NAMES = 42
 ROOMS = sorted(
     ["flowlab.errors", *(f"flowlab.{p.parent.name}" for p in PROJECT.glob("flowlab/*/__init__.py"))]
 )
@@ -82,7 +82,17 @@ def test_type_checkers_and_people_get_the_same_names() -> None:
 
 def test_a_facade_name_is_the_one_in_its_room() -> None:
     for name, room in flowlab._NAMES.items():
-        assert getattr(flowlab, name) is getattr(import_module(room), name)
+        module = import_module(room)
+        own = module if room == f"flowlab.{name}" else getattr(module, name)
+        assert getattr(flowlab, name) is own
+
+
+def test_the_room_of_workflows_is_their_decorator_too() -> None:
+    async def trip(ctx: object, request: object) -> None: ...
+
+    assert flowlab.workflow is import_module("flowlab.workflow")
+    assert flowlab.workflow(trip) == import_module("flowlab.workflow").workflow(trip)
+    assert repr(flowlab.workflow(name="other")(trip)) == "Workflow('other')"
 
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from flowlab.workflow.choreography import (
     CHOREOGRAPHY_VERSION,
     MAX_REACTIONS,
@@ -212,3 +216,16 @@ __all__ = [
     "wait_cycle",
     "workflow",
 ]
+
+
+class _Room(ModuleType):
+    """The room as a decorator: `@flowlab.workflow` is `flowlab.workflow.workflow`."""
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        return workflow(*args, **named)
+
+    def __repr__(self) -> str:
+        return "<module 'flowlab.workflow'>"
+
+
+sys.modules[__name__].__class__ = _Room
