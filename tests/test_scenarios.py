@@ -283,3 +283,19 @@ def module_of(name: str) -> object:
     module = importlib.import_module(f"flowlab.scenarios.{name}")
     assert isinstance(getattr(module, name), Scenario)
     return module
+
+
+def eager(prompt: str, chance: object) -> str:
+    del prompt, chance
+    return "approve"
+
+
+def test_any_function_stands_in_for_the_made_up_model_and_its_name_is_kept() -> None:
+    run = simulate(SCENARIOS["review"], seed=1, model=eager)
+
+    assert run.ok
+    assert set(run.states["press"]["printed"].values()) == {"approve"}
+    assert run.log.runs[0].parameters["model"] == f"{__name__}.eager"
+    assert run.log.sql("SELECT sum(tokens) > 0 AND sum(cost) > 0 FROM activities").item()
+    with pytest.raises(FlowlabError, match="a function that has a name"):
+        simulate(SCENARIOS["review"], seed=1, model=lambda prompt, chance: "reject")
