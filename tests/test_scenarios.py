@@ -298,4 +298,4 @@ def test_any_function_stands_in_for_the_made_up_model_and_its_name_is_kept() -> 
     assert run.log.runs[0].parameters["model"] == f"{__name__}.eager"
     assert run.log.sql("SELECT sum(tokens) > 0 AND sum(cost) > 0 FROM activities").item()
     with pytest.raises(FlowlabError, match="a function that has a name"):
-        simulate(SCENARIOS["review"], seed=1, model=lambda prompt, chance: "reject")
+        simulate(SCENARIOS["review"], seed=1, model=lambda *_: "reject")
