@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.cells import Cells
+from flowlab.simulation.recorder import plain
 
 if TYPE_CHECKING:
     from flowlab.simulation.call import Call
@@ -20,7 +22,7 @@ class AgentContext:
     Attributes:
         state: the agent's own cells, a mapping; what a handler changes is committed when it
             returns, and undone when it raises.
-        letters: what is to be sent: (to, name, value, whether to a workflow).
+        letters: what is to be sent: (to, name, value as `plain` has it, whether to a workflow).
         others: the cells of resources, by name.
     """
 
@@ -31,7 +33,7 @@ class AgentContext:
 
     def __init__(self) -> None:
         self._now_ns = 0
-        self.letters: list[tuple[str, str, Any, bool]] = []
+        self.letters: list[tuple[str, str, tuple[Any, Any], bool]] = []
         self.state = Cells({})
         self.others: dict[str, Cells] = {}
 
@@ -98,9 +100,17 @@ class AgentContext:
         return self.others[name]
 
     def send(self, agent: str, activity: str, value: Any = None) -> None:
-        """Send a message to another agent when the transaction commits; nobody waits for it."""
-        self.letters.append((agent, activity, value, False))
+        """Send a message to another agent when the transaction commits; nobody waits for it.
+
+        Raises:
+            InvalidArgumentError: there is no such agent, or it has no such activity.
+            InvalidEventError: the value is not JSON.
+        """
+        engine = self._server.engine
+        if engine.server_for(agent, activity) is None:
+            raise InvalidArgumentError(engine.unknown(agent, activity))
+        self.letters.append((agent, activity, plain(value), False))
 
     def signal(self, workflow_id: str, name: str, value: Any = None) -> None:
         """Send an event to a workflow when the transaction commits."""
-        self.letters.append((workflow_id, name, value, True))
+        self.letters.append((workflow_id, name, plain(value), True))

@@ -11,7 +11,7 @@ from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Call, Leg
 from flowlab.simulation.draws import bits, key_of, uniform
 from flowlab.simulation.injection import Delay, Drop, Duplicate, TransitFault
-from flowlab.simulation.recorder import NOTHING, Value, plain
+from flowlab.simulation.recorder import NOTHING, Value
 
 if TYPE_CHECKING:
     from flowlab.simulation.engine import Engine
@@ -39,6 +39,7 @@ class Transit:
         "_faults",
         "_latency_key",
         "_network",
+        "_order",
         "_service_key",
         "_take",
         "_told",
@@ -55,6 +56,7 @@ class Transit:
         crashes = faults is not None and faults.host_live
         self._take = engine.workflows.take_answer if crashes else None
         self._told: dict[str, int] = {}
+        self._order: dict[tuple[str, str], int] | None = {} if self._network.fifo else None
 
     def __repr__(self) -> str:
         return f"Transit({self._network!r})"
@@ -69,7 +71,7 @@ class Transit:
             number, driver.calls = driver.calls, driver.calls + 1
             call.request_ns, call.service_ns, call.reply_ns = delays(driver.workflow_id, number)
         due = now_ns + call.request_ns
-        if self._faults is None:
+        if self._faults is None and self._order is None:
             heappush(engine.agenda, (due, engine.ordinal(), call.server.deliver, call))
         else:
             told = (HOST, call.server.name, Leg(call, "/request"), call.key)
@@ -83,7 +85,7 @@ class Transit:
                 call.waiter.answered(now_ns, call)
             return
         take = driver.answer if self._take is None else self._take
-        if self._faults is None:
+        if self._faults is None and self._order is None:
             heappush(engine.agenda, (now_ns + call.reply_ns, engine.ordinal(), take, call))
         else:
             told = (call.server.name, HOST, Leg(call, "/reply"), call.key + 1)
@@ -92,8 +94,8 @@ class Transit:
     def post(self, now_ns: int, server: Server, call: Call) -> None:
         """Send what a handler left to be sent once its transaction was committed."""
         engine, recorder = self._engine, self._engine.recorder
-        for number, (to, name, value, signal) in enumerate(server.context.letters, start=2):
-            kept, handed = plain(value)
+        letters = enumerate(server.context.letters, start=2)
+        for number, (to, name, (kept, handed), signal) in letters:
             shape = recorder.shape(
                 "MessageSent",
                 name=name,
@@ -130,7 +132,8 @@ class Transit:
         fault = None if self._faults is None else self._faults.transit(*told, now_ns)
         # To hear it twice is to hear it once.
         fault = None if isinstance(fault, Duplicate) else fault
-        self._befall(now_ns, now_ns + call.reply_ns, fault, sender, row, take, call)
+        link = (call.server.name, sender)
+        self._befall(now_ns, now_ns + call.reply_ns, fault, link, row, take, call)
 
     def signal(
         self, now_ns: int, told: tuple[str, str, Any], row: int, sender: str, key: int
@@ -181,38 +184,47 @@ class Transit:
         event that sent it.
         """
         fault = None if self._faults is None else self._faults.transit(*told, now_ns)
-        return self._befall(now_ns, due_ns, fault, told[1], row, fire, about)
+        return self._befall(now_ns, due_ns, fault, (told[0], told[1]), row, fire, about)
 
     def _befall(
         self,
         now_ns: int,
         due_ns: int,
         fault: TransitFault | None,
-        receiver: str,
+        link: tuple[str, str],
         row: int,
         fire: Fire,
         about: Any,
     ) -> int:
         engine = self._engine
         if fault is None:
-            engine.at(due_ns, fire, about)
+            engine.at(self._in_order(link, due_ns), fire, about)
             return 1
         if isinstance(fault, Drop):
-            self._lose(now_ns, fault.fault_id, receiver, row)
+            self._lose(now_ns, fault.fault_id, link[1], row)
             return 0
         if isinstance(fault, Delay):
             facts = {"delay_ns": fault.extra_ns}
             engine.inject(now_ns, fault.fault_id, facts, engine.world_code, self._of(row), row)
-            engine.at(due_ns + fault.extra_ns, fire, about)
+            engine.at(self._in_order(link, due_ns + fault.extra_ns), fire, about)
             return 1
         engine.happened[fault.fault_id] = None
         recorder = engine.recorder
         shape = recorder.shape("MessageDuplicated", value=Value.JSON, kind_a=_MESSAGE)
-        kept = recorder.keep(encode_json({"fault": fault.fault_id, "to": receiver}))
+        kept = recorder.keep(encode_json({"fault": fault.fault_id, "to": link[1]}))
         double = recorder.add(now_ns, shape, engine.world_code, self._of(row), row, value=kept)
-        engine.at(due_ns, fire, about)
-        engine.at(due_ns + fault.extra_ns, fire, again(about, row, double))
+        engine.at(self._in_order(link, due_ns), fire, about)
+        again_ns = self._in_order(link, due_ns + fault.extra_ns)
+        engine.at(again_ns, fire, again(about, row, double))
         return 2
+
+    def _in_order(self, link: tuple[str, str], due_ns: int) -> int:
+        """Return when a message arrives where none of a link overtakes another."""
+        if self._order is None:
+            return due_ns
+        due_ns = max(due_ns, self._order.get(link, 0))
+        self._order[link] = due_ns
+        return due_ns
 
     def _lose(self, now_ns: int, fault_id: str, receiver: str, row: int) -> None:
         engine, recorder = self._engine, self._engine.recorder
