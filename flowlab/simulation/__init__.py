@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flowlab.simulation.agent import Agent, Resource
+from flowlab.simulation.campaign import Campaign
 from flowlab.simulation.context import AgentContext
 from flowlab.simulation.distribution import (
     MAX_DELAY_NS,
@@ -45,6 +46,7 @@ from flowlab.simulation.partition_windows import PartitionWindows
 from flowlab.simulation.run import Run, Stuck, Violation
 from flowlab.simulation.scenario import Scenario, scenario
 from flowlab.simulation.simulate import simulate
+from flowlab.simulation.simulate_many import simulate_many
 from flowlab.simulation.world import Cancel, Chances, Signal, Start, World
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "TRANSIENT_ERROR",
     "Agent",
     "AgentContext",
+    "Campaign",
     "Cancel",
     "Chances",
     "Constant",
@@ -103,5 +106,6 @@ __all__ = [
     "kinds_of_run",
     "scenario",
     "simulate",
+    "simulate_many",
     "uniform",
 ]

@@ -77,6 +77,11 @@ class Batch:
 
     def log_of(self, place: int) -> EventLog:
         """Return the log of one world."""
+        infos = (self._infos[place],)
+        if self._table is None and len(self._infos) > 1:
+            # Whoever reads one log while others are still to come shall not pay for all of them.
+            part = self.recorder.alone(place)
+            return EventLog(table_of(part, [infos[0].run_id], self.namespace), infos)
         starts = [*self.recorder.starts, len(self.recorder)]
         table = self.table().slice(starts[place], starts[place + 1] - starts[place])
-        return EventLog(table, (self._infos[place],))
+        return EventLog(table, infos)

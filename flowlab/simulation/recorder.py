@@ -172,6 +172,36 @@ class Recorder:
         rows += ROW.pack(time_ns, value, shape, stream, coordination, a, b, other)
         return row
 
+    def alone(self, place: int) -> Recorder:
+        """Return what was written of one world, with rows and streams counted from its first."""
+        first, end = [*self.starts, len(self)][place : place + 2]
+        base, last = [*self.stream_starts, len(self.streams)][place : place + 2]
+        part = Recorder()
+        part.shapes, part.objects = self.shapes, self.objects
+        part.begin()
+        for found in self.streams[base:last]:
+            part.stream(found.name, found.lane, root=found.root - base, generation=found.generation)
+
+        def moved(code: int, by: int) -> int:
+            return code if code == NOTHING else code - by
+
+        for row in range(first, end):
+            fields = ROW.unpack_from(self.rows, row * ROW_BYTES)
+            time_ns, value, shape, stream, coordination, a, b, other = fields
+            part.rows += ROW.pack(
+                time_ns,
+                value,
+                shape,
+                stream - base,
+                moved(coordination, base),
+                moved(a, first),
+                moved(b, first),
+                moved(other, base),
+            )
+            if row in self.extra:
+                part.extra[row - first] = tuple((c - first, kind) for c, kind in self.extra[row])
+        return part
+
     def because(self, row: int, causes: Sequence[int], kind: int) -> None:
         """Give a row its causes, however many, all of one kind."""
         if causes:

@@ -44,8 +44,13 @@ class Stuck:
     workflow_id: str
     chain: tuple[str, ...]
 
+    @property
+    def waits_for(self) -> str:
+        """The chain in words."""
+        return "; that is ".join(self.chain)
+
     def __str__(self) -> str:
-        return f"{self.workflow_id} waits for {'; that is '.join(self.chain)}"
+        return f"{self.workflow_id} waits for {self.waits_for}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
