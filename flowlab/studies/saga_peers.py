@@ -1,21 +1,18 @@
-"""What the claims of simulation compare with: SimPy, as its experts write it."""
+"""What the claims of simulation compare with: SimPy, written in three ways."""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Final, Literal
 
 from flowlab.errors import MissingDependencyError
 from flowlab.studies.peers import PEERS_EXTRA
-from flowlab.studies.saga_workload import SECOND_NS, TIMEOUT_S, SagaWorkload
-
-if TYPE_CHECKING:
-    from simpy import Environment
+from flowlab.studies.saga_simpy import CallbackSagas, ColumnSagas, ProcessSagas
+from flowlab.studies.saga_workload import SECOND_NS, SagaWorkload
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +49,43 @@ class SagaOutcome:
 def collector(*, frozen: bool) -> Iterator[None]:
     """Run with the cyclic collector on, as a library is shipped, or frozen and off.
 
-    Either way the garbage of before is collected first, and the collector is afterwards as it was.
+    Either way the garbage of before is collected first, what is left then is out of the collector's
+    sight, so that it has to do with the run's own objects alone, as in a process of its own; and it
+    is afterwards as it was.
     """
     was_on = gc.isenabled()
     gc.collect()
-    if frozen:
-        gc.freeze()
-        gc.disable()
-    else:
-        gc.enable()
+    gc.freeze()
+    (gc.disable if frozen else gc.enable)()
     try:
         yield
     finally:
-        if frozen:
-            gc.unfreeze()
+        gc.unfreeze()
         (gc.enable if was_on else gc.disable)()
 
 
-def simpy_run(workload: SagaWorkload, *, frozen: bool = False) -> SagaOutcome:
-    """Simulate a workload with SimPy as its experts write it: bare timeouts with callbacks.
+Style = Literal["callbacks", "columns", "process"]
 
-    There are no processes and no resources: a mailbox is a deque, and a timer that is cancelled
-    stays in SimPy's heap, since SimPy takes nothing out of it. Nothing is recorded. The run ends
-    with the last saga; timers that are left are not waited for.
+STYLES: Final[dict[Style, str]] = {
+    "callbacks": "bare timeouts with callbacks, an object for each call and agent",
+    "columns": "bare timeouts with callbacks, columns of plain numbers instead of objects",
+    "process": "a process for each saga, bare timeouts for each delay",
+}
+"""The ways in which the peer is written; the first is how its experts write it."""
+
+
+def simpy_run(
+    workload: SagaWorkload, *, style: Style = "callbacks", frozen: bool = False
+) -> SagaOutcome:
+    """Simulate a workload with SimPy.
+
+    In no style are there resources: a mailbox is a deque, and a timer that is cancelled stays in
+    SimPy's heap, since SimPy takes nothing out of it. Nothing is recorded. The run ends with the
+    last saga; timers that are left are not waited for.
 
     Args:
         workload: what is simulated.
+        style: one of `STYLES`.
         frozen: the cyclic collector is frozen and off while it runs; as shipped, it is on.
 
     Raises:
@@ -93,117 +101,11 @@ def simpy_run(workload: SagaWorkload, *, frozen: bool = False) -> SagaOutcome:
     except ImportError as error:
         message = f"this claim compares with the library simpy: {PEERS_EXTRA}"
         raise MissingDependencyError(message) from error
+    begin = {"callbacks": CallbackSagas, "columns": ColumnSagas, "process": ProcessSagas}[style]
     with collector(frozen=frozen):
         began = time.process_time()
         env = Environment()
-        world = _World(env, workload)
+        world = begin(env, workload)
         env.run(until=world.over)
         seconds = time.process_time() - began
     return SagaOutcome(world.completion_ns, world.events, int(env.now), world.timed_out, seconds)
-
-
-class _World:
-    """A workload on a SimPy environment, and what came of it."""
-
-    __slots__ = (
-        "agents", "completion_ns", "env", "events", "left", "over", "timed_out", "timeout", "work",
-    )  # fmt: skip
-
-    def __init__(self, env: Environment, work: SagaWorkload) -> None:
-        from simpy.events import Event, Timeout  # noqa: PLC0415 - a peer
-
-        self.env = env
-        self.work = work
-        self.timeout: Callable[..., Any] = Timeout
-        self.agents = [_Agent(self) for _ in range(work.agents)]
-        self.over = Event(env)
-        self.left = len(work.starts_ns)
-        self.completion_ns = self.events = self.timed_out = 0
-        Timeout(env, work.starts_ns[0], 0).callbacks.append(self.arrived)
-
-    def arrived(self, event: Any) -> None:
-        """Start a saga, and wait for the next."""
-        number, starts = event.value, self.work.starts_ns
-        if number + 1 < len(starts):
-            gap = starts[number + 1] - starts[number]
-            self.timeout(self.env, gap, number + 1).callbacks.append(self.arrived)
-        ends = self.work.ends
-        _Saga(self, ends[number - 1] if number else 0, ends[number]).call()
-
-
-class _Saga:
-    """A saga under way: the call that it has out, as a place in the columns of the workload."""
-
-    __slots__ = ("begin", "end", "place", "world")
-
-    def __init__(self, world: _World, begin: int, end: int) -> None:
-        self.world = world
-        self.begin = self.place = begin
-        self.end = end
-
-    def call(self) -> None:
-        """Send a request, and set the timer of the call."""
-        world, place = self.world, self.place
-        world.timeout(world.env, world.work.request_ns[place]).callbacks.append(self.received)
-        world.timeout(world.env, _TIMEOUT_NS, place).callbacks.append(self.expired)
-
-    def received(self, _event: Any) -> None:
-        """Put the request into the agent's mailbox."""
-        world = self.world
-        world.agents[world.work.agent[self.place]].receive(self)
-
-    def expired(self, event: Any) -> None:
-        """Look whether the call is done, which is how a timer is cancelled."""
-        if event.value == self.place:
-            self.world.timed_out += 1
-
-    def answered(self, _event: Any) -> None:
-        """Go on to the next call, or end."""
-        self.place += 1
-        if self.place < self.end:
-            self.call()
-            return
-        world = self.world
-        world.completion_ns += int(world.env.now)
-        world.events += 4 * (self.end - self.begin) + 2
-        world.left -= 1
-        if not world.left:
-            world.over.succeed()
-
-
-class _Agent:
-    """A single server with a FIFO mailbox."""
-
-    __slots__ = ("mailbox", "serving", "world")
-
-    def __init__(self, world: _World) -> None:
-        self.world = world
-        self.mailbox: deque[_Saga] = deque()
-        self.serving: _Saga | None = None
-
-    def receive(self, saga: _Saga) -> None:
-        """Serve a request, or let it wait."""
-        if self.serving is None:
-            self.serve(saga)
-        else:
-            self.mailbox.append(saga)
-
-    def serve(self, saga: _Saga) -> None:
-        """Begin to serve a request."""
-        self.serving = saga
-        world = self.world
-        delay = world.work.service_ns[saga.place]
-        world.timeout(world.env, delay, saga).callbacks.append(self.served)
-
-    def served(self, event: Any) -> None:
-        """Answer, and take the next request."""
-        saga, world = event.value, self.world
-        delay = world.work.reply_ns[saga.place]
-        world.timeout(world.env, delay).callbacks.append(saga.answered)
-        if self.mailbox:
-            self.serve(self.mailbox.popleft())
-        else:
-            self.serving = None
-
-
-_TIMEOUT_NS = TIMEOUT_S * SECOND_NS
