@@ -215,7 +215,7 @@ def test_causes_lead_from_each_event_over_a_reaction_to_the_next(seed: int) -> N
         assert events[received].agent_id == event.agent_id
 
 
-def parallel(*, late: Network, service: int = 0, **given: Any) -> World:
+def parallel(*, late: Network, service: int = 0, deduplicate: bool = False, **given: Any) -> World:
     """Return a saga whose second branch fails before, while or after the first works."""
     danced = Choreography(
         Reaction(
@@ -237,14 +237,15 @@ def parallel(*, late: Network, service: int = 0, **given: Any) -> World:
         "release": given.pop("release", count("reserved", -1)),
     }
     agents = [
-        Agent("stock", named=stock, service=service),
-        Agent("bank", charge),
+        Agent("stock", named=stock, service=service, deduplicate=deduplicate),
+        Agent("bank", charge, deduplicate=deduplicate),
         Agent("clerk", named={"release": count("released")}),
     ]
     return World(agents, danced, [Start("o", {"total": 70})], network=late, **given)
 
 
 SLOW_LINK = Network(latency=1, links={("outside", "stock"): SECOND})
+NETWORKS = (Network(), SLOW_LINK)
 
 
 def test_an_event_that_comes_after_what_undoes_it_is_not_acted_on() -> None:
@@ -267,6 +268,17 @@ def test_what_is_worked_on_when_the_undoing_is_asked_for_is_done_first_and_then_
         "release",
         "choreography",
     ]
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0, MILLISECOND, SECOND]), st.sampled_from(NETWORKS))
+@settings(max_examples=60)
+def test_a_branch_of_a_saga_that_failed_leaves_nothing_however_late_its_event_comes(
+    seed: int, service: int, late: Network
+) -> None:
+    world = parallel(late=late, service=service, deduplicate=True)
+    run = simulate(world, seed=seed, faults=HEALING)
+    assert run.statuses == {"o": "failed"}
+    assert run.states["stock"].get("reserved", 0) == 0
 
 
 def test_another_agent_may_undo_and_its_input_may_be_made_of_the_result() -> None:
