@@ -41,13 +41,14 @@ from flowlab.simulation.injection import (
     TornWrite,
     TransitFault,
 )
+from flowlab.simulation.inputs import Cancel, Chances, Signal, Start
 from flowlab.simulation.network import Network
 from flowlab.simulation.partition_windows import PartitionWindows
 from flowlab.simulation.run import Run, Stuck, Violation
 from flowlab.simulation.scenario import Scenario, scenario
 from flowlab.simulation.simulate import simulate
 from flowlab.simulation.simulate_many import simulate_many
-from flowlab.simulation.world import Cancel, Chances, Signal, Start, World
+from flowlab.simulation.world import World
 
 __all__ = [
     "DEFAULT_HORIZON_NS",

@@ -12,6 +12,7 @@ from typing import Any
 from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.distribution import Distribution, as_distribution
+from flowlab.simulation.doors import RESERVED, as_id
 from flowlab.workflow import Activity, Duration
 
 Handler = Callable[..., Any]
@@ -62,14 +63,22 @@ class Agent:
         deduplicate: bool = False,
         interleaving: bool = False,
     ) -> None:
-        if not isinstance(name, str) or not name or name != name.strip() or name.startswith("@"):
+        as_id(name, "an agent's name")
+        if name != name.strip() or name.startswith("@") or name in RESERVED:
             message = (
-                f"an agent's name is text without spaces around it or @ before it; got {name!r}"
+                "an agent's name is text without spaces around it or @ before it, and none of the "
+                f"world's own ({', '.join(RESERVED)}); got {name!r}"
             )
             raise InvalidArgumentError(message)
         what = f"agent {name!r}"
         pairs = [(_name_of(handler, what), handler) for handler in handlers]
-        pairs += list((named or {}).items())
+        if named is not None and not isinstance(named, Mapping):
+            message = f"{what}: named is {named!r}; expected a mapping of activities to functions"
+            raise InvalidArgumentError(message)
+        pairs += [
+            (as_id(activity, f"an activity of {what}"), handler)
+            for activity, handler in (named or {}).items()
+        ]
         known: dict[str, Handler] = {}
         for activity, handler in pairs:
             if activity in known:
@@ -108,9 +117,7 @@ class Resource:
     state: Mapping[str, Any]
 
     def __init__(self, name: str, state: Mapping[str, Any] | None = None) -> None:
-        if not isinstance(name, str) or not name:
-            message = f"a resource's name is text that is not empty; got {name!r}"
-            raise InvalidArgumentError(message)
+        as_id(name, "a resource's name")
         object.__setattr__(self, "name", name)
         cells = _cells(state or {}, f"resource {name!r}")
         object.__setattr__(self, "state", MappingProxyType(cells))
@@ -145,10 +152,15 @@ def taking_context(handler: Handler | Activity, activity: str) -> Handler:
     ]
     needed = [parameter for parameter in places if parameter.default is parameter.empty]
     starred = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
-    if len(needed) > 2:  # noqa: PLR2004 - (ctx, value)
+    named = [
+        parameter
+        for parameter in parameters
+        if parameter.kind == parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+    ]
+    if len(needed) > 2 or named:  # noqa: PLR2004 - (ctx, value)
         message = (
-            f"the handler of {activity!r} takes {len(needed)} arguments; expected (ctx, value), or "
-            "the value alone"
+            f"the handler of {activity!r} takes {len(needed + named)} arguments; expected "
+            "(ctx, value), or the value alone"
         )
         raise InvalidArgumentError(message)
     if len(needed) == 2 or starred or (places and places[0].name in {"ctx", "context"}):  # noqa: PLR2004
@@ -191,4 +203,6 @@ def _cells(state: Mapping[str, Any], what: str) -> dict[str, Any]:
     except InvalidEventError as error:
         message = f"the state of {what}: {error}"
         raise InvalidArgumentError(message) from error
+    for key in copied:
+        as_id(key, f"a cell of {what}")
     return dict(copied)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flowlab.errors import InvalidArgumentError
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Call
 from flowlab.simulation.choreography_letters import Deed, Letter
@@ -74,19 +72,6 @@ class ChoreographyDriver(Driver):
         self._leaves: dict[int, int] = {}
 
     # -- what comes from outside ------------------------------------------------------------------
-
-    def bind(self, roles: Mapping[str, str]) -> NoReturn:
-        """Say which agent takes each role.
-
-        Raises:
-            InvalidArgumentError: a choreography names its agents itself.
-        """
-        del roles
-        message = (
-            f"workflow {self.workflow_id!r} is a choreography, which names its agents itself; "
-            "roles are for plans"
-        )
-        raise InvalidArgumentError(message)
 
     def begin(self, now_ns: int, value: Any, cause: int = NOTHING) -> None:
         """Begin with an input, which is the value of the first event that may start it."""

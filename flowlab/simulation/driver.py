@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from flowlab.errors import InvalidArgumentError
 from flowlab.events import CauseKind, Event
 from flowlab.simulation.draws import key_of
 from flowlab.simulation.recorder import NOTHING, Value
@@ -102,17 +101,8 @@ class Driver:
         raise NotImplementedError
 
     def bind(self, roles: Mapping[str, str]) -> None:
-        """Say which agent takes each role.
-
-        Raises:
-            InvalidArgumentError: it has no roles.
-        """
-        del roles
-        message = (
-            f"workflow {self.workflow_id!r} is code, which names its agents itself; roles are for "
-            "plans. Give the agents in its input"
-        )
-        raise InvalidArgumentError(message)
+        """Say which agent takes each role of a plan."""
+        raise NotImplementedError
 
     def waiting(self) -> list[str]:
         """Say what it waits for, in the order in which it began to."""

@@ -12,7 +12,7 @@ from flowlab.workflow import Plan, Workflow
 if TYPE_CHECKING:
     from flowlab.simulation.driver import Driver
     from flowlab.simulation.engine import Engine
-    from flowlab.simulation.world import Process
+    from flowlab.simulation.processes import Process
 
 
 def driver_of(engine: Engine, process: Process, workflow_id: str) -> Driver:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.call import Call
 from flowlab.simulation.driver import (
     KEY_MASK,
@@ -65,19 +64,7 @@ class PlanDriver(Driver):
     # -- what happens to it -----------------------------------------------------------------------
 
     def bind(self, roles: Mapping[str, str]) -> None:
-        """Say which agent takes each role.
-
-        Raises:
-            InvalidArgumentError: an agent is none of the world's, or a role none of the plan's.
-        """
-        named, servers = self._shapes.roles, self.engine.servers
-        for role, agent in roles.items():
-            if agent not in servers or role not in named:
-                message = (
-                    f"workflow {self.workflow_id!r} gives role {role!r} to agent {agent!r}; the "
-                    f"roles of plan {self.name!r} are {', '.join(named)}; agents are the world's"
-                )
-                raise InvalidArgumentError(message)
+        """Say which agent takes each role of the plan."""
         self._roles = dict(roles)
 
     def begin(self, now_ns: int, value: Any, cause: int = NOTHING) -> None:

@@ -25,7 +25,6 @@ class PlanShapes:
             result that is an int, and for any.
         keys: an integer for each step's name.
         program: the plan.
-        roles: the names that the plan gives to agents.
     """
 
     __slots__ = (
@@ -37,7 +36,6 @@ class PlanShapes:
         "completed_int",
         "keys",
         "program",
-        "roles",
         "started",
     )
 
@@ -57,7 +55,6 @@ class PlanShapes:
         )
         self.completed_int = self._completed(program, Value.INT)
         self.completed = self._completed(program, Value.JSON)
-        self.roles = dict.fromkeys(program.plan.named_agents)
         self.keys = [key_of(step.name) for step in program.steps]
 
     def __repr__(self) -> str:

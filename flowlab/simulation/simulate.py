@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.batch import Batch
 from flowlab.simulation.driver import OPEN
 from flowlab.simulation.engine import Engine
@@ -108,7 +109,14 @@ def _violations(world: World, run: Run) -> Iterator[Violation]:
         told = invariant(run)
         if told is None or told is True:
             continue
-        for message in [told] if isinstance(told, (str, bool)) else told:  # type: ignore[attr-defined]
+        found: Any = [told] if isinstance(told, (str, bool)) else told
+        if not isinstance(found, Iterable):
+            message = (
+                f"invariant {name!r} returned {told!r}; expected None or True where it holds, and "
+                "otherwise what is wrong: a text, or several"
+            )
+            raise InvalidArgumentError(message)
+        for message in found:
             yield Violation(name, message if isinstance(message, str) else "it does not hold")
 
 

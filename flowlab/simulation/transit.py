@@ -6,6 +6,7 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import TYPE_CHECKING, Any, Final
 
+from flowlab.errors import InvalidArgumentError
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Call, Leg
@@ -22,6 +23,8 @@ HOST: Final = "orchestrator"
 
 _MESSAGE: Final = int(CauseKind.MESSAGE)
 _FAULT: Final = int(CauseKind.FAULT)
+
+_THREE: Final = [int, int, int]
 
 Fire = Callable[[int, Any], None]
 
@@ -69,7 +72,9 @@ class Transit:
         else:
             driver = call.driver
             number, driver.calls = driver.calls, driver.calls + 1
-            call.request_ns, call.service_ns, call.reply_ns = delays(driver.workflow_id, number)
+            call.request_ns, call.service_ns, call.reply_ns = three(
+                delays(driver.workflow_id, number)
+            )
         due = now_ns + call.request_ns
         if self._faults is None and self._order is None:
             heappush(engine.agenda, (due, engine.ordinal(), call.server.deliver, call))
@@ -250,3 +255,19 @@ def again(about: Any, row: int, double: int) -> Any:
     twin = about.again(about.row)
     twin.txn = double
     return twin
+
+
+def three(told: Any) -> tuple[int, int, int]:
+    """Return what a world's `delays` says, if it says how long each part of a call takes.
+
+    Raises:
+        InvalidArgumentError: it does not.
+    """
+    kinds = [type(part) for part in told] if isinstance(told, (tuple, list)) else []
+    if kinds != _THREE or min(told) < 0:
+        message = (
+            f"delays gave {told!r}; expected (request, service, reply), each an int of nanoseconds"
+        )
+        raise InvalidArgumentError(message)
+    request_ns, service_ns, reply_ns = told
+    return request_ns, service_ns, reply_ns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
@@ -11,15 +11,13 @@ from flowlab.simulation.call import Leg
 from flowlab.simulation.driver import OPEN, Driver, failure
 from flowlab.simulation.drivers import driver_of
 from flowlab.simulation.injection import CrashAfter, CrashBefore
+from flowlab.simulation.inputs import Input, Signal, Start
 from flowlab.simulation.recorder import NOTHING, Value
-from flowlab.simulation.world import Cancel, Signal, Start
 from flowlab.workflow import as_ns
 
 if TYPE_CHECKING:
     from flowlab.simulation.call import Call
     from flowlab.simulation.engine import Engine
-
-Input = Start | Signal | Cancel
 
 
 class Workflows:
@@ -40,23 +38,22 @@ class Workflows:
     def __repr__(self) -> str:
         return f"Workflows({len(self.drivers)})"
 
-    def open(self, name: str | None, workflow_id: str) -> Driver:
+    def open(
+        self, name: str | None, workflow_id: str, roles: Mapping[str, str] | None = None
+    ) -> Driver:
         """Return the driver of a workflow that begins.
 
         Raises:
-            InvalidArgumentError: there is no workflow of that name, or its id is taken.
+            InvalidArgumentError: there is no workflow of that name, its id is taken or none, or
+                nobody takes a role of its plan.
         """
-        known = self._engine.world.workflows
-        process = known[next(iter(known))] if name is None else known.get(name)
-        if process is None:
-            message = f"no workflow is called {name!r}; the world has {', '.join(known)}"
-            raise InvalidArgumentError(message)
-        if workflow_id in self.drivers or not workflow_id or workflow_id.startswith("@"):
-            message = (
-                f"workflow id {workflow_id!r} is taken or none; give each workflow an id of its own"
-            )
+        process = self._engine.world.check_start(name, workflow_id, roles)
+        if workflow_id in self.drivers:
+            message = f"workflow id {workflow_id!r} is taken; give each workflow an id of its own"
             raise InvalidArgumentError(message)
         driver = driver_of(self._engine, process, workflow_id)
+        if roles is not None:
+            driver.bind(roles)
         self.drivers[workflow_id] = driver
         return driver
 
@@ -143,7 +140,7 @@ class Workflows:
         elif driver.status == OPEN:
             driver.cancel(now_ns, reason, row)
 
-    def expect(self, inputs: Iterator[Start | Signal | Cancel]) -> None:
+    def expect(self, inputs: Iterator[Input]) -> None:
         """Take what comes from outside one by one, each when its time has come."""
         self._inputs = inputs
         self._next_input()
@@ -153,11 +150,9 @@ class Workflows:
         if following is not None:
             self._engine.at(as_ns(following.at, "at"), self._take_input, following)
 
-    def _take_input(self, now_ns: int, given: Start | Signal | Cancel) -> None:
+    def _take_input(self, now_ns: int, given: Input) -> None:
         if isinstance(given, Start):
-            driver = self.open(given.workflow, given.workflow_id)
-            if given.roles is not None:
-                driver.bind(given.roles)
+            driver = self.open(given.workflow, given.workflow_id, given.roles)
             driver.begin(now_ns, given.input)
         elif isinstance(given, Signal):
             self.take_signal(now_ns, ((given.workflow_id, given.name, given.value), NOTHING))

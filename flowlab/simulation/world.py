@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.simulation.agent import Agent, Resource
-from flowlab.simulation.network import Network
-from flowlab.workflow import (
-    SECOND,
-    Choreography,
-    Duration,
-    Node,
-    Plan,
-    Predicates,
-    Program,
-    Workflow,
-    as_ns,
-    as_plan,
-    check_choreography,
+from flowlab.simulation.agent import Agent, Handler, Resource
+from flowlab.simulation.doors import as_time, as_workflow_id
+from flowlab.simulation.inputs import (
+    Chances,
+    Input,
+    Starts,
+    as_starts,
+    in_order,
 )
+from flowlab.simulation.network import Network
+from flowlab.simulation.processes import (
+    Needs,
+    Process,
+    as_processes,
+    check_handlers,
+    check_roles,
+    needs_of,
+)
+from flowlab.workflow import SECOND, Duration, Node, Plan, Predicates, Program, Workflow, as_ns
 
 if TYPE_CHECKING:
     from flowlab.simulation.run import Run
@@ -33,91 +36,9 @@ MAX_EVENTS: Final = 1_000_000
 MAX_TIME_NS: Final = 365 * 24 * 3_600 * SECOND
 """Longest virtual time of one world by default: a year."""
 
-Process = Workflow | Plan | Choreography
 Delays = Callable[[str, int], tuple[int, int, int]]
 Invariant = Callable[["Run"], object]
 """Looks at a finished run; returns None or True where it holds, otherwise what is wrong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A workflow that begins.
-
-    Args:
-        workflow_id: of its stream.
-        input: any JSON value.
-        at: when, from the beginning of the world: nanoseconds or a timedelta.
-        workflow: which, by name; None is the world's first.
-        roles: of a plan: the agent for each name that the plan uses.
-
-    Example:
-        >>> Start("trip-1", {"nights": 2})
-        Start(workflow_id='trip-1', input={'nights': 2}, at=0, workflow=None, roles=None)
-    """
-
-    workflow_id: str
-    input: Any = None
-    at: Duration = 0
-    workflow: str | None = None
-    roles: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """An event that a workflow is sent from outside.
-
-    Args:
-        workflow_id: which workflow.
-        name, value: what it may wait for, and any JSON value.
-        at: when.
-
-    Example:
-        >>> Signal("trip-1", "approved", True, at=5)
-        Signal(workflow_id='trip-1', name='approved', value=True, at=5)
-    """
-
-    workflow_id: str
-    name: str
-    value: Any = None
-    at: Duration = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """A request from outside that a workflow stop.
-
-    Example:
-        >>> Cancel("trip-1", "the customer changed her mind", at=5).at
-        5
-    """
-
-    workflow_id: str
-    reason: str = ""
-    at: Duration = 0
-
-
-Input = Start | Signal | Cancel
-Starts = Iterable[Input] | Callable[["Chances"], Iterable[Input]]
-
-
-class Chances:
-    """Named streams of chance for what happens before the world begins: its arrivals.
-
-    Args:
-        seed: of the run.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def __repr__(self) -> str:
-        return f"Chances({self._seed})"
-
-    def random(self, name: str) -> Any:
-        """Return the stream of a name, from its beginning."""
-        from flowlab.workflow.chance import stream  # noqa: PLC0415
-
-        return stream(self._seed, "@world", name)
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
@@ -168,6 +89,8 @@ class World:
     max_time_ns: int
     delays: Delays | None
     programs: Mapping[str, Program]
+    handlers: Mapping[str, Mapping[str, Handler]]
+    needs: Mapping[str, Needs]
 
     def __init__(
         self,
@@ -189,32 +112,36 @@ class World:
             message = "a world needs agents; give World([Agent(...), ...], workflow, ...)"
             raise InvalidArgumentError(message)
         shared = _by_name(resources, Resource, "resources")
-        processes = _processes(workflow)
+        if both := sorted(shared.keys() & taking_part.keys()):
+            message = f"an agent and a resource are called {both[0]!r}; name them apart"
+            raise InvalidArgumentError(message)
+        processes = as_processes(workflow)
+        handlers = {name: taking_part[name].handlers for name in sorted(taking_part)}
         for process in processes.values():
-            _check(process, taking_part)
+            check_handlers(process, handlers)
+        plans = {name: found for name, found in processes.items() if isinstance(found, Plan)}
         fields = {
             "agents": tuple(taking_part[name] for name in sorted(taking_part)),
             "names": tuple(sorted(taking_part)),
             "workflows": MappingProxyType(processes),
-            "starts": _starts(starts, next(iter(processes))),
             "resources": tuple(shared[name] for name in sorted(shared)),
-            "network": network or Network(),
-            "invariants": tuple(invariants),
-            "predicates": predicates,
+            "network": _of_kind(network or Network(), Network, "the network", "a Network"),
+            "invariants": _functions(invariants),
+            "predicates": _of_kind(predicates, Predicates | None, "predicates", "Predicates"),
             "timeout_ns": None if timeout is None else as_ns(timeout, "timeout", least=1),
-            "max_events": max_events,
-            "max_time_ns": as_ns(max_time, "max_time", least=1),
-            "delays": delays,
+            "max_events": _limit(max_events),
+            "max_time_ns": as_time(as_ns(max_time, "max_time", least=1), "max_time"),
+            "delays": _of_kind(delays, Callable | None, "delays", "a function"),
             "programs": MappingProxyType(
-                {
-                    name: Program.of(process, predicates)
-                    for name, process in processes.items()
-                    if isinstance(process, Plan)
-                }
+                {name: Program.of(plan, predicates) for name, plan in plans.items()}
             ),
+            "handlers": MappingProxyType(handlers),
+            "needs": MappingProxyType({name: needs_of(plan) for name, plan in plans.items()}),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+        listed = as_starts(starts, next(iter(processes)), self.check_start)
+        object.__setattr__(self, "starts", listed)
 
     def __repr__(self) -> str:
         count = len(self.agents)
@@ -232,54 +159,52 @@ class World:
         """Yield what begins, in order of time.
 
         Raises:
-            InvalidArgumentError: an entry is no `Start`, or time goes back from one to the next.
+            InvalidArgumentError: a function gives what cannot be; what is listed was checked.
         """
-        source = self.starts(Chances(seed)) if callable(self.starts) else self.starts
-        last = 0
-        for start in source:
-            if not isinstance(start, (Start, Signal, Cancel)):
-                message = f"starts are Start, Signal or Cancel values; got {start!r}"
-                raise InvalidArgumentError(message)
-            at_ns = start.at if type(start.at) is int else as_ns(start.at, "at")
-            if at_ns < last:
-                message = (
-                    f"what is listed for {start.workflow_id!r} comes at {at_ns} ns, before what is "
-                    f"listed ahead of it ({last} ns); list what comes from outside in order of time"
-                )
-                raise InvalidArgumentError(message)
-            last = at_ns
-            yield start
+        if callable(self.starts):
+            return in_order(self.starts(Chances(seed)))
+        return iter(self.starts)
 
+    def process(self, name: str | None) -> Process:
+        """Return a workflow by name; None is the first.
 
-def _processes(given: Any) -> dict[str, Process]:
-    if isinstance(given, Node):
-        given = as_plan(given)
-    listed = [given] if isinstance(given, (Workflow, Plan, Choreography)) else None
-    if listed is None:
-        if isinstance(given, str) or not isinstance(given, Iterable):
+        Raises:
+            InvalidArgumentError: there is none of that name.
+        """
+        known = self.workflows
+        found = known[next(iter(known))] if name is None else known.get(name)
+        if found is None:
+            message = f"no workflow is called {name!r}; the world has {', '.join(known)}"
+            raise InvalidArgumentError(message)
+        return found
+
+    def check_start(
+        self, workflow: str | None, workflow_id: str, roles: Mapping[str, str] | None
+    ) -> Process:
+        """Return the workflow that begins, if it can.
+
+        Raises:
+            InvalidArgumentError: it is none of the world's, its id is none or an agent's name, or a
+                role of its plan is taken by nobody.
+        """
+        process = self.process(workflow)
+        if as_workflow_id(workflow_id) in self.handlers:
             message = (
-                f"a world carries out a plan, a @workflow or a choreography; got {given!r}. "
-                "Declare an async function with @workflow first"
+                f"workflow id {workflow_id!r} is an agent's name, and their events would have one "
+                "lane; give another"
             )
             raise InvalidArgumentError(message)
-        listed = [as_plan(item) if isinstance(item, Node) else item for item in given]
-    found: dict[str, Process] = {}
-    for process in listed:
-        if not isinstance(process, (Workflow, Plan, Choreography)):
-            message = f"a world carries out plans, @workflows and choreographies; got {process!r}"
+        needs = self.needs.get(process.name)
+        if needs is not None:
+            check_roles(process.name, workflow_id, needs, self.handlers, roles)
+        elif roles is not None:
+            kind = "code" if isinstance(process, Workflow) else "a choreography"
+            message = (
+                f"workflow {workflow_id!r} is {kind}, which names its agents itself; roles are for "
+                "plans. Give the agents in its input"
+            )
             raise InvalidArgumentError(message)
-        if process.name in found:
-            message = f"two workflows of the world are called {process.name!r}; name them apart"
-            raise InvalidArgumentError(message)
-        found[process.name] = process
-    for process in list(found.values()):
-        undo = process.compensation if isinstance(process, Workflow) else None
-        if undo is not None:
-            found.setdefault(undo.name, undo)
-    if not found:
-        message = "a world needs a workflow to carry out; it was given none"
-        raise InvalidArgumentError(message)
-    return found
+        return process
 
 
 def _by_name(given: Any, kind: Any, what: str) -> dict[str, Any]:
@@ -299,54 +224,24 @@ def _by_name(given: Any, kind: Any, what: str) -> dict[str, Any]:
     return found
 
 
-def _check(process: Process, agents: Mapping[str, Agent]) -> None:
-    if isinstance(process, Plan):
-        asked = _asked(process)
-    elif isinstance(process, Choreography):
-        check_choreography(process, agents=list(agents))
-        asked = [(r.agent, r.activity) for r in process.reactions]
-        asked += [
-            (r.compensation.agent or r.agent, r.compensation.activity)
-            for r in process.reactions
-            if r.compensation is not None
-        ]
-    else:
-        return
-    for name, activity in asked:
-        # A plan's name that is no agent is a role: each start says who takes it.
-        if name in agents and activity not in agents[name].handlers:
-            has = ", ".join(agents[name].handlers) or "none"
-            message = (
-                f"{process.name!r} asks agent {name!r} for {activity!r}, for which it has no "
-                f"handler; it has: {has}. Give Agent({name!r}, ...) a function of that name"
-            )
-            raise InvalidArgumentError(message)
-
-
-def _asked(plan: Plan) -> list[tuple[str, str]]:
-    pairs = []
-    for step in plan.steps:
-        pairs.append((step.agent, step.activity))
-        undo = step.compensation
-        if undo is not None:
-            pairs.append((undo.agent or step.agent, undo.activity))
-    return pairs
-
-
-def _starts(given: Starts | int, first: str) -> Starts:
-    if isinstance(given, bool) or (isinstance(given, int) and given < 0):
-        message = (
-            f"starts is a number of workflows from 0, a list of Start, or a function; got {given!r}"
-        )
+def _of_kind(value: Any, kind: Any, what: str, expected: str) -> Any:
+    if not isinstance(value, kind):
+        message = f"{what} of a world: got {value!r}; expected {expected}"
         raise InvalidArgumentError(message)
-    if isinstance(given, int):
-        return tuple(Start(f"{first}-{number}") for number in range(1, given + 1))
-    if callable(given):
-        places = inspect.signature(given).parameters
-        if len(places) != 1:
-            message = "a function that gives the starts takes one argument: the streams of chance"
+    return value
+
+
+def _functions(given: Any) -> tuple[Invariant, ...]:
+    found = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    for invariant in found:
+        if not callable(invariant):
+            message = f"invariants is a list of functions of the run; it holds {invariant!r}"
             raise InvalidArgumentError(message)
-        return given
-    if isinstance(given, (Start, Signal, Cancel)):
-        return (given,)
-    return tuple(given)
+    return found
+
+
+def _limit(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        message = f"max_events is {value!r}; expected an int from 1"
+        raise InvalidArgumentError(message)
+    return value
