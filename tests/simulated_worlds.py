@@ -104,3 +104,16 @@ def saving() -> World:
 
 def booked(run: Run) -> int:
     return sum(cells.get("booked", 0) for cells in run.states.values())
+
+
+@scenario
+def apart() -> World:
+    """Two plans on two agents, which have nothing to do with each other."""
+    plans, starts = [], []
+    agents = [Agent(side, book, cancel, state={"booked": 0}) for side in ("left", "right")]
+    for agent in agents:
+        step = Step("first", agent=agent.name, activity="book", compensation="cancel", retry=TWICE)
+        last = Step("last", agent=agent.name, activity="book", kind="pivot")
+        plans.append(Plan(Sequential(step, last), name=agent.name))
+        starts += [Start(f"{agent.name}-{n}", workflow=agent.name) for n in (1, 2)]
+    return World(agents, plans, starts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flowlab.simulation.agent import Agent, Resource
 from flowlab.simulation.campaign import Campaign
 from flowlab.simulation.context import AgentContext
+from flowlab.simulation.difference import Difference, diff
 from flowlab.simulation.distribution import (
     MAX_DELAY_NS,
     MAX_EMPIRICAL_VALUES,
@@ -68,6 +69,7 @@ __all__ = [
     "CrashBefore",
     "Delay",
     "DelayedWrite",
+    "Difference",
     "DiskFault",
     "Distribution",
     "Drop",
@@ -102,6 +104,7 @@ __all__ = [
     "as_distribution",
     "as_faults",
     "bits",
+    "diff",
     "distribution_from_json",
     "key_of",
     "kinds_of_run",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +66,7 @@ class Run:
         stuck: the workflows that did not end.
         stopped: the limit that ended the world; empty where it ended by itself.
         faults: the ids of the faults that happened, in the order in which they did.
-        end_ns: the virtual time at the end.
+        end_ns: the virtual time of the last event.
         event_count: of the log.
     """
 
@@ -107,6 +107,31 @@ class Run:
     def ok(self) -> bool:
         """Whether every invariant holds and every workflow ended."""
         return not self.violations and not self.stuck and not self.stopped
+
+    def twin(
+        self,
+        *,
+        without: str | Iterable[str] = (),
+        faults: Any = None,
+        **parameters: Any,
+    ) -> Run:
+        """Run the same world again with one thing changed; with nothing, it is the same run.
+
+        Whatever is drawn is drawn as before: draws are keyed by names, and nothing depends on how
+        many were made. So before the change has an effect, both are the same event by event.
+
+        Args:
+            without: the id of a fault that is not to happen, or several; `faults` lists them.
+            faults: what may go wrong instead; "none" for nothing.
+            parameters: of the scenario, with other values; `network` and `retry` as in `simulate`.
+
+        Raises:
+            NotFoundError: the fault did not happen in this run; the message lists the nearest.
+            InvalidArgumentError: a parameter is unknown.
+        """
+        from flowlab.simulation.twin import twin_of  # noqa: PLC0415
+
+        return twin_of(self, without=without, faults=faults, parameters=parameters)
 
     def save(self, store: LogSink) -> object:
         """Append the log, with the run's metadata, to a store (or any `LogSink`)."""

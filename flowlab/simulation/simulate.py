@@ -95,7 +95,7 @@ def play(recipe: Recipe, world: World, batch: Batch) -> Run:
         ),
         stopped=engine.stopped,
         faults=tuple(engine.happened),
-        end_ns=engine.now_ns,
+        end_ns=batch.recorder.last_ns if len(batch.recorder) > first else 0,
         event_count=len(batch.recorder) - first,
         make_log=partial(batch.log_of, place),
     )

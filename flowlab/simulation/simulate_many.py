@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 200
 """Worlds that a worker is asked for at a time."""
-SAVED_EVENTS: Final = 50_000
+SAVED_EVENTS: Final = 100_000
 """A store is appended to once batches hold so many events: few large commits, not many small."""
 _AHEAD: Final = 16
 """How many workers an executor is taken to have that does not say."""
