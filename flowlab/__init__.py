@@ -21,8 +21,10 @@ if TYPE_CHECKING:
         Network,
         Start,
         World,
+        diff,
         scenario,
         simulate,
+        simulate_many,
     )
     from flowlab.store import EventStore, Layout, Snapshot
     from flowlab.studies import check, compare
@@ -68,11 +70,13 @@ _NAMES: Final[dict[str, str]] = {
     "activity": "flowlab.workflow",
     "check": "flowlab.studies",
     "compare": "flowlab.studies",
+    "diff": "flowlab.simulation",
     "export_log": "flowlab.interop",
     "field": "flowlab.workflow",
     "import_log": "flowlab.interop",
     "scenario": "flowlab.simulation",
     "simulate": "flowlab.simulation",
+    "simulate_many": "flowlab.simulation",
     "workflow": "flowlab.workflow",
 }
 
@@ -107,11 +111,13 @@ __all__ = [
     "activity",
     "check",
     "compare",
+    "diff",
     "export_log",
     "field",
     "import_log",
     "scenario",
     "simulate",
+    "simulate_many",
     "workflow",
 ]
 
