@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import assume
 from hypothesis import strategies as st
 from workflow_host import ID, Host
-from workflow_worlds import small_plans
+from workflow_worlds import numbered, small_plans
 
 from flowlab.events import Cause, Event
 from flowlab.workflow import (
@@ -22,6 +22,7 @@ from flowlab.workflow import (
     TIMER,
     UNDO,
     UNDO_TIMER,
+    Barrier,
     Command,
     Compensation,
     Conditional,
@@ -274,14 +275,62 @@ def compensable(step: Step) -> Step:
     return Step(step.name, agent=step.agent, compensation=f"undo_{step.name}")
 
 
+def without_barriers(root: Node) -> Node:
+    match root:
+        case Sequential(nodes):
+            return Sequential(*(without_barriers(node) for node in nodes))
+        case Parallel(branches, point):
+            return Parallel(*(without_barriers(node) for node in branches), sync_point=point)
+        case Conditional(on, branches, otherwise):
+            cases = {b.when.to_json(): without_barriers(b.node) for b in branches}
+            rest = None if otherwise is None else without_barriers(otherwise)
+            return Conditional(on, cases, otherwise=rest)
+        case Barrier():
+            return Sequential()
+    return root
+
+
+@st.composite
+def nested(draw: st.DrawFn, *, size: int, barriers: bool) -> Node:
+    """Return plans of so many parts, nested at will, some of them empty, some with barriers."""
+    if size <= 1:
+        step = Step("?", agent=draw(st.sampled_from("abc")), compensation="undo")
+        return draw(st.sampled_from([step] * 5 + [Sequential()]))
+    first = draw(st.integers(1, size - 1))
+    left = draw(nested(size=first, barriers=barriers))
+    right = draw(nested(size=size - first, barriers=barriers))
+    shape = draw(st.sampled_from("then then beside beside if maybe else meet".split()))
+    if shape == "then":
+        return Sequential(left, right)
+    if shape == "if":
+        return Sequential(left, Conditional(of_state("p") == draw(st.integers(0, 1)), right))
+    if shape == "maybe":
+        return Parallel(left, Conditional(of_state("p") == 1, right))
+    if shape == "else":
+        return Conditional(of_state("p") == 1, left, otherwise=right)
+    if shape == "meet" and barriers:
+        agents = draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=2, unique=True))
+        name = draw(st.sampled_from("xyz"))
+        after = draw(nested(size=1, barriers=False))
+        return Parallel(
+            Sequential(left, Barrier(name, agents), after), Sequential(right, Barrier(name, agents))
+        )
+    return Parallel(left, right)
+
+
 @st.composite
 def plans(draw: st.DrawFn, *, barriers: bool = True, failing: bool = False) -> Plan:
     """Return plans that can run, of at most six steps and barriers; with policies, if failing."""
-    root = draw(small_plans(barriers=barriers))
+    if draw(st.integers(0, 3)):
+        root = numbered(draw(nested(size=draw(st.integers(1, 6)), barriers=barriers)))
+    else:
+        root = draw(small_plans(barriers=barriers))
     if draw(st.booleans()):
         root = pointed(root)
     if plan_problems(root):
         root = rewritten(root, compensable)
+    if any(problem.rule.startswith("barrier") for problem in plan_problems(root)):
+        root = without_barriers(root)
     assume(not plan_problems(root))
     if failing:
 

@@ -341,6 +341,30 @@ def test_a_branch_that_comes_late_to_an_open_barrier_passes() -> None:
     assert [e.data["agents"] for e in last.of("BarrierArrived")] == [[], ["a"]]
 
 
+def test_branches_that_come_to_a_barrier_at_once_open_it_once() -> None:
+    branches = [Sequential(Barrier("met", ["a"]), do(name)) for name in "xy"]
+    host = PlanHost(Sequential(do("first"), Parallel(*branches))).run()
+    shown = [(e.event_type, e.step_id, causes_of(e)) for e in host.history[3:8]]
+    assert shown == [
+        ("BarrierArrived", "met", [(3, "fork")]),
+        ("BarrierArrived", "met", [(3, "fork")]),
+        ("BarrierReleased", "met", [(4, "join")]),
+        ("ActivityScheduled", "x", [(6, "program")]),
+        ("ActivityScheduled", "y", [(5, "join"), (6, "join")]),
+    ]
+    assert host.types[-1] == "WorkflowCompleted"
+
+
+def test_what_lies_before_a_meeting_of_all_branches_is_forgotten() -> None:
+    parts = [Parallel(do(f"x{n}"), do(f"y{n}", "b"), sync_point=f"p{n}") for n in range(20)]
+    host, sizes = PlanHost(Sequential(*parts)).begin(None), []
+    while host.step():
+        state = host.execution.run.to_json()
+        sizes.append(len(state["past"]["why"]) + len(state["meetings"]["joins"]))
+    assert len(sizes) == 40
+    assert max(sizes) == 3
+
+
 def test_a_condition_or_an_input_that_cannot_be_told_fails_the_workflow_and_undoes() -> None:
     def broken(_: Any) -> bool:
         raise ZeroDivisionError
@@ -354,6 +378,42 @@ def test_a_condition_or_an_input_that_cannot_be_told_fails_the_workflow_and_undo
         undone = [event.step_id for event in host.of("CompensationScheduled")]
         assert undone == ["beside", "first"]
         assert causes_of(host.of("CompensationScheduled")[0]) == [(5, "program")]
+
+
+def test_after_a_branch_has_failed_the_others_do_not_begin() -> None:
+    host = PlanHost(Parallel(do("bad", input=field("no")), do("beside"))).run({})
+    assert host.types == ["WorkflowStarted", "WorkflowFailed"]
+    assert "field('no') is not there; the state has no fields" in host.end["error"]["message"]
+    assert causes_of(host.history[1]) == [(1, "program")]
+
+
+def test_an_answer_that_nothing_waits_for_changes_nothing() -> None:
+    program = Program.of(
+        Sequential(do("a", retry=RetryPolicy(maximum_attempts=2)), do("b", retry=RetryPolicy()))
+    )
+    run, (a, b) = PlanRun(program, None), program.steps
+    run.start(1)
+    run.failed(a, 2, 1, "Busy", "busy", False, 0)
+
+    def unmoved(*answers: Any) -> None:
+        before = json.dumps(run.to_json())
+        for answer in answers:
+            assert answer == ()
+        assert json.dumps(run.to_json()) == before
+
+    unmoved(run.completed(a, 3, 0), run.failed(a, 3, 1, "Busy", "busy", True, 0))
+    unmoved(run.timer_fired(a, 3, 1), run.undone(a, 3), run.undo_timer_fired(a, 3, 1))
+    assert len(run.timer_fired(a, 4, 2)) == 1
+    unmoved(run.completed(a, 5, 0, attempt=1), run.completed(b, 5, 0))
+    assert len(run.completed(a, 6, 0, attempt=2)) == 1
+    unmoved(run.completed(a, 7, 0))
+    assert len(run.failed(b, 7, 1, "Busy", "busy", False, 0)) == 1
+    assert len(run.cancel(8)) == 1
+    unmoved(run.timer_fired(b, 9, 2), run.cancel(9), run.completed(a, 9, 0))
+    unmoved(run.undone(a, 9, attempt=2), run.undone(b, 9))
+    assert len(run.undone(a, 10, attempt=1)) == 1
+    assert run.closed
+    unmoved(run.undone(a, 11), run.completed(a, 11, 0), run.cancel(11))
 
 
 def test_late_and_foreign_answers_ask_for_nothing() -> None:

@@ -138,6 +138,31 @@ def test_a_step_that_may_have_happened_is_undone_too() -> None:
         assert host.types[-1] == "WorkflowFailed"
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_step_that_has_succeeded_after_all_is_undone_with_its_result(*, beside: bool) -> None:
+    again = RetryPolicy(maximum_attempts=2)
+    charge = Step("charge", agent="b", compensation="refund", retry=again)
+    first = Parallel(charge, Step("look", agent="c", effect=False)) if beside else charge
+
+    def answer(name: str, _value: Any, attempt: int) -> Any:
+        if name == "charge" and attempt == 1:
+            raise NoAnswer
+        if name == "pay":
+            raise Final
+        return f"receipt {attempt}"
+
+    host = ran(Sequential(first, PAY), answer)
+    (undo,) = host.of("CompensationScheduled")
+    assert undo.data["input"] == {"input": None, "result": "receipt 2"}
+
+
+def test_no_attempt_to_undo_begins_after_its_time_counted_from_the_first_request() -> None:
+    patient = RetryPolicy(initial_interval=SECOND, retry_timeout=5 * SECOND)
+    host = ran(Sequential(do("x", retry=patient), PAY), agents("pay", "undo_x"))
+    assert [event.time_ns // SECOND for event in host.of("CompensationScheduled")] == [6, 10]
+    assert host.end["uncompensated"] == ["x"]
+
+
 def test_steps_in_flight_are_waited_for_and_retries_are_given_up() -> None:
     later = RetryPolicy(maximum_attempts=5)
     plan = Parallel(
