@@ -380,6 +380,13 @@ def test_a_condition_or_an_input_that_cannot_be_told_fails_the_workflow_and_undo
         assert causes_of(host.of("CompensationScheduled")[0]) == [(5, "program")]
 
 
+def test_what_fails_behind_a_barrier_follows_from_its_opening() -> None:
+    plan = Sequential(do("first"), Barrier("met", ["a"]), do("bad", input=field("no")))
+    host = PlanHost(plan).run({})
+    assert host.types[4:6] == ["BarrierReleased", "CompensationScheduled"]
+    assert causes_of(host.history[5]) == [(5, "program")]
+
+
 def test_after_a_branch_has_failed_the_others_do_not_begin() -> None:
     host = PlanHost(Parallel(do("bad", input=field("no")), do("beside"))).run({})
     assert host.types == ["WorkflowStarted", "WorkflowFailed"]

@@ -141,7 +141,8 @@ def test_a_step_that_may_have_happened_is_undone_too() -> None:
 @pytest.mark.parametrize("beside", [False, True])
 def test_a_step_that_has_succeeded_after_all_is_undone_with_its_result(*, beside: bool) -> None:
     again = RetryPolicy(maximum_attempts=2)
-    charge = Step("charge", agent="b", compensation="refund", retry=again)
+    refund = Compensation("refund", input={"receipt": result("charge", "number")})
+    charge = Step("charge", agent="b", compensation=refund, retry=again)
     first = Parallel(charge, Step("look", agent="c", effect=False)) if beside else charge
 
     def answer(name: str, _value: Any, attempt: int) -> Any:
@@ -149,11 +150,11 @@ def test_a_step_that_has_succeeded_after_all_is_undone_with_its_result(*, beside
             raise NoAnswer
         if name == "pay":
             raise Final
-        return f"receipt {attempt}"
+        return {"number": attempt}
 
     host = ran(Sequential(first, PAY), answer)
     (undo,) = host.of("CompensationScheduled")
-    assert undo.data["input"] == {"input": None, "result": "receipt 2"}
+    assert undo.data["input"] == {"receipt": 2}
 
 
 def test_no_attempt_to_undo_begins_after_its_time_counted_from_the_first_request() -> None:

@@ -80,7 +80,7 @@ class PlanRun(PlanState):
         """Take a step's result; attempt 0 means the one in flight."""
         attempts = self._attempts
         now = attempts[op.index]
-        if now <= 0 or self.phase > STOPPING or (attempt and attempt != now):
+        if now <= 0 or (attempt and attempt != now):
             return ()
         attempts[op.index] = 0
         self._results[op.name] = result
@@ -109,7 +109,7 @@ class PlanRun(PlanState):
         now_ns: int,
     ) -> Commands:
         """Take that an attempt failed, or had no answer in time: it is tried again, or given up."""
-        if self.phase > STOPPING or self._attempts[op.index] != attempt:
+        if self._attempts[op.index] != attempt:
             return ()
         self._last = ref
         if self._past is not None:
