@@ -197,6 +197,23 @@ def test_after_the_pivot_nothing_is_undone_and_what_is_left_is_told() -> None:
     }
 
 
+def test_the_pivot_is_told_where_it_is_the_last_step_and_while_the_plan_stops() -> None:
+    host = ran(PAY, agents())
+    assert host.types[2:] == ["ActivityCompleted", "PivotReached", "WorkflowCompleted"]
+    assert shown(host, "PivotReached") == [("pay", [(3, "program")])]
+    host = PlanHost(Sequential(do("x"), PAY), agents()).begin({})
+    assert host.step()
+    host.cancel("")
+    assert host.step()
+    assert host.types[5:] == [
+        "WorkflowCancelRequested",
+        "ActivityCompleted",
+        "PivotReached",
+        "WorkflowFailed",
+    ]
+    assert host.end["uncompensated"] == ["x"]
+
+
 def test_a_retryable_step_is_tried_until_it_succeeds() -> None:
     def answer(name: str, _value: Any, attempt: int) -> Any:
         if name == "mail" and attempt < 20:
