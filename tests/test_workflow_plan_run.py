@@ -216,7 +216,7 @@ def test_an_instance_that_was_saved_anywhere_goes_on_as_if_it_had_not_been(
     program = Program.of(plan)
     plain, saved = PlanExecution(program, ID), PlanExecution(program, ID)
     for event in host.history:
-        text = json.dumps(saved.to_json())
+        text = json.dumps(saved.to_json(), sort_keys=True)
         saved = PlanExecution.from_json(program, json.loads(text))
         assert saved.advance([event]) == plain.advance([event])
         assert json.dumps(saved.to_json()) == json.dumps(plain.to_json())

@@ -205,7 +205,7 @@ def test_the_pivot_is_told_where_it_is_the_last_step_and_while_the_plan_stops() 
     assert host.step()
     host.cancel("")
     assert host.step()
-    assert host.types[5:] == [
+    assert host.types[4:] == [
         "WorkflowCancelRequested",
         "ActivityCompleted",
         "PivotReached",

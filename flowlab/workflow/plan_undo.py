@@ -213,7 +213,7 @@ class Undoing:
         """Return its own state as JSON."""
         return {
             "todo": list(self._todo),
-            "failed": dict(self._failed),
+            "failed": [list(pair) for pair in self._failed.items()],
             "attempts": [list(pair) for pair in self._attempts.items()],
             "first_ns": [list(pair) for pair in self._first_ns.items()],
             "ends": list(self._ends),
