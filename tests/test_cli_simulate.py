@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from flowlab.cli import main
-from flowlab.cli import worlds as verbs
 from flowlab.events import EventLog
 from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import Agent, Scenario, World, scenario, simulate
@@ -60,10 +59,7 @@ def test_one_run_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert simulated(capsys, *words) == told
 
 
-def test_several_runs_are_the_sum_of_each(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(verbs, "WORLDS_AT_ONCE", 2)
+def test_several_runs_are_the_sum_of_each(capsys: pytest.CaptureFixture[str]) -> None:
     expected = [simulate(SCENARIOS["order"], seed=seed, faults="network") for seed in range(4, 9)]
     told = simulated(capsys, "order", "--seed", "4", "--runs", "5", "--faults", "network")
 
@@ -123,7 +119,7 @@ def test_a_workflow_that_does_not_end_is_told_with_what_it_waits_for(
     assert code == 0
     assert "asks-1    open" in out
     assert "stuck: seed 0: asks-1 waits for " in out
-    assert "stuck: seed 0: the world was stopped at max_events" in out
+    assert "stopped world: seed 0: max_events" in out
 
 
 @pytest.mark.parametrize(

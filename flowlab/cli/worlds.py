@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.cli.output import answer, answer_json, text_table
@@ -16,12 +14,9 @@ from flowlab.cli.stores import add_store, count
 from flowlab.cli.verb import OK, Verb
 
 if TYPE_CHECKING:
-    from flowlab.events import EventLog
-    from flowlab.simulation import Run, Scenario, World
-    from flowlab.simulation.recipe import Recipe
+    from flowlab.simulation import Campaign, Scenario
+    from flowlab.store import EventStore
 
-WORLDS_AT_ONCE: Final = 200
-"""Worlds that are in memory together; the log of so many is appended at once."""
 MOST_SHOWN: Final = 20
 """Violations, and workflows that did not end, that are listed for people; JSON has them all."""
 
@@ -89,26 +84,29 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 def _simulate(arguments: Namespace) -> int:
     from flowlab.scenarios import scenario_named  # noqa: PLC0415
-    from flowlab.simulation import as_faults  # noqa: PLC0415
+    from flowlab.simulation import simulate_many  # noqa: PLC0415
     from flowlab.simulation.simulate import recipe_of  # noqa: PLC0415
 
     scenario = scenario_named(arguments.name)
     parameters = dict(arguments.parameters)
     _check_types(scenario, parameters)
-    outcome = _Outcome(scenario.name, arguments.seed, arguments.runs)
-    faults = as_faults(arguments.faults)
-    seeds = range(outcome.seed, outcome.seed + outcome.runs)
-    recipes = [recipe_of(scenario, seed, faults, parameters) for seed in seeds]
-    logs = _worlds(recipes, scenario(**parameters), outcome)
-    if arguments.store is None:
-        for log in logs:
-            outcome.add_log(log)
-    else:
-        _store(arguments.store, recipes, logs, outcome)
+    seeds = range(arguments.seed, arguments.seed + arguments.runs)
+    recipe = recipe_of(scenario, seeds[-1], arguments.faults, parameters)
+    recipe.world()  # what cannot be is refused before a store is made
+    with ExitStack() as stack:
+        store = None
+        if arguments.store is not None:
+            from flowlab.store import EventStore  # noqa: PLC0415
+
+            store = stack.enter_context(EventStore(arguments.store))
+            _check_absent(store, [recipe.with_seed(seed).run_id for seed in seeds])
+        campaign = simulate_many(
+            scenario, seeds=seeds, faults=arguments.faults, store=store, **parameters
+        )
     if arguments.json:
-        answer_json(outcome.to_json())
+        answer_json(_outcome(campaign))
     else:
-        _show(outcome, arguments)
+        _show(campaign, arguments)
     return OK
 
 
@@ -127,83 +125,31 @@ def _check_types(scenario: Scenario, parameters: Mapping[str, Any]) -> None:
             raise InvalidArgumentError(message)
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What came of the runs."""
-
-    scenario: str
-    seed: int
-    runs: int
-    events: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
-    violations: list[dict[str, Any]] = field(default_factory=list)
-    stuck: list[str] = field(default_factory=list)
-    rows: list[tuple[str, str, Any]] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
-
-    def add(self, run: Run) -> None:
-        self.events += run.event_count
-        self.statuses.update(run.statuses.values())
-        self.violations += [
-            {"seed": run.seed, "invariant": found.invariant, "message": found.message}
-            for found in run.violations
-        ]
-        self.stuck += [f"seed {run.seed}: {stuck}" for stuck in run.stuck]
-        if run.stopped:
-            self.stuck.append(f"seed {run.seed}: the world was stopped at {run.stopped}")
-        if self.runs == 1:
-            self.rows = [
-                (name, status, _said(run.results[name])) for name, status in run.statuses.items()
-            ]
-
-    def add_log(self, log: EventLog) -> None:
-        from flowlab.events.digest import run_digests  # noqa: PLC0415
-
-        self.digests += run_digests(log.table)
-
-    def to_json(self) -> dict[str, Any]:
-        from flowlab.events.digest import combined_digest  # noqa: PLC0415
-
-        return {
-            "scenario": self.scenario,
-            "seed": self.seed,
-            "runs": self.runs,
-            "events": self.events,
-            "statuses": dict(sorted(self.statuses.items())),
-            "violations": self.violations,
-            "digest": combined_digest(self.digests),
-        }
-
-
-def _worlds(recipes: list[Recipe], world: World, outcome: _Outcome) -> Iterator[EventLog]:
-    """Run the worlds, and yield the logs of so many at once."""
-    from flowlab.simulation.batch import Batch  # noqa: PLC0415
-    from flowlab.simulation.simulate import collector_frozen, play  # noqa: PLC0415
-
-    for first in range(0, len(recipes), WORLDS_AT_ONCE):
-        batch = Batch()
-        with collector_frozen():
-            for recipe in recipes[first : first + WORLDS_AT_ONCE]:
-                outcome.add(play(recipe, world, batch))
-        yield batch.log()
-
-
-def _store(path: Path, recipes: list[Recipe], logs: Iterator[EventLog], outcome: _Outcome) -> None:
+def _check_absent(store: EventStore, run_ids: list[str]) -> None:
     from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
-    from flowlab.store import EventStore  # noqa: PLC0415
 
-    with EventStore(path) as store:
-        known = {run.run_id for run in store.runs}
-        there = [recipe.run_id for recipe in recipes if recipe.run_id in known]
-        if there:
-            message = (
-                f"the store {path} has the run {there[0]!r} already, which would be the same "
-                "again; give other seeds, or another store"
-            )
-            raise InvalidArgumentError(message)
-        for log in logs:
-            store.append_log(log)
-            outcome.add_log(log)
+    known = {run.run_id for run in store.runs}
+    there = [run_id for run_id in run_ids if run_id in known]
+    if there:
+        message = (
+            f"the store {store.path} has the run {there[0]!r} already, and it would be the same "
+            "again; give other seeds, or another store"
+        )
+        raise InvalidArgumentError(message)
+
+
+def _outcome(campaign: Campaign) -> dict[str, Any]:
+    ended = {"completed": "completed", "failed": "failed", "canceled": "canceled", "stuck": "open"}
+    counts = {status: int(campaign.rows[name].sum()) for name, status in ended.items()}
+    return {
+        "scenario": campaign.name,
+        "seed": campaign.seeds[0],
+        "runs": len(campaign),
+        "events": int(campaign.rows["events"].sum()),
+        "statuses": {status: number for status, number in counts.items() if number},
+        "violations": campaign.violations.select("seed", "invariant", "message").to_dicts(),
+        "digest": campaign.digest,
+    }
 
 
 def _said(result: Any) -> str:
@@ -214,42 +160,59 @@ def _said(result: Any) -> str:
     return json.dumps(result, ensure_ascii=False)
 
 
-def _show(outcome: _Outcome, arguments: Namespace) -> None:
+def _show(campaign: Campaign, arguments: Namespace) -> None:
     from flowlab.events import counted  # noqa: PLC0415
 
-    seeds = f"seed {outcome.seed}"
-    if outcome.runs > 1:
-        seeds = f"seeds {outcome.seed} to {outcome.seed + outcome.runs - 1}"
-    told = outcome.to_json()
-    answer(f"{outcome.scenario}, {seeds}: {counted(outcome.events, 'event')}")
-    names, rows = ["workflow", "status", "result"], outcome.rows
-    if outcome.runs > 1:
-        names, rows = ["status", "workflows"], list(told["statuses"].items())
+    told = _outcome(campaign)
+    seeds = f"seed {told['seed']}"
+    if told["runs"] > 1:
+        seeds = f"seeds {told['seed']} to {campaign.seeds[-1]}"
+    answer(f"{campaign.name}, {seeds}: {counted(told['events'], 'event')}")
+    names, rows = ["status", "workflows"], list(told["statuses"].items())
+    if told["runs"] == 1:
+        run = campaign.run(campaign.rows["run_id"][0])
+        names, rows = ["workflow", "status", "result"], []
+        for name, status in run.statuses.items():
+            rows.append((name, status, _said(run.results[name])))
     sys.stdout.writelines(text_table(names, rows[:MOST_SHOWN]))
-    if len(rows) > MOST_SHOWN:
-        answer(f"{MOST_SHOWN} of {counted(len(rows), 'workflow')} shown: {told['statuses']}")
-    violations = [f"seed {v['seed']}: {v['invariant']}: {v['message']}" for v in outcome.violations]
-    for what, lines in (("violation", violations), ("stuck", outcome.stuck)):
+    _tell_rest(len(rows), "workflow")
+    for what, lines in _found(campaign).items():
         for line in lines[:MOST_SHOWN]:
             answer(f"{what}: {line}")
-        if len(lines) > MOST_SHOWN:
-            answer(
-                f"{MOST_SHOWN} of {counted(len(lines), 'line')} shown; --json has all violations"
-            )
+        _tell_rest(len(lines), "workflow" if what == "stuck" else what)
     answer(f"digest: {told['digest']}")
-    answer(f"next: {_next(outcome, arguments)}")
+    answer(f"next: {_next(campaign, arguments)}")
 
 
-def _next(outcome: _Outcome, arguments: Namespace) -> str:
-    store = arguments.store
-    if store is None:
-        seed = outcome.violations[0]["seed"] if outcome.violations else outcome.seed
-        words = ["flowlab", "simulate", outcome.scenario, "--seed", str(seed)]
-        words += ["--faults", arguments.faults] if arguments.faults != "none" else []
-        for name, value in arguments.parameters:
-            words += ["--param", f"{name}={json.dumps(value)}"]
-        return f"{' '.join(words)} --store DIR keeps the log"
-    return f'flowlab sql --store {store} "SELECT * FROM workflows"'
+def _found(campaign: Campaign) -> dict[str, list[str]]:
+    broken = campaign.violations.iter_rows(named=True)
+    stuck = campaign.stuck.iter_rows(named=True)
+    stopped = campaign.rows.filter(campaign.rows["stopped"] != "").iter_rows(named=True)
+    return {
+        "violation": [f"seed {it['seed']}: {it['invariant']}: {it['message']}" for it in broken],
+        "stuck": [
+            f"seed {it['seed']}: {it['workflow_id']} waits for {it['waits_for']}" for it in stuck
+        ],
+        "stopped world": [f"seed {it['seed']}: {it['stopped']}" for it in stopped],
+    }
+
+
+def _tell_rest(number: int, what: str) -> None:
+    from flowlab.events import counted  # noqa: PLC0415
+
+    if number > MOST_SHOWN:
+        answer(f"{MOST_SHOWN} of {counted(number, what)} shown")
+
+
+def _next(campaign: Campaign, arguments: Namespace) -> str:
+    if arguments.store is not None:
+        return f'flowlab sql --store {arguments.store} "SELECT * FROM workflows"'
+    broken = campaign.violations["seed"]
+    seed = broken[0] if len(broken) else campaign.seeds[0]
+    words = ["flowlab simulate", campaign.name, f"--seed {seed}"]
+    words += [f"--faults {arguments.faults}"] if arguments.faults != "none" else []
+    words += [f"--param {name}={json.dumps(value)}" for name, value in arguments.parameters]
+    return f"{' '.join(words)} --store DIR keeps the log"
 
 
 VERBS: Final = (

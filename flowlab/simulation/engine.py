@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from flowlab.errors import InvalidArgumentError
+from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import CauseKind
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.context import AgentContext
@@ -95,6 +95,13 @@ class Engine:
 
     def run(self) -> None:
         """Take entries in order of time until there is none, or a limit is reached."""
+        try:
+            self._run()
+        except LimitError as error:
+            # A workflow that never ends fills its history before it fills the world.
+            self.stopped = str(error)
+
+    def _run(self) -> None:
         agenda, rows = self.agenda, self.rows
         latest = self.world.max_time_ns
         most = len(rows) + self.world.max_events * ROW.size
