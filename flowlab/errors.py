@@ -47,7 +47,11 @@ class FencedError(FlowlabError, RuntimeError):
 
 
 class LockedError(FlowlabError, TimeoutError):
-    """Another process holds the store's commit lock for longer than the timeout."""
+    """Somebody else holds the lock: a process the store's commit lock, or a saga a record."""
+
+
+class DeadlockError(FlowlabError, RuntimeError):
+    """Whoever waits here waits for ever; the message names the cycle."""
 
 
 class PoisonedError(FlowlabError, OSError):

@@ -43,6 +43,7 @@ from flowlab.simulation.injection import (
     TransitFault,
 )
 from flowlab.simulation.inputs import Cancel, Chances, Signal, Start
+from flowlab.simulation.locks import HeldLock
 from flowlab.simulation.network import Network
 from flowlab.simulation.partition_windows import PartitionWindows
 from flowlab.simulation.run import Run, Stuck, Violation
@@ -80,6 +81,7 @@ __all__ = [
     "FaultSource",
     "Faults",
     "Hang",
+    "HeldLock",
     "LogNormal",
     "LostWrite",
     "Network",

@@ -32,6 +32,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
         fault: what happens to the agent while it handles it, if anything does.
         failed, outcome, kept: how it ended: the result, or the type and message of the error; and
             what of that goes into the payload.
+        waiter: whoever is told of the answer to a letter.
+        aside: why it waits, or has waited, in the middle of its handling.
         done: whether it is answered or given up.
     """
 
@@ -60,6 +62,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     fault: Any = None
     waiter: Any = None
     deliveries: int = 0
+    aside: str | None = None
 
     @property
     def idempotency_key(self) -> str:

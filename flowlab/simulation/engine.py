@@ -14,6 +14,7 @@ from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.context import AgentContext
 from flowlab.simulation.draws import key_of
 from flowlab.simulation.fault_source import FaultSource
+from flowlab.simulation.locks import HeldLock, Locks
 from flowlab.simulation.recorder import NOTHING, ROW, Value
 from flowlab.simulation.server import Server
 from flowlab.simulation.transit import HOST, Transit
@@ -61,6 +62,8 @@ class Engine:
         self._fifos: dict[int, deque[tuple[int, Call]]] = {}
         self._correlations: dict[str, int] = {}
         self._writers: dict[tuple[str, str], int] = {}
+        self._locks: Locks | None = None
+        self.fates: dict[int, tuple[str, str]] = {}
         self.context = AgentContext()
         self.world_code = recorder.stream("@world", "@world")
         self.faults = self._source(recipe)
@@ -231,6 +234,17 @@ class Engine:
     def chain_of(self, driver: Driver) -> tuple[str, ...]:
         """Return what an open workflow waits for, and what that waits for."""
         return tuple(driver.waiting()) or ("nothing that is left to happen",)
+
+    @property
+    def locks(self) -> Locks:
+        """The semantic locks of all agents."""
+        if self._locks is None:
+            self._locks = Locks(self)
+        return self._locks
+
+    def held_locks(self) -> tuple[HeldLock, ...]:
+        """Return who holds which semantic lock."""
+        return () if self._locks is None else self._locks.held()
 
     # -- resources --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from flowlab.events.wording import counted
 
 if TYPE_CHECKING:
     from flowlab.events import EventLog, LogSink
+    from flowlab.simulation.locks import HeldLock
     from flowlab.simulation.recipe import Recipe
 
 MAX_SHOWN: Final = 5
@@ -64,6 +65,7 @@ class Run:
         states: the cells of each agent and each resource at the end, by name.
         violations: the invariants that do not hold.
         stuck: the workflows that did not end.
+        locks: the semantic locks that are still held, the ones of workflows that have ended too.
         stopped: the limit that ended the world; empty where it ended by itself.
         faults: the ids of the faults that happened, in the order in which they did.
         end_ns: the virtual time of the last event.
@@ -77,6 +79,7 @@ class Run:
     states: Mapping[str, Mapping[str, Any]]
     violations: tuple[Violation, ...] = ()
     stuck: tuple[Stuck, ...] = ()
+    locks: tuple[HeldLock, ...] = ()
     stopped: str = ""
     faults: tuple[str, ...] = ()
     end_ns: int = 0
@@ -154,6 +157,10 @@ class Run:
         lines = [repr(self)]
         lines += [f"violated: {v.invariant}: {v.message}" for v in self.violations[:MAX_SHOWN]]
         lines += [f"stuck: {stuck}" for stuck in self.stuck[:MAX_SHOWN]]
+        lines += [
+            f"held: {lock}, which is {self.statuses.get(lock.owner, 'no workflow')}"
+            for lock in self.locks[:MAX_SHOWN]
+        ]
         if self.stopped:
             lines.append(f"stopped: {self.stopped}")
         return "\n".join(lines)

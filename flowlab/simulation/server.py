@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heappush
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
-from flowlab.simulation.call import Leg
 from flowlab.simulation.cells import copied
+from flowlab.simulation.conversation import TALKING, Conversation, begin_talk
 from flowlab.simulation.disk import Disk
-from flowlab.simulation.draws import bits
-from flowlab.simulation.injection import TRANSIENT_ERROR, CrashAfter, CrashBefore, Fail, Slow
+from flowlab.simulation.locks import GRANTED, STASHED, Stashed
+from flowlab.simulation.outage import befall, finish_badly
 from flowlab.simulation.recorder import PACK, ROW_BYTES, Value, plain
 
 if TYPE_CHECKING:
     from flowlab.simulation.agent import Agent
     from flowlab.simulation.call import Call
-    from flowlab.simulation.engine import Engine
+    from flowlab.simulation.engine import Engine, Fire
 
 _MESSAGE: Final = int(CauseKind.MESSAGE)
 _LOCK: Final = int(CauseKind.LOCK)
@@ -37,28 +38,34 @@ class Server:
         state: its cells; `cells` shows them to a transaction.
         mailbox: what has arrived and waits, first come first served.
         busy: the message that it works on.
+        woken: what it goes on with before it takes another message: (what to do, with what, and the
+            message that it is about).
+        talks: the messages whose handlers wait in the middle of their work.
+        answered: what it remembers of the requests that it has answered.
         up: whether it runs.
     """
 
     __slots__ = (
-        "_answered",
         "_committed",
         "_deduplicates",
-        "_faults",
         "_handlers",
         "_received",
         "_skew",
         "agent",
+        "answered",
         "busy",
         "cells",
         "code",
         "context",
         "disk",
         "engine",
+        "faults",
         "mailbox",
         "name",
         "state",
+        "talks",
         "up",
+        "woken",
     )
 
     def __init__(self, engine: Engine, agent: Agent) -> None:
@@ -71,15 +78,17 @@ class Server:
         self.cells = engine.context.state
         self.mailbox: deque[Call] = deque()
         self.busy: Call | None = None
+        self.woken: deque[tuple[Fire, Any, Call]] = deque()
+        self.talks: dict[Call, Conversation] = {}
         self.up = True
-        self._answered: dict[str, tuple[bool, Any, Any]] = {}
+        self.answered: dict[str, tuple[bool, Any, Any]] = {}
         self._handlers = agent.handlers
         self._deduplicates = agent.deduplicate
         shapes = engine.recorder.handled
         self._received: dict[str, int] = shapes.received
         self._committed: dict[tuple[str, ...], int] = shapes.committed
         faults = engine.faults
-        self._faults = faults if faults is not None and faults.segment_live else None
+        self.faults = faults if faults is not None and faults.segment_live else None
         self.disk = Disk(self, faults) if faults is not None and faults.disk_live else None
         self._skew = faults.skew(agent.name) if faults is not None and faults.skew_live else None
         if self._skew is not None:
@@ -116,9 +125,14 @@ class Server:
             now_ns, now_ns - call.arrived_ns, shape, self.code, call.coordination, call.row, -1, -1
         )
         service_ns = call.service_ns
-        if self._faults is not None:
-            service_ns = self._befall(now_ns, call)
+        if self.faults is not None:
+            service_ns = befall(self, now_ns, call)
         heappush(engine.agenda, (now_ns + service_ns, engine.ordinal(), self.finish, call))
+
+    def receive(self, now_ns: int, name: str, waited_ns: int, coordination: int, row: int) -> None:
+        """Write that it takes the answer to what it has asked."""
+        shape = self._received.get(name) or self._new_received(name)
+        self.engine.recorder.add(now_ns, shape, self.code, coordination, row, value=waited_ns)
 
     def _new_received(self, name: str) -> int:
         shape = self._received[name] = self.engine.recorder.shape(
@@ -133,16 +147,38 @@ class Server:
         return shape
 
     def next(self, now_ns: int) -> None:
-        """Go on with the next message."""
+        """Go on with what was woken, or with the next message."""
         self.busy = None
-        if self.mailbox and self.up:
+        if self.woken and self.up:
+            fire, about, self.busy = self.woken.popleft()
+            self.engine.at(now_ns, fire, about)
+        elif self.mailbox and self.up:
             self.begin(now_ns, self.mailbox.popleft())
+
+    def wake(self, now_ns: int, fire: Fire, about: Any, call: Call) -> None:
+        """Go on with a message that has waited, as soon as the agent is free."""
+        if not self.up:
+            self.mailbox.appendleft(call)
+        elif self.busy is None or self.busy is call:
+            self.busy = call
+            fire(now_ns, about)
+        else:
+            self.woken.append((fire, about, call))
+
+    def again(self, now_ns: int, call: Call) -> None:
+        """Work once more on a message that it has received."""
+        service_ns = call.service_ns if self.faults is None else befall(self, now_ns, call)
+        self.engine.at(now_ns + service_ns, self.finish, call)
 
     def withdraw(self, now_ns: int, call: Call) -> None:
         """Give up a message that it has not begun, if its sender asks for that in time."""
-        if call in self.mailbox and call.driver is not None:
+        if call.driver is None:
+            return
+        if call in self.mailbox:
             self.mailbox.remove(call)
-            self.engine.at(now_ns + call.reply_ns, call.driver.canceled, call)
+        elif call.aside is not STASHED or not self.engine.locks.withdraw(now_ns, call):
+            return
+        self.engine.at(now_ns + call.reply_ns, call.driver.canceled, call)
 
     # -- its work ---------------------------------------------------------------------------------
 
@@ -151,13 +187,31 @@ class Server:
         if self.busy is not call:
             return
         if call.fault is not None:
-            self._finish_badly(now_ns, call)
+            finish_badly(self, now_ns, call)
             return
         self.work(now_ns, call)
+        if call.aside is not None or self.woken:
+            self.leave(now_ns, call)
+            return
         self.engine.transit.reply(now_ns, call)
         self.busy = None
         if self.mailbox and self.up:
             self.begin(now_ns, self.mailbox.popleft())
+
+    def leave(self, now_ns: int, call: Call) -> None:
+        """Answer a message, unless it still waits, and go on."""
+        if call.aside is TALKING or call.aside is STASHED:
+            self.rest(now_ns, call)
+            return
+        if call.aside is GRANTED:
+            self.engine.locks.settle(now_ns, call)
+        self.engine.transit.reply(now_ns, call)
+        self.next(now_ns)
+
+    def rest(self, now_ns: int, call: Call) -> None:
+        """Go on with other messages, unless it waits with this one alone."""
+        if call.aside is not TALKING or self.agent.interleaving:
+            self.next(now_ns)
 
     def work(self, now_ns: int, call: Call) -> None:
         """Carry out the handler as one transaction."""
@@ -170,10 +224,15 @@ class Server:
             outcome = self._handlers[call.name](context, call.value)
             if type(outcome) is int or outcome is None:
                 call.kept = outcome
+            elif type(outcome) is CoroutineType:
+                begin_talk(now_ns, self, call, outcome)
+                return
             else:
                 call.kept, outcome = plain(outcome)
             call.txn = self.commit(now_ns, call)
             call.failed, call.outcome = False, outcome
+        except Stashed as stash:
+            self.engine.locks.stash(now_ns, call, stash.lock)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is how it failed
             self.abort(now_ns, call, type(error).__name__, str(error))
         else:
@@ -184,7 +243,7 @@ class Server:
 
     def _knows(self, now_ns: int, call: Call) -> bool:
         """Answer from memory what was done before."""
-        known = self._answered.get(call.idempotency_key)
+        known = self.answered.get(call.idempotency_key)
         if known is None:
             return False
         call.failed, call.outcome, call.kept = known
@@ -202,11 +261,13 @@ class Server:
 
     def remember(self, call: Call) -> None:
         """Answer from now on from memory, should the same request come again."""
-        self._answered[call.idempotency_key] = (call.failed, call.outcome, call.kept)
+        self.answered[call.idempotency_key] = (call.failed, call.outcome, call.kept)
 
     def abort(self, now_ns: int, call: Call, error_type: str, message: str, row: int = -1) -> None:
         """Note that a transaction came to nothing, and why; `row` is a fault's."""
         call.kept = encode_json({"message": message, "type": error_type})
+        if self.context.marks:
+            self.engine.locks.abort(call, self.context.marks)
         recorder = self.engine.recorder
         shape = recorder.shape(
             "TransactionAborted",
@@ -224,72 +285,6 @@ class Server:
         )
         call.failed, call.outcome = True, (error_type, message)
 
-    # -- what befalls it --------------------------------------------------------------------------
-
-    def _befall(self, now_ns: int, call: Call) -> int:
-        """Ask what happens while it handles a message; return how long that takes."""
-        assert self._faults is not None
-        call.deliveries += 1
-        key = call.key if call.deliveries == 1 else bits(call.key, call.deliveries)
-        call.fault = fault = self._faults.segment(self.name, Leg(call, call.delivery), key)
-        if not isinstance(fault, Slow):
-            return call.service_ns
-        call.fault = None
-        facts = {"factor": fault.factor}
-        self.engine.inject(now_ns, fault.fault_id, facts, self.code, call.coordination, -1)
-        return int(call.service_ns * fault.factor)
-
-    def _finish_badly(self, now_ns: int, call: Call) -> None:
-        fault, call.fault = call.fault, None
-        engine = self.engine
-        if isinstance(fault, (CrashBefore, CrashAfter)):
-            if isinstance(fault, CrashAfter):
-                self.work(now_ns, call)
-            self.crash(now_ns, call, fault)
-            return
-        row = engine.inject(now_ns, fault.fault_id, {}, self.code, call.coordination, -1)
-        if isinstance(fault, Fail):
-            self.context.begin(self, now_ns, call)
-            self.abort(now_ns, call, TRANSIENT_ERROR, fault.message, row)
-            engine.transit.reply(now_ns, call)
-        self.next(now_ns)
-
-    def crash(self, now_ns: int, call: Call, fault: CrashBefore | CrashAfter) -> None:
-        """Stop; lose what is not durable, and come back after a time."""
-        engine = self.engine
-        engine.happened[fault.fault_id] = None
-        shape = engine.recorder.shape(
-            "AgentCrashed", name=self.name, value=Value.JSON, follows_lane=True
-        )
-        told = encode_json({"down_ns": fault.down_ns, "fault": fault.fault_id})
-        value = engine.recorder.keep(told)
-        engine.recorder.add(now_ns, shape, self.code, call.coordination, value=value)
-        self.up = False
-        self.busy = None
-        self.mailbox.appendleft(call)
-        engine.at(now_ns + fault.down_ns, self.restart, None)
-
-    def restart(self, now_ns: int, _: object) -> None:
-        """Come back with what is durable."""
-        recorder = self.engine.recorder
-        lost = {} if self.disk is None else self.disk.recover()
-        if self.disk is not None:
-            # What it remembers of answers was written with the cells, and is no better.
-            for request in self.disk.unsure:
-                self._answered.pop(request, None)
-            self.disk.unsure.clear()
-        shape = recorder.shape(
-            "AgentRestarted",
-            name=self.name,
-            value=Value.JSON if lost else Value.NONE,
-            follows_lane=True,
-            writes=tuple((None, key) for key in lost) if lost else None,
-        )
-        value = recorder.keep(encode_json({"values": lost})) if lost else 0
-        recorder.add(now_ns, shape, self.code, value=value)
-        self.up = True
-        self.next(now_ns)
-
     # -- its transactions -------------------------------------------------------------------------
 
     def commit(self, now_ns: int, call: Call) -> int:
@@ -299,7 +294,8 @@ class Server:
             InvalidEventError: a value that it wrote is not JSON; nothing is written.
         """
         written = self.cells.changes()
-        if len(written) == 1 and not self.context.others:
+        context = self.context
+        if len(written) == 1 and not context.others and not context.marks:
             ((key, value),) = written.items()
             if type(value) is int and _LEAST <= value < -_LEAST:
                 # One number is the usual case: no payload is built for it.
@@ -314,7 +310,7 @@ class Server:
                 if self.disk is not None:
                     self.disk.write(now_ns, call, written)
                 return row
-        if self.context.others:
+        if context.others or context.marks:
             return self._commit_shared(now_ns, call, written)
         text = self.cells.encoded(written)
         reads = self.cells.reads
@@ -354,7 +350,7 @@ class Server:
         return shape
 
     def _commit_shared(self, now_ns: int, call: Call, written: dict[str, Any]) -> int:
-        """Commit what a transaction has done to resources, too."""
+        """Commit what a transaction has done to resources and locks, too."""
         own = self.cells.encoded(written)
         others = self.context.others
         changed = {name: cells.changes() for name, cells in sorted(others.items())}
@@ -382,9 +378,14 @@ class Server:
             writes=tuple(writes),
         )
         value = recorder.keep(b"{" + b",".join(parts) + b"}") if parts else 0
+        marks = self.context.marks
+        if marks:
+            self.engine.locks.commit_claims(now_ns, call, marks)
         row = recorder.add(now_ns, shape, self.code, call.coordination, value=value)
         self.cells.commit(written)
         if self.disk is not None and written:
             self.disk.write(now_ns, call, written)
         recorder.because(row, self.engine.commit_resources(row, others, changed), _LOCK)
+        if marks:
+            self.engine.locks.commit_releases(now_ns, call, marks)
         return row

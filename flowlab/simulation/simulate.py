@@ -93,6 +93,7 @@ def play(recipe: Recipe, world: World, batch: Batch) -> Run:
             for name, driver in drivers.items()
             if driver.status == OPEN
         ),
+        locks=engine.held_locks(),
         stopped=engine.stopped,
         faults=tuple(engine.happened),
         end_ns=batch.recorder.last_ns if len(batch.recorder) > first else 0,

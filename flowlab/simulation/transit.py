@@ -96,40 +96,56 @@ class Transit:
             told = (call.server.name, HOST, Leg(call, "/reply"), call.key + 1)
             self._carry(now_ns, now_ns + call.reply_ns, told, call.txn, take, call)
 
-    def post(self, now_ns: int, server: Server, call: Call) -> None:
-        """Send what a handler left to be sent once its transaction was committed."""
-        engine, recorder = self._engine, self._engine.recorder
-        letters = enumerate(server.context.letters, start=2)
+    def post(self, now_ns: int, server: Server, call: Call, first: int = 2) -> None:
+        """Send what a handler left to be sent once its transaction was committed.
+
+        `first` numbers what is sent within the handling of the message.
+        """
+        letters = enumerate(server.context.letters, first)
         for number, (to, name, (kept, handed), signal) in letters:
-            shape = recorder.shape(
-                "MessageSent",
-                name=name,
-                value=Value.JSON,
-                head=b'{"to":' + encode_json(to) + b',"value":',
-                tail=b"}",
-                follows_lane=True,
-            )
-            row = recorder.add(
-                now_ns, shape, server.code, call.coordination, value=recorder.keep(kept)
-            )
-            key = bits(call.key, number)
+            row = self.write_sent(now_ns, server, call, to, name, kept)
             if signal:
+                key = letter_key(call, number)
                 self.signal(now_ns, (to, name, handed), row, server.name, key)
                 continue
-            letter = Call(None, None, engine.server(to), name, handed)
-            letter.coordination, letter.row = call.coordination, row
-            letter.key, letter.step = key, f"{call.step}>{name}.{number - 1}"
-            letter.attempt, letter.step_id = call.attempt, None
-            self._time(letter, server.name)
-            told = (server.name, to, Leg(letter, "/letter"), key)
-            due = now_ns + letter.request_ns
-            self._carry(now_ns, due, told, row, letter.server.deliver, letter)
+            letter = self.letter(call, self._engine.server(to), name, handed, number)
+            letter.row = row
+            self.mail(now_ns, letter, server.name, letter.server.deliver)
+
+    def write_sent(
+        self, now_ns: int, server: Server, call: Call, to: str, name: str, kept: Any
+    ) -> int:
+        """Write that an agent sends something as it handles a message."""
+        recorder = self._engine.recorder
+        shape = recorder.shape(
+            "MessageSent",
+            name=name,
+            value=Value.JSON,
+            head=b'{"to":' + encode_json(to) + b',"value":',
+            tail=b"}",
+            follows_lane=True,
+        )
+        value = recorder.keep(kept)
+        return recorder.add(now_ns, shape, server.code, call.coordination, value=value)
+
+    def letter(self, call: Call, to: Server, name: str, value: Any, number: int) -> Call:
+        """Return the message that an agent sends to another one as it handles a message."""
+        letter = Call(None, None, to, name, value, call.attempt)
+        letter.coordination = call.coordination
+        letter.key = letter_key(call, number)
+        letter.step = f"{'~' if call.undo else ''}{call.step}>{name}.{number - 1}"
+        return letter
 
     def mail(self, now_ns: int, call: Call, sender: str, take: Fire) -> int:
         """Put a message on its way from an agent, or from outside; return how many come of it."""
         self._time(call, sender)
         told = (sender, call.server.name, Leg(call, "/letter"), call.key)
         return self._carry(now_ns, now_ns + call.request_ns, told, call.row, take, call)
+
+    def answer(self, now_ns: int, call: Call, sender: str, take: Fire) -> None:
+        """Put the answer to a letter on its way back to who sent it."""
+        told = (call.server.name, sender, Leg(call, "/answer"), call.key + 1)
+        self._carry(now_ns, now_ns + call.reply_ns, told, call.txn, take, call)
 
     def acknowledge(self, now_ns: int, call: Call, sender: str, row: int, take: Fire) -> None:
         """Tell the sender of a message that it was handled; the log shows what befalls that."""
@@ -207,6 +223,8 @@ class Transit:
             return 1
         if isinstance(fault, Drop):
             self._lose(now_ns, fault.fault_id, link[1], row)
+            if isinstance(about, Call):
+                engine.fates[about.asked] = (fault.fault_id, link[1])
             return 0
         if isinstance(fault, Delay):
             facts = {"delay_ns": fault.extra_ns}
@@ -271,3 +289,9 @@ def three(told: Any) -> tuple[int, int, int]:
         raise InvalidArgumentError(message)
     request_ns, service_ns, reply_ns = told
     return request_ns, service_ns, reply_ns
+
+
+def letter_key(call: Call, number: int) -> int:
+    """Return the key of what is sent n-th in the handling of a message, another each time."""
+    key = call.key if call.deliveries < 2 else bits(call.key, call.deliveries)  # noqa: PLR2004
+    return bits(key, number)

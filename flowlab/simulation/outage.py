@@ -1,0 +1,131 @@
+"""What befalls an agent: it crashes and comes back, it hangs, it fails, it is slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flowlab.events.codec import encode_json
+from flowlab.simulation.call import Leg
+from flowlab.simulation.draws import bits
+from flowlab.simulation.injection import (
+    TRANSIENT_ERROR,
+    CrashAfter,
+    CrashBefore,
+    Fail,
+    Hang,
+    SegmentFault,
+    Slow,
+)
+from flowlab.simulation.locks import GRANTED, STASHED
+from flowlab.simulation.recorder import Value
+
+if TYPE_CHECKING:
+    from flowlab.simulation.call import Call
+    from flowlab.simulation.server import Server
+
+_SEGMENT: Final = 1 << 24
+"""Keys of later segments begin here, beyond those of deliveries and of what is sent."""
+
+
+def befall(server: Server, now_ns: int, call: Call) -> int:
+    """Ask what happens while an agent handles a message; return how long that takes."""
+    call.deliveries += 1
+    call.fault = fault = fault_of(server, call)
+    if not isinstance(fault, Slow):
+        return call.service_ns
+    call.fault = None
+    facts = {"factor": fault.factor}
+    server.engine.inject(now_ns, fault.fault_id, facts, server.code, call.coordination, -1)
+    return int(call.service_ns * fault.factor)
+
+
+def fault_of(server: Server, call: Call, segment: int = 0) -> SegmentFault | None:
+    """Return what happens while an agent handles a message, or in one of its later segments."""
+    if server.faults is None:
+        return None
+    key = call.key if call.deliveries < 2 else bits(call.key, call.deliveries)  # noqa: PLR2004
+    if not segment:
+        return server.faults.segment(server.name, Leg(call, call.delivery), key)
+    leg = Leg(call, f"{call.delivery}.{segment}")
+    return server.faults.segment(server.name, leg, bits(key, _SEGMENT + segment))
+
+
+def finish_badly(server: Server, now_ns: int, call: Call) -> None:
+    """Let happen what befalls an agent as it ends the first segment of a message."""
+    fault, call.fault = call.fault, None
+    if isinstance(fault, (CrashBefore, CrashAfter)):
+        if isinstance(fault, CrashAfter):
+            server.work(now_ns, call)
+        crash(server, now_ns, call, fault)
+    else:
+        fail(server, now_ns, call, fault)
+
+
+def fail(server: Server, now_ns: int, call: Call, fault: Fail | Hang) -> None:
+    """Come to nothing with a message: answer with an error, or not at all."""
+    engine = server.engine
+    row = engine.inject(now_ns, fault.fault_id, {}, server.code, call.coordination, -1)
+    if isinstance(fault, Fail):
+        server.context.begin(server, now_ns, call)
+        server.abort(now_ns, call, TRANSIENT_ERROR, fault.message, row)
+        server.leave(now_ns, call)
+        return
+    engine.fates[call.asked] = (fault.fault_id, server.name)
+    if call.aside is GRANTED:
+        engine.locks.settle(now_ns, call)
+    server.next(now_ns)
+
+
+def crash(server: Server, now_ns: int, call: Call, fault: CrashBefore | CrashAfter) -> None:
+    """Stop; lose what is not durable, and come back after a time."""
+    engine = server.engine
+    engine.happened[fault.fault_id] = None
+    shape = engine.recorder.shape(
+        "AgentCrashed", name=server.name, value=Value.JSON, follows_lane=True
+    )
+    told = encode_json({"down_ns": fault.down_ns, "fault": fault.fault_id})
+    value = engine.recorder.keep(told)
+    engine.recorder.add(now_ns, shape, server.code, call.coordination, value=value)
+    server.up = False
+    returned = [other for other in _lose_memory(server, now_ns) if other is not call]
+    server.busy = None
+    if call.aside is not STASHED:
+        returned.append(call)
+    server.mailbox.extendleft(reversed(returned))
+    engine.at(now_ns + fault.down_ns, _restart, server)
+
+
+def _lose_memory(server: Server, now_ns: int) -> list[Call]:
+    """Drop every handler that waits; return the messages, which come again."""
+    found: dict[Call, None] = {}
+    for call, talk in list(server.talks.items()):
+        found |= dict.fromkeys([call, *talk.joined])
+        for joined in talk.joined:
+            joined.aside = None
+        talk.joined = []
+        talk.close(now_ns)
+    found |= dict.fromkeys(call for _, _, call in server.woken)
+    server.woken.clear()
+    return list(found)
+
+
+def _restart(now_ns: int, server: Server) -> None:
+    """Come back with what is durable."""
+    recorder = server.engine.recorder
+    lost = {} if server.disk is None else server.disk.recover()
+    if server.disk is not None:
+        # What it remembers of answers was written with the cells, and is no better.
+        for request in server.disk.unsure:
+            server.answered.pop(request, None)
+        server.disk.unsure.clear()
+    shape = recorder.shape(
+        "AgentRestarted",
+        name=server.name,
+        value=Value.JSON if lost else Value.NONE,
+        follows_lane=True,
+        writes=tuple((None, key) for key in lost) if lost else None,
+    )
+    value = recorder.keep(encode_json({"values": lost})) if lost else 0
+    recorder.add(now_ns, shape, server.code, value=value)
+    server.up = True
+    server.next(now_ns)
