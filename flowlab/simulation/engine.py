@@ -54,7 +54,7 @@ class Engine:
         self.seed = recipe.seed
         self.recorder = recorder
         self.rows = recorder.rows
-        self.now_ns = 0
+        self._begins = len(recorder.rows)
         self.agenda: list[tuple[int, int, Fire, Any]] = []
         self.stopped = ""
         self.happened: dict[str, None] = {}
@@ -110,22 +110,31 @@ class Engine:
         most = len(rows) + self.world.max_events * ROW.size
         now = 0
         while agenda:
-            # The limits are looked at now and then: that is enough for an end that is far away.
+            # The events are counted now and then: that is enough for a limit that is far away.
             for _ in _STRIDE:
-                now, _, fire, about = heappop(agenda)
-                fire(now, about)
                 if not agenda:
                     break
-            if len(rows) > most or now > latest:
-                self.stopped = self._limit(now)
-                break
-        self.now_ns = now
+                now, _, fire, about = heappop(agenda)
+                if now > latest:
+                    self._end_of_time()
+                    return
+                fire(now, about)
+            if len(rows) > most:
+                self.stopped = f"max_events: it has more than {self.world.max_events:,} events"
+                return
 
-    def _limit(self, now_ns: int) -> str:
-        world = self.world
-        if now_ns > world.max_time_ns:
-            return f"max_time: the world goes on after {world.max_time_ns / 1e9:g} s"
-        return f"max_events: the world has more than {world.max_events:,} events"
+    def _end_of_time(self) -> None:
+        """Stop where time is up; what has ended by then is not stopped."""
+        if self.workflows.open_count():
+            self.stopped = f"max_time: it goes on after {self.world.max_time_ns / 1e9:g} s"
+
+    @property
+    def last_ns(self) -> int:
+        """The time of the event that was written last, 0 before the first."""
+        rows = self.rows
+        if len(rows) == self._begins:
+            return 0
+        return int(ROW.unpack_from(rows, len(rows) - ROW.size)[0])
 
     def arm(self, now_ns: int, call: Call, timeout_ns: int) -> None:
         """Give a call up after a time, unless it is answered before.

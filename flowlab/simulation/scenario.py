@@ -38,9 +38,17 @@ class Scenario:
         """Return the world for some parameters.
 
         Raises:
-            InvalidArgumentError: a parameter is unknown, or it is no world that was built.
+            InvalidArgumentError: a parameter is unknown, or below 0 where its default is a number
+                from 0; or it is no world that was built.
         """
         self.check(parameters)
+        for name, value in parameters.items():
+            default = self.parameters[name]
+            if _is_number(default) and _is_number(value) and value < 0 <= default:
+                message = (
+                    f"parameter {name!r} of scenario {self.name!r} is {value}; expected 0 or more"
+                )
+                raise InvalidArgumentError(message)
         world = self.build(**{**self.parameters, **parameters})
         if not isinstance(world, World):
             message = f"scenario {self.name!r} built {world!r}; expected a World"
@@ -157,3 +165,7 @@ def _scenario(build: Build, name: str | None) -> Scenario:
         defaults[parameter.name] = parameter.default
     first = (inspect.getdoc(build) or "").split("\n\n")[0].replace("\n", " ")
     return Scenario(called, build, MappingProxyType(defaults), first)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in {int, float}

@@ -38,6 +38,10 @@ class Workflows:
     def __repr__(self) -> str:
         return f"Workflows({len(self.drivers)})"
 
+    def open_count(self) -> int:
+        """Return how many have begun and not ended."""
+        return sum(driver.status == OPEN for driver in self.drivers.values())
+
     def open(
         self, name: str | None, workflow_id: str, roles: Mapping[str, str] | None = None
     ) -> Driver:
