@@ -80,7 +80,10 @@ _NAMES: Final[dict[str, str]] = {
     "workflow": "flowlab.workflow",
 }
 
-_ACCESSORS: Final[dict[str, str]] = {"diagram": "flowlab.figures.accessor:diagram"}
+_ACCESSORS: Final[dict[str, str]] = {
+    "beside": "flowlab.figures.accessor:next_to",
+    "diagram": "flowlab.figures.accessor:diagram",
+}
 """What rooms above `events` add to every EventLog: attribute -> "module:function of the log"."""
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""`log.diagram(...)`: the space-time diagram as a method of every EventLog."""
+"""`log.diagram(...)` and `log.beside(other)`: pictures as methods of every EventLog."""
 
 from __future__ import annotations
 
@@ -12,3 +12,10 @@ from flowlab.figures.space_time import Figure, space_time
 def diagram(log: EventLog) -> Callable[..., Figure]:
     """Return `space_time` bound to a log."""
     return partial(space_time, log)
+
+
+def next_to(log: EventLog) -> Callable[..., Figure]:
+    """Return `beside` bound to the log above."""
+    from flowlab.figures.beside import beside  # noqa: PLC0415 - few pictures are of two logs
+
+    return partial(beside, log)

@@ -99,10 +99,23 @@ def name_column(scenes: Sequence[Scene]) -> float:
     return min(MAX_NAME_WIDTH, max([70.0, *widths]))
 
 
-def lay_out(scene: Scene, *, left: float, right: float, top: float, names: float) -> Layout:
-    """Give every lane, bar and event of a scene its place."""
+def lay_out(
+    scene: Scene,
+    *,
+    left: float,
+    right: float,
+    top: float,
+    names: float,
+    beside: Sequence[Scene] = (),
+) -> Layout:
+    """Give every lane, bar and event of a scene its place; on one axis with those `beside` it."""
+    shown = (scene, *beside)
     axis = make_axis(
-        scene.window.axis, scene.at.values(), _working(scene), left=left + 14, right=right - 14
+        scene.window.axis,
+        [place for one in shown for place in one.at.values()],
+        [span for one in shown for span in _working(one)],
+        left=left + 14,
+        right=right - 14,
     )
     spans = [_segments(bar, scene, axis) for bar in scene.bars]
     points: list[list[float]] = [[] for _ in scene.lanes]
