@@ -30,7 +30,7 @@ from flowlab.workflow import (
     Parallel,
     Plan,
     PlanExecution,
-    PlanRun,
+    PlanInstance,
     Program,
     RetryPolicy,
     Sequential,
@@ -100,7 +100,7 @@ class PlanHost(Host):
 
 @dataclass
 class DirectHost:
-    """Drives `PlanRun` with references that say nothing about order; writes what it is asked."""
+    """Drives an instance by references that say nothing about order; writes what it is asked."""
 
     program: Program
     answer: Callable[[str, Any, int], Any]
@@ -110,16 +110,16 @@ class DirectHost:
     open: list[tuple[Command, int]] = field(default_factory=list)
 
     def begin(self, value: Any) -> DirectHost:
-        self.run = PlanRun(self.program, value, draw=self.draw)
-        self.carry_out(self.run.start(self.record(("start", ()))))
+        self.instance = PlanInstance(self.program, value, draw=self.draw)
+        self.carry_out(self.instance.start(self.record(("start", ()))))
         return self
 
     @property
     def closed(self) -> bool:
-        return self.run.closed
+        return self.instance.closed
 
     def cancel(self, reason: str) -> None:
-        self.carry_out(self.run.cancel(self.record(("cancel", ())), reason))
+        self.carry_out(self.instance.cancel(self.record(("cancel", ())), reason))
 
     def record(self, what: Any) -> int:
         self.written.append(what)
@@ -144,7 +144,7 @@ class DirectHost:
             for command, ref in zip(wave, refs, strict=True):
                 if command.wants_ref:
                     time_ns = self.place(ref) * SECOND
-                    after += self.run.noted(command, ref, time_ns)
+                    after += self.instance.noted(command, ref, time_ns)
             if after:
                 waves.append(tuple(after))
 
@@ -158,14 +158,14 @@ class DirectHost:
         return ref
 
     def step(self) -> bool:
-        if not self.open or self.run.closed:
+        if not self.open or self.instance.closed:
             return False
         asked, ref = self.open.pop(self.pick(len(self.open)))
         op, attempt = asked.op, asked.attempt
         assert isinstance(op, StepOp)
         forward = asked.kind in {SCHEDULE, TIMER}
         if asked.kind in {TIMER, UNDO_TIMER}:
-            tell = self.run.timer_fired if forward else self.run.undo_timer_fired
+            tell = self.instance.timer_fired if forward else self.instance.undo_timer_fired
             self.carry_out(tell(op, self.record(("fired", (self.place(ref),))), attempt))
             return True
         activity = op.activity if forward else op.undo.activity
@@ -175,16 +175,16 @@ class DirectHost:
             late = isinstance(error, NoAnswer)
             kind = "TimedOut" if late else type(error).__name__
             answer = self.record(("failed", (self.place(ref),)))
-            tell_failed = self.run.failed if forward else self.run.undo_failed
+            tell_failed = self.instance.failed if forward else self.instance.undo_failed
             told = kind if late else str(error)
             now_ns = self.now_ns
             self.carry_out(tell_failed(op, answer, attempt, kind, told, late, now_ns))
         else:
             answer = self.record(("completed", (self.place(ref),)))
             if forward:
-                self.carry_out(self.run.completed(op, answer, result, attempt))
+                self.carry_out(self.instance.completed(op, answer, result, attempt))
             else:
-                self.carry_out(self.run.undone(op, answer, attempt))
+                self.carry_out(self.instance.undone(op, answer, attempt))
         return True
 
 

@@ -37,7 +37,7 @@ from flowlab.workflow import (
     Parallel,
     Plan,
     PlanExecution,
-    PlanRun,
+    PlanInstance,
     Predicates,
     Program,
     RetryPolicy,
@@ -359,7 +359,7 @@ def test_what_lies_before_a_meeting_of_all_branches_is_forgotten() -> None:
     parts = [Parallel(do(f"x{n}"), do(f"y{n}", "b"), sync_point=f"p{n}") for n in range(20)]
     host, sizes = PlanHost(Sequential(*parts)).begin(None), []
     while host.step():
-        state = host.execution.run.to_json()
+        state = host.execution.instance.to_json()
         sizes.append(len(state["past"]["why"]) + len(state["meetings"]["joins"]))
     assert len(sizes) == 40
     assert max(sizes) == 3
@@ -398,7 +398,7 @@ def test_an_answer_that_nothing_waits_for_changes_nothing() -> None:
     program = Program.of(
         Sequential(do("a", retry=RetryPolicy(maximum_attempts=2)), do("b", retry=RetryPolicy()))
     )
-    run, (a, b) = PlanRun(program, None), program.steps
+    run, (a, b) = PlanInstance(program, None), program.steps
     run.start(1)
     run.failed(a, 2, 1, "Busy", "busy", False, 0)
 
@@ -462,15 +462,16 @@ def test_a_program_is_checked_shared_and_sent() -> None:
 
 def test_the_state_of_another_plan_or_a_damaged_one_is_refused() -> None:
     program = Program.of(do("a"))
-    run = PlanRun(program, {})
-    run.start(1)
+    instance = PlanInstance(program, {})
+    instance.start(1)
     assert (
-        repr(PlanRun.from_json(program, run.to_json())) == "PlanRun('plan', running, 0 steps done)"
+        repr(PlanInstance.from_json(program, instance.to_json()))
+        == "PlanInstance('plan', running, 0 steps done)"
     )
     with pytest.raises(InvalidArgumentError, match="not the state of an instance of Program"):
-        PlanRun.from_json(Program.of(do("b")), run.to_json())
+        PlanInstance.from_json(Program.of(do("b")), instance.to_json())
     with pytest.raises(InvalidArgumentError, match="is damaged"):
-        PlanRun.from_json(program, run.to_json() | {"past": 7})
+        PlanInstance.from_json(program, instance.to_json() | {"past": 7})
     with pytest.raises(InvalidArgumentError, match="is damaged"):
         PlanExecution.from_json(program, {"workflow_id": "w"})
 

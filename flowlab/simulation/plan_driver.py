@@ -1,4 +1,4 @@
-"""A plan in a world: tells a `PlanRun` what happens, and writes what it asks for."""
+"""A plan in a world: tells a `PlanInstance` what happens, and writes what it asks for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowlab.simulation.driver import (
 )
 from flowlab.simulation.plan_shapes import PlanShapes, shapes_of
 from flowlab.simulation.recorder import NOTHING, PACK, ROW_BYTES, json_of, plain
-from flowlab.workflow import PlanRun, StepOp
+from flowlab.workflow import PlanInstance, StepOp
 from flowlab.workflow.plan_command import (
     ARRIVED,
     END_CANCELED,
@@ -52,7 +52,7 @@ class PlanDriver(Driver):
 
     __slots__ = ("_roles", "_shapes", "_timeout_ns", "instance", "plan")
 
-    instance: PlanRun | None
+    instance: PlanInstance | None
 
     def __init__(self, engine: Engine, plan: Plan, workflow_id: str) -> None:
         super().__init__(engine, plan.name, workflow_id)
@@ -77,7 +77,7 @@ class PlanDriver(Driver):
         shape = self._shapes.started
         row = recorder.add(now_ns, shape, self.code, NOTHING, cause, -1, recorder.keep(text))
         program = self._shapes.program
-        self.instance = PlanRun(program, value, roles, self._draw() if program.draws else None)
+        self.instance = PlanInstance(program, value, roles, self._draw())
         self._carry_out(now_ns, self.instance.start(row))
 
     def _draw(self) -> Callable[[], float] | None:
@@ -160,7 +160,7 @@ class PlanDriver(Driver):
         """Come back after a crash of the process: the instance is data, and was saved."""
         if self.instance is not None:
             program, draw = self._shapes.program, self._draw()
-            self.instance = PlanRun.from_json(program, self.instance.to_json(), draw)
+            self.instance = PlanInstance.from_json(program, self.instance.to_json(), draw)
 
     def waiting(self) -> list[str]:
         """Say what it waits for."""

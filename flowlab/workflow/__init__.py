@@ -65,8 +65,8 @@ from flowlab.workflow.plan_command import (
     Command,
 )
 from flowlab.workflow.plan_execution import PLAN_COMMAND_TYPES, PlanExecution
+from flowlab.workflow.plan_instance import PlanInstance
 from flowlab.workflow.plan_program import BarrierOp, JoinOp, Program, StepOp, UndoOp
-from flowlab.workflow.plan_run import PlanRun
 from flowlab.workflow.predicate import Predicate, named
 from flowlab.workflow.predicate_json import predicate_from_json, predicate_to_json
 from flowlab.workflow.projection import state_of, states_of
@@ -167,8 +167,8 @@ __all__ = [
     "Place",
     "Plan",
     "PlanExecution",
+    "PlanInstance",
     "PlanProblem",
-    "PlanRun",
     "Predicate",
     "Predicates",
     "Program",

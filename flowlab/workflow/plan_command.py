@@ -57,7 +57,7 @@ class Command(msgspec.Struct, frozen=True, gc=False):
         attempt: which attempt is asked for, or comes after the timer; else 0.
         value: what the kind says; shared with the program, so it must not be changed.
         causes: the events that it follows from.
-        wants_ref: whether `PlanRun.noted` must be told once it is written.
+        wants_ref: whether `PlanInstance.noted` must be told once it is written.
 
     Example:
         >>> Command(PIVOT, None, 0, None, ((3, 0),))

@@ -24,9 +24,9 @@ from flowlab.workflow.plan_command import (
     command_from_json,
     command_to_json,
 )
+from flowlab.workflow.plan_instance import PlanInstance
 from flowlab.workflow.plan_program import Program, StepOp
 from flowlab.workflow.plan_retry import Draw
-from flowlab.workflow.plan_run import PlanRun
 from flowlab.workflow.step import Node
 
 EVENT_TYPES: Final = (
@@ -78,7 +78,7 @@ class PlanExecution:
         self.generation = 0
         self.now_ns = 0
         self._seed = seed
-        self._run: PlanRun | None = None
+        self._instance: PlanInstance | None = None
         self._asked: deque[tuple[Command, Event]] = deque()
         self._open: dict[int, Command] = {}
         self._taken_up: dict[int, int] = {}
@@ -91,12 +91,12 @@ class PlanExecution:
     @property
     def closed(self) -> bool:
         """Whether its end was asked for."""
-        return self._run is not None and self._run.closed
+        return self._instance is not None and self._instance.closed
 
     @property
-    def run(self) -> PlanRun | None:
+    def instance(self) -> PlanInstance | None:
         """The state of the instance; None before it has begun."""
-        return self._run
+        return self._instance
 
     def advance(self, events: Iterable[Event]) -> tuple[Event, ...]:
         """Take the next events of the stream; return every event that the plan asks for now.
@@ -124,13 +124,13 @@ class PlanExecution:
             self._recorded(command, event)
         elif event.event_type == "WorkflowStarted":
             self._begin(event)
-        elif self._run is not None and not self._run.closed:
-            self._answer(self._run, event)
+        elif self._instance is not None and not self._instance.closed:
+            self._answer(self._instance, event)
         self._last = event.sequence
         self.now_ns = max(self.now_ns, event.time_ns)
 
     def _begin(self, event: Event) -> None:
-        if self._run is not None:
+        if self._instance is not None:
             message = (
                 f"event {event.sequence} of {self.workflow_id!r} begins a workflow that has begun; "
                 "a new generation needs a PlanExecution of its own"
@@ -145,8 +145,8 @@ class PlanExecution:
             )
             raise CorruptionError(message)
         self.generation = event.generation
-        self._run = PlanRun(self.program, data.get("input"), roles or None, self._draw())
-        self._ask(self._run.start(event.sequence))
+        self._instance = PlanInstance(self.program, data.get("input"), roles or None, self._draw())
+        self._ask(self._instance.start(event.sequence))
 
     def _draw(self) -> Draw | None:
         if not self.program.draws:
@@ -157,12 +157,12 @@ class PlanExecution:
         if command.kind in _REQUESTS:
             # Its answer is told by step and attempt; what was asked for stands in the history.
             self._open[event.sequence] = msgspec.structs.replace(command, value=None, causes=())
-        if command.wants_ref and self._run is not None:
-            self._ask(self._run.noted(command, event.sequence, event.time_ns))
+        if command.wants_ref and self._instance is not None:
+            self._ask(self._instance.noted(command, event.sequence, event.time_ns))
 
-    def _answer(self, run: PlanRun, event: Event) -> None:
+    def _answer(self, instance: PlanInstance, event: Event) -> None:
         if event.event_type == "WorkflowCancelRequested":
-            self._ask(run.cancel(event.sequence, str(data_of(event).get("reason", ""))))
+            self._ask(instance.cancel(event.sequence, str(data_of(event).get("reason", ""))))
             return
         for cause in event.causes:
             if cause.workflow_id != event.workflow_id:
@@ -175,7 +175,7 @@ class PlanExecution:
                 self._taken_up[event.sequence] = request
             elif event.event_type in _ANSWERS[self._open[request].kind]:
                 self._taken_up.pop(cause.sequence, None)
-                self._ask(_told(run, self._open.pop(request), event))
+                self._ask(_told(instance, self._open.pop(request), event))
             return
 
     def _ask(self, commands: Commands) -> None:
@@ -191,8 +191,8 @@ class PlanExecution:
             name = asked.activity
             payload = {"delay_ns": command.value, "attempt": command.attempt}
             if kind in _ATTEMPTS:
-                assert self._run is not None
-                agent = self._run.agent_of(asked.agent)
+                assert self._instance is not None
+                agent = self._instance.agent_of(asked.agent)
                 payload = {"input": command.value, "attempt": command.attempt, "agent": agent}
                 if asked.timeout_ns is not None:
                     payload["timeout_ns"] = asked.timeout_ns
@@ -216,7 +216,7 @@ class PlanExecution:
             "generation": self.generation,
             "now_ns": self.now_ns,
             "last": self._last,
-            "run": None if self._run is None else self._run.to_json(),
+            "instance": None if self._instance is None else self._instance.to_json(),
             "asked": [command_to_json(command) for command, _ in self._asked],
             "open": [[seq, command_to_json(asked)] for seq, asked in self._open.items()],
             "taken_up": [list(pair) for pair in self._taken_up.items()],
@@ -246,8 +246,8 @@ class PlanExecution:
         program = self.program
         self.generation, self.now_ns = data["generation"], data["now_ns"]
         self._last = data["last"]
-        if data["run"] is not None:
-            self._run = PlanRun.from_json(program, data["run"], self._draw())
+        if data["instance"] is not None:
+            self._instance = PlanInstance.from_json(program, data["instance"], self._draw())
         self._ask(tuple(command_from_json(item, program) for item in data["asked"]))
         self._open = {seq: command_from_json(item, program) for seq, item in data["open"]}
         self._taken_up = dict(data["taken_up"])
@@ -264,7 +264,7 @@ _ANSWERS: Final = {
 _REQUESTS: Final = frozenset(_ANSWERS)
 
 
-def _told(run: PlanRun, command: Command, event: Event) -> Commands:
+def _told(instance: PlanInstance, command: Command, event: Event) -> Commands:
     """Tell an instance the answer to what it has asked for."""
     op, ref, attempt, forward = (
         command.op,
@@ -274,14 +274,12 @@ def _told(run: PlanRun, command: Command, event: Event) -> Commands:
     )
     assert isinstance(op, StepOp)
     if command.kind not in _ATTEMPTS:
-        if event.event_type != "TimerFired":
-            return ()
-        return (run.timer_fired if forward else run.undo_timer_fired)(op, ref, attempt)
+        return (instance.timer_fired if forward else instance.undo_timer_fired)(op, ref, attempt)
     if event.event_type.endswith("Completed"):
         if forward:
-            return run.completed(op, ref, data_of(event).get("result"), attempt)
-        return run.undone(op, ref, attempt)
+            return instance.completed(op, ref, data_of(event).get("result"), attempt)
+        return instance.undone(op, ref, attempt)
     timed_out = event.event_type.endswith("TimedOut")
     error_type, message = error_of(event, "TimedOut" if timed_out else "Error")
-    tell = run.failed if forward else run.undo_failed
+    tell = instance.failed if forward else instance.undo_failed
     return tell(op, ref, attempt, error_type, message, timed_out, event.time_ns)

@@ -21,10 +21,10 @@ NO_ROLES: Final[Mapping[str, str]] = {}
 
 
 class PlanState:
-    """What an instance of a plan knows; `PlanRun` says what it does.
+    """What an instance of a plan knows; `PlanInstance` says what it does.
 
     Args:
-        program, value, roles, draw: as for `PlanRun`.
+        program, value, roles, draw: as for `PlanInstance`.
 
     Example:
         >>> from flowlab.workflow import Step
@@ -149,12 +149,12 @@ class PlanState:
             )
             raise InvalidArgumentError(message)
         try:
-            run = cls(program, data["value"], data["roles"] or None)
-            run._restore(data, draw)
+            instance = cls(program, data["value"], data["roles"] or None)
+            instance._restore(data, draw)
         except (KeyError, TypeError, ValueError, IndexError, AssertionError) as error:
             message = f"the state of an instance of {program!r} is damaged: {error!r}"
             raise InvalidArgumentError(message) from error
-        return run
+        return instance
 
     def _restore(self, data: Mapping[str, Any], draw: Draw | None) -> None:
         self.phase = data["phase"]

@@ -120,7 +120,7 @@ class Undoing:
             return ()
         return self._answered(op, ref)
 
-    def failed(  # noqa: PLR0917 - as PlanRun's
+    def failed(  # noqa: PLR0917 - as PlanInstance's
         self, op: StepOp, ref: int, attempt: int, error_type: str, message: str, now_ns: int
     ) -> tuple[Command, ...]:
         """Take that an attempt to undo a step failed."""

@@ -51,7 +51,7 @@ class Compensation:
         activity: the activity that undoes the step.
         agent: who does it; None means the agent of the step.
         input: a JSON value that may hold `field(...)` and `result(...)`, the result of the step to
-            undo included; None leaves it to whoever runs the plan to hand over that result.
+            undo included; None hands over {"input": ..., "result": ...}, those of the step.
         retry: how it is tried again.
         timeout: nanoseconds or a timedelta.
 

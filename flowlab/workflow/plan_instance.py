@@ -32,7 +32,7 @@ from flowlab.workflow.plan_state import ENDED, RUNNING, STOPPING, UNDOING, PlanS
 from flowlab.workflow.plan_undo import Stop, Undoing
 
 
-class PlanRun(PlanState):
+class PlanInstance(PlanState):
     """The state of one instance of a plan: no IO, no clock, no events, only references to them.
 
     Each method tells what has happened, and returns what is to be written now, in order. The host
@@ -52,13 +52,13 @@ class PlanRun(PlanState):
         ...     Step("book", agent="hotel", compensation="cancel"),
         ...     Step("pay", agent="bank", kind="pivot"),
         ... )
-        >>> run = PlanRun(Program.of(plan), {"nights": 2})
-        >>> book, pay = run.program.steps
-        >>> run.start(1)
+        >>> instance = PlanInstance(Program.of(plan), {"nights": 2})
+        >>> book, pay = instance.program.steps
+        >>> instance.start(1)
         (Command(SCHEDULE, 'book', attempt=1, causes=((1, 0),)),)
-        >>> run.completed(book, 3, "room 12")
+        >>> instance.completed(book, 3, "room 12")
         (Command(SCHEDULE, 'pay', attempt=1, causes=((3, 0),)),)
-        >>> run.failed(pay, 5, 1, "Declined", "no money", False, 0)[0].value
+        >>> instance.failed(pay, 5, 1, "Declined", "no money", False, 0)[0].value
         {'input': None, 'result': 'room 12'}
     """
 
