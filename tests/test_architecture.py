@@ -36,7 +36,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 
 ONLY_MODULES: dict[tuple[str, str], frozenset[str]] = {
     ("figures", "recovery"): frozenset({"flowlab.recovery.law"}),
-    ("figures", "workflow"): frozenset({"flowlab.workflow.plan", "flowlab.workflow.state"}),
+    ("figures", "workflow"): frozenset(
+        {"flowlab.workflow.plan", "flowlab.workflow.plan_drawing", "flowlab.workflow.state"}
+    ),
     ("widgets", "recovery"): frozenset({"flowlab.recovery.law"}),
     ("widgets", "workflow"): frozenset({"flowlab.workflow.plan", "flowlab.workflow.state"}),
 }
