@@ -11,7 +11,7 @@ import pytest
 from flowlab.cli import main
 from flowlab.events import EventLog
 from flowlab.scenarios import SCENARIOS
-from flowlab.simulation import Agent, Scenario, World, scenario, simulate
+from flowlab.simulation import FAULT_PRESETS, Agent, Scenario, World, scenario, simulate
 from flowlab.store import EventStore
 from flowlab.workflow import WorkflowContext, workflow
 
@@ -41,6 +41,11 @@ def test_scenarios_are_listed_with_what_each_is_about(capsys: pytest.CaptureFixt
     assert [item["parameters"]["bug"] for item in listed] == [False] * len(listed)
     assert not any(item["name"].split() != [item["name"]] for item in listed)
     assert run(capsys, "scenarios")[1].splitlines()[0].startswith(listed[0]["name"])
+
+
+def test_the_help_names_every_preset_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "simulate", "--help")
+    assert FAULT_PRESETS.keys() <= set(out.replace(",", " ").split())
 
 
 def test_one_run_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

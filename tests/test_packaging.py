@@ -19,6 +19,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import flowlab
+from flowlab.simulation.batch import VERSION
+
 PROJECT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -104,6 +107,11 @@ def test_the_classifiers_name_the_pythons_that_the_pins_are_for() -> None:
     named = {c.rpartition(" ")[2] for c in PYPROJECT["classifiers"] if ":: Python :: 3." in c}
     assert named == set(PYTHONS)
     assert PYPROJECT["requires-python"] == f">={PYTHONS[0]}"
+
+
+def test_a_run_keeps_the_version_that_the_package_has() -> None:
+    assert PYPROJECT["version"] == flowlab.__version__
+    assert f"flowlab {flowlab.__version__}" == VERSION
 
 
 def test_what_runs_here_meets_the_lower_bounds() -> None:

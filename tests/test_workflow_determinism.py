@@ -234,6 +234,8 @@ def test_a_trial_answers_signals_and_cuts_what_never_ends() -> None:
     assert tried.violations == ()
     assert MAX_TRIAL_EVENTS <= len(tried.histories[0]) <= MAX_TRIAL_EVENTS + 2
     assert try_out(stuck).violations == ()
+    with pytest.raises(InvalidArgumentError, match="orders is 0"):
+        try_out(waiting, orders=0)
 
 
 def test_a_replay_says_what_is_left_over_and_a_difference_names_both_sides() -> None:
@@ -291,6 +293,7 @@ async def priced(ctx, value):
     out = capsys.readouterr().out
     assert 'WorkflowCompleted {"result":7}' in out
     assert "the guard leaves it alone: for the test" in out
+    assert "priced: nothing found" in out
 
 
 def test_a_plan_is_data_and_a_scenario_is_asked_for_its_workflow(tmp_path: Path) -> None:

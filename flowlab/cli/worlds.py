@@ -85,13 +85,13 @@ def _parameter(text: str) -> tuple[str, Any]:
 def _simulate(arguments: Namespace) -> int:
     from flowlab.scenarios import scenario_named  # noqa: PLC0415
     from flowlab.simulation import simulate_many  # noqa: PLC0415
-    from flowlab.simulation.simulate import recipe_of  # noqa: PLC0415
+    from flowlab.simulation.recipe import Recipe  # noqa: PLC0415
 
     scenario = scenario_named(arguments.name)
     parameters = dict(arguments.parameters)
     _check_types(scenario, parameters)
     seeds = range(arguments.seed, arguments.seed + arguments.runs)
-    recipe = recipe_of(scenario, seeds[-1], arguments.faults, parameters)
+    recipe = Recipe.of(scenario, seeds[-1], arguments.faults, parameters)
     recipe.world()  # what cannot be is refused before a store is made
     with ExitStack() as stack:
         store = None

@@ -13,6 +13,17 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def brief(value: object, most: int = 60) -> str:
+    """Return a value's repr, cut to so many characters.
+
+    Example:
+        >>> brief("short"), brief([1, 2, 3], 6)
+        ("'short'", '[1, 2…')
+    """
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun.
 

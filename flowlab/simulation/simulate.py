@@ -51,17 +51,7 @@ def simulate(
         >>> simulate(World([bank], Step("charge", agent="bank", kind="pivot")), seed=7)
         Run('world-7', 7 events, 1 completed)
     """
-    return run_of(recipe_of(scenario, seed, faults, parameters))
-
-
-def recipe_of(
-    scenario: Scenario | World,
-    seed: int,
-    faults: Faults | str | Mapping[str, Any] | None,
-    parameters: Mapping[str, Any],
-) -> Recipe:
-    """Check what a run is made of, and put it together."""
-    return Recipe.of(scenario, seed, faults, parameters)
+    return run_of(Recipe.of(scenario, seed, faults, parameters))
 
 
 def run_of(recipe: Recipe, *, namespace: str = "default") -> Run:

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from flowlab.errors import InvalidArgumentError, LimitError
+from flowlab.events.wording import brief
 
 Row = Mapping[str, Any]
 """A run: its columns, and by their own names its parameters."""
@@ -22,7 +23,6 @@ Reader = str | Callable[[Row], Any]
 
 MAX_ARMS: Final = 40
 """Arms of one comparison; a parameter with more values is no list of alternatives."""
-_SHOWN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +182,10 @@ def _name(reader: Reader) -> str:
 
 
 def _wrong_outcome(found: Any, outcome: Reader, number: int) -> str:
-    text = repr(found)
-    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
     hint = f"lambda run: run[{outcome!r}] == ..." if isinstance(outcome, str) else "a comparison"
     return (
-        f"the outcome of row {number} is {shown}; expected True, False or a finite number: pass a "
-        f"function that gives one, such as outcome={hint}"
+        f"the outcome of row {number} is {brief(found)}; expected True, False or a finite number: "
+        f"pass a function that gives one, such as outcome={hint}"
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from flowlab.events.wording import grouped
+
 if TYPE_CHECKING:
     from flowlab.studies.comparison import Comparison, Difference
     from flowlab.studies.intervals import Interval
@@ -54,7 +56,7 @@ def verdict(difference: Difference, unit: Unit) -> str:
         return seen(difference, unit)
     if difference.pairs_needed is None:
         return f"{NONE_DETECTABLE}, and none seen"
-    return f"{NONE_DETECTABLE}, n needed: {counted(difference.pairs_needed)} pairs"
+    return f"{NONE_DETECTABLE}, n needed: {grouped(difference.pairs_needed)} pairs"
 
 
 def seen(difference: Difference, unit: Unit) -> str:
@@ -93,16 +95,6 @@ def _positive_zero(text: str) -> str:
     return text.removeprefix("-") if not text.strip("-0.") else text
 
 
-def counted(number: int) -> str:
-    """Write a count.
-
-    Example:
-        >>> counted(12431)
-        '12 431'
-    """
-    return f"{number:,}".replace(",", " ")
-
-
 def methods(found: Comparison) -> str:
     """Say what the intervals are, and how sure."""
     arms, pairs = ("Wilson's", "Tango's") if found.are_rates else ("Student's", "Student's")
@@ -124,7 +116,7 @@ def paired_by(found: Comparison) -> str:
 def caption(found: Comparison) -> str:
     """Say what is below a picture or above a table."""
     sizes = {difference.pairs for difference in found.differences}
-    pairs = f", {counted(sizes.pop())} pairs" if len(sizes) == 1 else ""
+    pairs = f", {grouped(sizes.pop())} pairs" if len(sizes) == 1 else ""
     return f"{paired_by(found)}{pairs}; {methods(found)}"
 
 
@@ -138,9 +130,9 @@ def paragraph(found: Comparison) -> str:
     width = max(len(arm.label) for arm in found.arms)
     lines = [f"{found.outcome} by {found.by}, {paired_by(found)}"]
     for arm in found.arms:
-        part = f"{counted(arm.runs)} runs"
+        part = f"{grouped(arm.runs)} runs"
         if arm.successes is not None:
-            part = f"{counted(arm.successes)} of {part}"
+            part = f"{grouped(arm.successes)} of {part}"
         shown = measured(arm.estimate, unit)
         lines.append(f"  {arm.label:<{width}}  {shown}, {part}")
     lines += [f"{one.arm} - {one.base}: {_explained(one, unit)}" for one in found.differences]
@@ -157,11 +149,11 @@ def _explained(difference: Difference, unit: Unit) -> str:
 
 def pairs_of(difference: Difference) -> str:
     """Say how many pairs there are, and in how many only one of the two succeeds."""
-    text = f"{counted(difference.pairs)} pairs"
+    text = f"{grouped(difference.pairs)} pairs"
     if difference.gained is not None and difference.lost is not None:
-        text += f", {counted(difference.gained)} gained, {counted(difference.lost)} lost"
+        text += f", {grouped(difference.gained)} gained, {grouped(difference.lost)} lost"
     if difference.alone:
-        text += f", {counted(difference.alone)} runs without a partner"
+        text += f", {grouped(difference.alone)} runs without a partner"
     return text
 
 
@@ -172,7 +164,7 @@ def table(found: Comparison) -> str:
     rows = []
     for arm in found.arms:
         difference = found.difference_of(arm.label)
-        cells = [arm.label, counted(arm.runs), measured(arm.estimate, unit)]
+        cells = [arm.label, grouped(arm.runs), measured(arm.estimate, unit)]
         cells += (
             ["", ""] if difference is None else [verdict(difference, unit), pairs_of(difference)]
         )

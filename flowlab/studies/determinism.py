@@ -15,6 +15,7 @@ from typing import Any, Final
 import flowlab
 from flowlab import errors
 from flowlab.errors import FlowlabError, InvalidArgumentError, LimitError
+from flowlab.events.wording import counted
 
 HASH_SEEDS: Final = (1, 2, 3)
 """The hash seeds of the processes in which histories are replayed; they are made with 0."""
@@ -75,11 +76,11 @@ class DeterminismReport:
         lines = [f"{mean}: {told}" for mean, told in self.violations]
         if self.unchecked:
             lines.append(f"the guard leaves it alone: {self.unchecked}")
-        found = f"{len(lines)} found" if lines else "nothing found"
+        found = f"{len(self.violations)} found" if self.violations else "nothing found"
         told = "was replayed" if self.runs == 1 else "were replayed"
         lines.append(
-            f"{self.target}: {found}; {self.runs} histories {told} in {len(HASH_SEEDS) + 2} "
-            f"processes, the first ended with {self.end}"
+            f"{self.target}: {found}; {counted(self.runs, 'history')} {told} in "
+            f"{len(HASH_SEEDS) + 2} processes, the first ended with {self.end}"
         )
         return "\n".join(lines)
 

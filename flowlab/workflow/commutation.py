@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flowlab.errors import InvalidArgumentError, LimitError
+from flowlab.events.wording import brief
 
 MAX_STATES: Final = 100_000
 """Most states on which one call of `commutes` tries both orders."""
-
-_SHOWN_CHARS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Commutation:
             return f"Commutation({both} commute on {self.checked} states)"
         there, back = _told(self.in_order), _told(self.in_reverse)
         swapped = f"{self.second}, {self.first}"
-        return f"Commutation(of {_short(self.state)}: {both} gives {there}; {swapped} gives {back})"
+        return f"Commutation(of {brief(self.state)}: {both} gives {there}; {swapped} gives {back})"
 
 
 def commutes(
@@ -117,7 +116,7 @@ def commutes(
             raise LimitError(message)
         if not same(deepcopy(state), state):
             message = (
-                f"a copy of the state {_short(state)} is not equal to it, so outcomes cannot be "
+                f"a copy of the state {brief(state)} is not equal to it, so outcomes cannot be "
                 "compared; give equal=..., or states with an __eq__"
             )
             raise InvalidArgumentError(message)
@@ -145,8 +144,8 @@ def _run(
             after = before
         if not same(before, current):
             message = (
-                f"{name} has changed the state that it was given, {_short(before)} to "
-                f"{_short(current)}; let it return a new state"
+                f"{name} has changed the state that it was given, {brief(before)} to "
+                f"{brief(current)}; let it return a new state"
             )
             raise InvalidArgumentError(message)
         current = after
@@ -164,9 +163,4 @@ def _name(function: Callable[[Any], Any], otherwise: str) -> str:
 
 def _told(outcome: Outcome) -> str:
     refused = f" (refused {', '.join(outcome.refused)})" if outcome.refused else ""
-    return _short(outcome.state) + refused
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
+    return brief(outcome.state) + refused

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.errors import NonDeterminismError
 from flowlab.workflow.guard_blocks import Blocks
+from flowlab.workflow.guard_rules import GUARD_RULES
 
 if TYPE_CHECKING:
     from flowlab.events import Event
@@ -55,15 +56,18 @@ AUDITED: Final[dict[str, str]] = {
 """The audit events that are refused, and what each reaches for."""
 
 INSTEAD: Final[dict[str, str]] = {
-    "a file": "let an activity do it: await ctx.call_activity(...)",
-    "a process": "let an activity do it: await ctx.call_activity(...)",
-    "a socket": "let an activity do it: await ctx.call_activity(...)",
-    "a thread": "ctx.when_all runs branches side by side; work outside is an activity's",
-    "the environment": "take it from the input, or let an activity read it",
-    "a clock": "the time is ctx.now_ns(), and waiting is await ctx.sleep(...)",
-    "chance": "draw from ctx.random(name), and take ids from ctx.uuid4()",
+    what: GUARD_RULES[rule].instead
+    for what, rule in (
+        ("a file", "file"),
+        ("a process", "process"),
+        ("a socket", "network"),
+        ("a thread", "thread"),
+        ("the environment", "environment"),
+        ("a clock", "clock"),
+        ("chance", "chance"),
+    )
 }
-"""What to write instead."""
+"""What to write instead: what the rule of the source check says."""
 
 HARMLESS: Final = frozenset(
     "IPython _frozen_importlib _frozen_importlib_external bdb coverage debugpy importlib ipykernel "

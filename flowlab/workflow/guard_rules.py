@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.workflow.guard_blocks import CLOCKS, CLOCKS_WITHOUT_ARGUMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,7 @@ def _names(prefix: str, names: str) -> list[str]:
 
 ALWAYS: Final[dict[str, str]] = {
     **dict.fromkeys(
-        _names(
-            "time.",
-            "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time "
-            "process_time_ns thread_time thread_time_ns clock_gettime clock_gettime_ns sleep",
-        )
+        [f"time.{name}" for name in CLOCKS]
         + _names("datetime.", "datetime.now datetime.utcnow datetime.today date.today")
         + _names("pandas.Timestamp.", "now today utcnow"),
         "clock",
@@ -165,7 +162,7 @@ HARMLESS_NAMES: Final = frozenset(
 """Names of such modules that only compute."""
 
 WITHOUT_ARGUMENT: Final[dict[str, tuple[str, int]]] = {
-    **dict.fromkeys(_names("time.", "gmtime localtime ctime asctime"), ("clock", 1)),
+    **dict.fromkeys([f"time.{name}" for name in CLOCKS_WITHOUT_ARGUMENT], ("clock", 1)),
     "time.strftime": ("clock", 2),
     "random.Random": ("chance", 1),
     "numpy.random.default_rng": ("chance", 1),

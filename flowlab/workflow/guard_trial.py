@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flowlab.errors import ActivityError, NonDeterminismError
+from flowlab.errors import ActivityError, InvalidArgumentError, NonDeterminismError
 from flowlab.events import Cause, Event, encode_json
 from flowlab.workflow.chance import Random, stream
 from flowlab.workflow.definition import Workflow
@@ -104,6 +104,9 @@ def try_out(
         answers: what activities answer.
         orders: how many orders of completion, the first in the order of the calls.
 
+    Raises:
+        InvalidArgumentError: there is no order.
+
     Example:
         >>> from flowlab.workflow import workflow
         >>> @workflow
@@ -112,6 +115,9 @@ def try_out(
         >>> try_out(greet, "Ada")
         TryOut(0 violations, 4 histories)
     """
+    if orders < 1:
+        message = f"orders is {orders}; expected at least 1: in how many orders calls are answered"
+        raise InvalidArgumentError(message)
     found: dict[str, Violation] = {}
 
     def note(mean: str, message: str | None) -> None:

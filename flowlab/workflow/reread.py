@@ -7,13 +7,12 @@ Frank and Zahle (1998): a form of the optimistic offline lock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from flowlab.errors import StaleReadError
+from flowlab.events.wording import brief
 
 T = TypeVar("T")
-
-_SHOWN_CHARS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,7 @@ def reread(expected: T, current: T, *, what: str = "the value") -> T:
     if expected == current:
         return current
     message = (
-        f"{what} was {_short(expected)} when it was read and is {_short(current)} now, so nothing "
+        f"{what} was {brief(expected)} when it was read and is {brief(current)} now, so nothing "
         "was written; read it again and decide again, or undo the saga"
     )
     raise StaleReadError(message)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
