@@ -136,7 +136,7 @@ class CodeDriver(Driver):
 
     def waiting(self) -> list[str]:
         """Say what it waits for, in the order in which it began to."""
-        return list(self._open.values())
+        return [*self._open.values(), *self._execution.awaited]
 
     # -- what it asks for -------------------------------------------------------------------------
 
@@ -285,12 +285,16 @@ class CodeDriver(Driver):
         self.status = TERMINAL_STATUS[event.event_type]
         data = event.data or {}
         self.result = data.get("result") if self.status == "completed" else data
-        for kept in (self._open, self._labels, self._calls, self._timers):
-            kept.clear()
+        self.forget()
         if self.status == "continued_as_new":
             self._next = (data.get("input"), row)
         else:
             self.engine.workflows.ended(now_ns, self, row)
+
+    def forget(self) -> None:
+        """Keep nothing of what it has asked for: it has ended, or its world has."""
+        for kept in (self._open, self._labels, self._calls, self._timers):
+            kept.clear()
 
     def _renew(self, now_ns: int) -> None:
         value, row = self._next

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
@@ -60,8 +61,9 @@ class AgentContext:
             self.marks = []
 
     def leave(self) -> None:
-        """Be of no use any more to the handler that had it."""
-        del self._call
+        """Let go of the message: the handler that had it is over."""
+        with suppress(AttributeError):
+            del self._call
 
     @property
     def agent(self) -> str:

@@ -108,6 +108,9 @@ class Driver:
         """Say what it waits for, in the order in which it began to."""
         raise NotImplementedError
 
+    def forget(self) -> None:
+        """Let go of the messages that it keeps: its world has ended."""
+
     def is_down(self, now_ns: int, fire: Fire, about: Any) -> bool:
         """Put off what happens to a workflow whose process is down until it is back."""
         if self.down_until_ns <= now_ns:

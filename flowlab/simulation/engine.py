@@ -15,6 +15,7 @@ from flowlab.simulation.context import AgentContext
 from flowlab.simulation.draws import key_of
 from flowlab.simulation.fault_source import FaultSource
 from flowlab.simulation.locks import HeldLock, Locks
+from flowlab.simulation.outage import forget
 from flowlab.simulation.recorder import NOTHING, ROW, Value
 from flowlab.simulation.server import Server
 from flowlab.simulation.transit import HOST, Transit
@@ -24,7 +25,6 @@ from flowlab.workflow.chance import Random, stream
 if TYPE_CHECKING:
     from flowlab.simulation.call import Call
     from flowlab.simulation.cells import Cells
-    from flowlab.simulation.driver import Driver
     from flowlab.simulation.recipe import Recipe
     from flowlab.simulation.recorder import Recorder
     from flowlab.simulation.world import World
@@ -63,7 +63,7 @@ class Engine:
         self._correlations: dict[str, int] = {}
         self._writers: dict[tuple[str, str], int] = {}
         self._locks: Locks | None = None
-        self.fates: dict[int, tuple[str, str]] = {}
+        self.fates: dict[int, tuple[str, str, Call]] = {}
         self.context = AgentContext()
         self.world_code = recorder.stream("@world", "@world")
         self.faults = self._source(recipe)
@@ -240,9 +240,19 @@ class Engine:
             code = self._correlations[name] = self.recorder.stream(name, name)
         return code
 
-    def chain_of(self, driver: Driver) -> tuple[str, ...]:
-        """Return what an open workflow waits for, and what that waits for."""
-        return tuple(driver.waiting()) or ("nothing that is left to happen",)
+    def close(self) -> None:
+        """Let go of everything that is still to happen; messages hold their worlds in memory."""
+        self.agenda.clear()
+        self._fifos.clear()
+        self.fates.clear()
+        self.context.leave()
+        if self._locks is not None:
+            self._locks.forget()
+        for server in self.servers.values():
+            if server.busy is not None or server.mailbox or server.talks:
+                forget(server)
+        for driver in self.workflows.drivers.values():
+            driver.forget()
 
     @property
     def locks(self) -> Locks:
@@ -254,6 +264,10 @@ class Engine:
     def held_locks(self) -> tuple[HeldLock, ...]:
         """Return who holds which semantic lock."""
         return () if self._locks is None else self._locks.held()
+
+    def stashed(self) -> list[Call]:
+        """Return the messages that wait for semantic locks."""
+        return [] if self._locks is None else self._locks.stashed()
 
     # -- resources --------------------------------------------------------------------------------
 

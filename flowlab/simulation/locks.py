@@ -9,7 +9,7 @@ from flowlab.errors import DeadlockError, LockedError
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
 from flowlab.simulation.recorder import NOTHING, Value
-from flowlab.workflow import LockPolicy, SemanticLocks, wait_cycle
+from flowlab.workflow import LockPolicy, SemanticLocks
 
 if TYPE_CHECKING:
     from flowlab.simulation.call import Call
@@ -190,6 +190,11 @@ class Locks:
                 return True
         return False
 
+    def forget(self) -> None:
+        """Let go of the messages that wait."""
+        self._aside.clear()
+        self._granted.clear()
+
     # -- what is told of them ---------------------------------------------------------------------
 
     def held(self) -> tuple[HeldLock, ...]:
@@ -208,15 +213,9 @@ class Locks:
                 return _key_of(lock), self.table.holders(lock)
         return None
 
-    def messages_of(self, owner: str) -> list[Call]:
-        """Return the messages of a workflow that wait for locks."""
-        return [
-            call for (_, other), calls in self._aside.items() if other == owner for call in calls
-        ]
-
-    def cycle(self) -> tuple[tuple[str, str], ...] | None:
-        """Return workflows that wait for one another for ever, as (owner, lock), or None."""
-        return wait_cycle(self.table.waits())
+    def stashed(self) -> list[Call]:
+        """Return the messages that wait."""
+        return [call for calls in self._aside.values() for call in calls]
 
     def told(self, cycle: tuple[tuple[str, str], ...]) -> str:
         """Say who waits for whom in a cycle."""

@@ -70,7 +70,7 @@ def fail(server: Server, now_ns: int, call: Call, fault: Fail | Hang) -> None:
         server.abort(now_ns, call, TRANSIENT_ERROR, fault.message, row)
         server.leave(now_ns, call)
         return
-    engine.fates[call.asked] = (fault.fault_id, server.name)
+    engine.fates[call.asked] = (fault.fault_id, server.name, call)
     if call.aside is GRANTED:
         engine.locks.settle(now_ns, call)
     server.next(now_ns)
@@ -93,6 +93,13 @@ def crash(server: Server, now_ns: int, call: Call, fault: CrashBefore | CrashAft
         returned.append(call)
     server.mailbox.extendleft(reversed(returned))
     engine.at(now_ns + fault.down_ns, _restart, server)
+
+
+def forget(server: Server) -> None:
+    """Let go of messages and of handlers that wait: the world has ended."""
+    _lose_memory(server, 0)
+    server.busy = None
+    server.mailbox.clear()
 
 
 def _lose_memory(server: Server, now_ns: int) -> list[Call]:

@@ -35,11 +35,12 @@ class Stuck:
 
     Args:
         workflow_id: the workflow.
-        chain: what it waits for, what that waits for, and so on.
+        chain: what it waits for, what became of that, what that waits for, and so on; where they
+            wait for one another, the chain ends with the cycle.
 
     Example:
-        >>> print(Stuck("trip-1", ("charge by bank", "bank, which has crashed")))
-        trip-1 waits for charge by bank; that is bank, which has crashed
+        >>> print(Stuck("trip-1", ("charge by bank", "bank has crashed and is not back")))
+        trip-1 waits for charge by bank; bank has crashed and is not back
     """
 
     workflow_id: str
@@ -48,7 +49,7 @@ class Stuck:
     @property
     def waits_for(self) -> str:
         """The chain in words."""
-        return "; that is ".join(self.chain)
+        return "; ".join(self.chain)
 
     def __str__(self) -> str:
         return f"{self.workflow_id} waits for {self.waits_for}"

@@ -12,12 +12,12 @@ from typing import Any
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.batch import Batch
-from flowlab.simulation.driver import OPEN
 from flowlab.simulation.engine import Engine
 from flowlab.simulation.faults import Faults
 from flowlab.simulation.recipe import Recipe
-from flowlab.simulation.run import Run, Stuck, Violation
+from flowlab.simulation.run import Run, Violation
 from flowlab.simulation.scenario import Scenario
+from flowlab.simulation.waits import stuck_in
 from flowlab.simulation.world import World
 from flowlab.workflow import armed
 
@@ -78,11 +78,7 @@ def play(recipe: Recipe, world: World, batch: Batch) -> Run:
         statuses=MappingProxyType({name: driver.status for name, driver in drivers.items()}),
         results=MappingProxyType({name: driver.result for name, driver in drivers.items()}),
         states=MappingProxyType(states),
-        stuck=tuple(
-            Stuck(name, engine.chain_of(driver))
-            for name, driver in drivers.items()
-            if driver.status == OPEN
-        ),
+        stuck=stuck_in(engine),
         locks=engine.held_locks(),
         stopped=engine.stopped,
         faults=tuple(engine.happened),
@@ -90,6 +86,7 @@ def play(recipe: Recipe, world: World, batch: Batch) -> Run:
         event_count=len(batch.recorder) - first,
         make_log=partial(batch.log_of, place),
     )
+    engine.close()
     violations = tuple(_violations(world, run))
     return replace(run, violations=violations) if violations else run
 

@@ -224,7 +224,7 @@ class Transit:
         if isinstance(fault, Drop):
             self._lose(now_ns, fault.fault_id, link[1], row)
             if isinstance(about, Call):
-                engine.fates[about.asked] = (fault.fault_id, link[1])
+                engine.fates[about.asked] = (fault.fault_id, link[1], about)
             return 0
         if isinstance(fault, Delay):
             facts = {"delay_ns": fault.extra_ns}

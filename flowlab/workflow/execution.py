@@ -9,7 +9,6 @@ from typing import Any, Final, Self
 
 from flowlab.errors import (
     CancelledError,
-    CompensationError,
     CorruptionError,
     InvalidArgumentError,
     InvalidEventError,
@@ -22,8 +21,9 @@ from flowlab.workflow.calls import Call, Request
 from flowlab.workflow.commands import Commands
 from flowlab.workflow.context import WorkflowContext
 from flowlab.workflow.definition import Workflow
+from flowlab.workflow.ending import ending_of
 from flowlab.workflow.guard import guarded
-from flowlab.workflow.handles import Because, ContinueAsNew, Fiber, Handle, Loop, joined
+from flowlab.workflow.handles import Because, Fiber, Handle, Loop, joined
 from flowlab.workflow.matching import COMMAND_TYPES
 from flowlab.workflow.past import Past
 from flowlab.workflow.requests import Child, ChildRequest, Timer
@@ -141,6 +141,11 @@ class Execution:
     def last_sequence(self) -> int:
         """The place of the last event that it knows; 0 if there is none."""
         return self._last
+
+    @property
+    def awaited(self) -> list[str]:
+        """A word for each event from outside and each barrier that the code waits for."""
+        return [handle.what for handle in (*self._inbox.waiting, *self._barriers.waiting)]
 
     @guarded
     def advance(self, events: Iterable[Event]) -> tuple[Event, ...]:
@@ -340,9 +345,8 @@ class Execution:
 
     def _in_flight(self, main: Fiber) -> list[str]:
         """Return a word for each thing that the code would have to wait for."""
-        waiting = [handle.what for handle in (*self._inbox.waiting, *self._barriers.waiting)]
         others = [fiber.handle.what for fiber in self._loop.alive if fiber is not main]
-        return self._commands.in_flight + waiting + others + ["a saga"] * main.sagas
+        return self._commands.in_flight + self.awaited + others + ["a saga"] * main.sagas
 
     def _forget(self, name: str, handle: Handle, reason: str, why: Because | None) -> None:
         self._inbox.forget(name, handle)
@@ -366,7 +370,7 @@ class Execution:
         why = main.because
         if self._held:
             why = self._past.minimal(joined([why, *(fiber.because for fiber in self._held)]))
-        kind, payload = _ending(main.handle, [fiber.handle for fiber in self._held])
+        kind, payload = ending_of(main.handle, [fiber.handle for fiber in self._held])
         try:
             draft = self._commands.draft(kind, self.workflow.name, payload, why=why)
         except InvalidEventError as error:  # a result that is not JSON is the code's failure
@@ -374,26 +378,3 @@ class Execution:
             draft = self._commands.draft("WorkflowFailed", self.workflow.name, failed, why=why)
         self._commands.end(draft)
         self._loop.close()
-
-
-def _ending(main: Handle, branches: list[Handle]) -> tuple[str, dict[str, Any]]:
-    """Return the event that ends a workflow, and its payload.
-
-    Args:
-        main: the end of its code.
-        branches: the ends of branches that were in sagas then.
-    """
-    errors = [handle.error for handle in (main, *branches)]
-    failed = [error for error in errors if isinstance(error, CompensationError)]
-    error = main.error
-    if isinstance(error, ContinueAsNew) and not failed:
-        return "WorkflowContinuedAsNew", {"input": error.value}
-    if error is None and not failed:
-        return "WorkflowCompleted", {"result": main.result()}
-    if isinstance(error, CancelledError) and not failed:
-        return "WorkflowCanceled", {"reason": str(error)}
-    first = error if isinstance(error, Exception) else failed[0]
-    payload: dict[str, Any] = {"error": {"type": type(first).__name__, "message": str(first)}}
-    if failed:
-        payload["uncompensated"] = [step for error in failed for step in error.uncompensated]
-    return "WorkflowFailed", payload

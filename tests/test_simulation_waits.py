@@ -1,0 +1,197 @@
+"""What is told of workflows that do not end: each has its chain of who waits for whom."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+from flowlab.simulation import Agent, AgentContext, Faults, Run, Start, World, simulate
+from flowlab.simulation.engine import Engine
+from flowlab.workflow import (
+    SECOND,
+    Parallel,
+    Plan,
+    Sequential,
+    Step,
+    WorkflowContext,
+    workflow,
+)
+
+
+def chains(run: Run) -> dict[str, str]:
+    return {stuck.workflow_id: stuck.waits_for for stuck in run.stuck}
+
+
+def work(ctx: AgentContext) -> None:
+    ctx.state["n"] = ctx.state.get("n", 0) + 1
+
+
+def one(**options: Any) -> World:
+    return World([Agent("bank", work)], Step("work", agent="bank", kind="pivot"), **options)
+
+
+def found(world: World, faults: Faults, text: str) -> str:
+    for seed in range(200):
+        for chain in chains(simulate(world, seed=seed, faults=faults)).values():
+            if text in chain:
+                return chain
+    raise AssertionError(text)
+
+
+def test_a_message_that_was_lost_is_told_with_its_fault() -> None:
+    patient = one(timeout=None)
+    assert found(patient, Faults(loss=0.3), "message") == (
+        "work by bank; the message to bank was lost (loss:plan-1/work/1/request)"
+    )
+    assert found(patient, Faults(loss=0.3), "answer") == (
+        "work by bank; the answer of bank was lost (loss:plan-1/work/1/reply)"
+    )
+    assert found(patient, Faults(hang=0.3), "hangs") == (
+        "work by bank; bank hangs on it (hang:bank:plan-1/work/1)"
+    )
+
+
+def test_an_agent_that_is_down_when_the_world_stops_is_told_to_be() -> None:
+    world = one(timeout=None, max_time=SECOND)
+    assert found(world, Faults(crash=0.5, downtime=60 * SECOND), "crashed") == (
+        "work by bank; bank has crashed and is not back"
+    )
+
+
+def test_who_is_behind_others_is_told_how_many_and_what_the_agent_does() -> None:
+    agents = [Agent("bank", work, service=3600 * SECOND)]
+    step = Step("work", agent="bank", kind="pivot", timeout=7200 * SECOND)
+    run = simulate(World(agents, step, 3, max_time=SECOND))
+    assert sorted(chains(run).values()) == [
+        "work by bank; bank works on it",
+        "work by bank; it waits at bank behind 1 other; bank is busy with work for plan-2",
+        "work by bank; it waits at bank; bank is busy with work for plan-2",
+    ]
+
+
+async def ask(ctx: AgentContext, whom: str) -> None:
+    await ctx.sleep(SECOND)
+    await ctx.call(whom, "help")
+
+
+def help_out() -> None:
+    return
+
+
+def two_ways() -> World:
+    agents = [Agent(name, named={"ask": ask, "help": help_out}) for name in ("left", "right")]
+    plans = [
+        Plan(Step("ask", agent=agent, kind="pivot", input=whom), name=agent)
+        for agent, whom in (("left", "right"), ("right", "left"))
+    ]
+    starts = [Start("a", workflow="left"), Start("b", workflow="right")]
+    return World(agents, plans, starts, timeout=None)
+
+
+def test_two_agents_that_ask_each_other_are_a_deadlock_that_the_report_names() -> None:
+    assert chains(simulate(two_ways())) == {
+        "a": "ask by left; left is busy with it, and waits for help by right; it waits at right; "
+        "right is busy with ask for b, and waits for help by left; it waits at left; "
+        "a deadlock: left waits for right waits for left",
+        "b": "ask by right; right is busy with it, and waits for help by left; it waits at left; "
+        "left is busy with ask for a, and waits for help by right; it waits at right; "
+        "a deadlock: right waits for left waits for right",
+    }
+
+
+def test_agents_that_interleave_do_not_deadlock_so() -> None:
+    agents = [
+        Agent(name, named={"ask": ask, "help": help_out}, interleaving=True)
+        for name in ("left", "right")
+    ]
+    world = two_ways()
+    run = simulate(World(agents, world.workflows.values(), list(world.inputs(0)), timeout=None))
+    assert set(run.statuses.values()) == {"completed"}
+
+
+def hold(ctx: AgentContext) -> None:
+    ctx.claim("room", policy="stash")
+
+
+def test_who_waits_for_a_lock_is_told_its_holder_whether_it_has_ended_or_waits_itself() -> None:
+    stay = Step("hold", agent="hotel", compensation="work")
+    never = Step("never", agent="bank", compensation="work")
+
+    async def ever(ctx: AgentContext) -> None:
+        await ctx.call("void", "hold_on")
+
+    async def hold_on(ctx: AgentContext) -> None:
+        await ctx.sleep(3600 * SECOND)
+
+    agents = [
+        Agent("hotel", hold, work),
+        Agent("bank", named={"never": ever, "work": work}),
+        Agent("void", hold_on),
+    ]
+    plans = [Plan(Sequential(stay), name="short"), Plan(Sequential(stay, never), name="long")]
+    starts = [Start("a", workflow="short"), Start("b", at=SECOND, workflow="short")]
+    run = simulate(World(agents, plans, starts, timeout=None))
+    assert chains(run) == {
+        "b": "hold by hotel; it waits at hotel for 'room', which a holds; "
+        "a is completed and has not released it"
+    }
+    starts = [Start("a", workflow="long"), Start("b", at=SECOND, workflow="short")]
+    run = simulate(World(agents, plans, starts, timeout=None, max_time=10 * SECOND))
+    assert chains(run)["b"] == (
+        "hold by hotel; it waits at hotel for 'room', which a holds; a waits for never by bank; "
+        "bank is busy with it, and waits for hold_on by void; void is busy with it, and sleeps"
+    )
+
+
+def test_children_and_events_from_outside_are_told_and_branches_one_after_the_other() -> None:
+    @workflow
+    async def inner(ctx: WorkflowContext, _: object) -> None:
+        await ctx.wait_for_event("approved")
+
+    @workflow
+    async def outer(ctx: WorkflowContext, _: object) -> None:
+        await ctx.call_child_workflow(inner, workflow_id="kid")
+
+    run = simulate(World([Agent("bank", work)], [outer, inner], [Start("mum")]))
+    assert chains(run) == {
+        "mum": "child workflow 'kid'; kid waits for event 'approved'",
+        "kid": "event 'approved'",
+    }
+    both = Parallel(
+        Step("x", activity="work", agent="bank", compensation="work"),
+        Step("y", activity="work", agent="bank", compensation="work"),
+    )
+    agents = [Agent("bank", work, service=60 * SECOND)]
+    (stuck,) = simulate(World(agents, both, timeout=None, max_time=SECOND)).stuck
+    assert stuck.chain == (
+        "work by bank",
+        "bank works on it",
+        "work by bank",
+        "it waits at bank",
+        "bank is busy with work for plan-1",
+    )
+
+
+def test_worlds_that_ended_with_work_left_are_taken_back_by_memory() -> None:
+    engines: list[Any] = []
+    before = Engine.run
+
+    def run(self: Engine) -> None:
+        engines.append(weakref.ref(self))
+        before(self)
+
+    @workflow
+    async def asks(ctx: WorkflowContext, _: object) -> None:
+        await ctx.call_activity("work")
+
+    Engine.run = run  # type: ignore[method-assign]
+    try:
+        simulate(two_ways())
+        simulate(World([Agent("bank", work)], asks, timeout=None), faults=Faults(loss=1.0))
+        simulate(World([Agent("bank", work, service=SECOND)], asks, 9, max_events=20))
+        simulate(one())
+    finally:
+        Engine.run = before  # type: ignore[method-assign]
+    gc.collect()
+    assert [engine() for engine in engines] == [None] * 4
