@@ -117,8 +117,14 @@ def _plain(value: object, where: str, depth: int) -> Any:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {key: _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
     message = (
-        f"{where} holds {value!r} ({type(value).__name__}), which JSON cannot hold without loss; "
+        f"{where} holds {_told(value)}, which JSON cannot hold without loss; "
         "give None, bool, int, finite float, str, list, or dict with str keys, or encode it "
         "to bytes yourself"
     )
     raise InvalidEventError(message)
+
+
+def _told(value: object) -> str:
+    """Name a value by its type: in a repr are addresses, and the order of a set."""
+    kind = type(value).__name__
+    return f"{value!r} ({kind})" if isinstance(value, float) else f"a value of type {kind}"

@@ -1,6 +1,11 @@
-"""Counts as a person reads them, the same in every repr, report and answer."""
+"""Counts and errors as a person reads them, the same in every repr, report, log and answer."""
 
 from __future__ import annotations
+
+import re
+from typing import Final
+
+_ADDRESS: Final = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 def grouped(number: int) -> str:
@@ -33,3 +38,27 @@ def counted(number: int, noun: str) -> str:
     """
     many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{grouped(number)} {noun if number == 1 else many}"
+
+
+def error_facts(error: BaseException) -> dict[str, str]:
+    """Return what an event keeps of an error.
+
+    Example:
+        >>> error_facts(ValueError("too late"))
+        {'type': 'ValueError', 'message': 'too late'}
+    """
+    return {"type": type(error).__name__, "message": error_text(error)}
+
+
+def error_text(error: BaseException) -> str:
+    """Return what an error says, the same in every process: without addresses of objects.
+
+    Example:
+        >>> error_text(ValueError("no <object object at 0x7f0a51e3c0f0>"))
+        'no <object object>'
+    """
+    try:
+        text = str(error)
+    except Exception as broken:  # noqa: BLE001 - a foreign __str__ raises what it likes
+        text = f"its text cannot be read: {type(broken).__name__}"
+    return _ADDRESS.sub("", text)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+from flowlab.simulation.draws import bits
 
 if TYPE_CHECKING:
     from flowlab.simulation.driver import Driver
     from flowlab.simulation.server import Server
+
+
+WAITS: Final = 1
+"""It is in a mailbox, and nobody has begun it."""
+WITHDRAWN: Final = 2
+"""Its sender took it back before anybody had begun it: it is passed over."""
+COPY: Final = 4
+"""It is a copy, to be passed over if the message itself is."""
+
+_COPY: Final = 1 << 22
 
 
 class Call(msgspec.Struct, gc=False, eq=False):
@@ -35,6 +48,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
         waiter: whoever is told of the answer to a letter.
         aside: why it waits, or has waited, in the middle of its handling.
         done: whether it is answered or given up.
+        origin: the message that it is a copy of, if it is one.
+        mail: what an agent looks at before it begins it: `WAITS`, `WITHDRAWN` and `COPY`, or 0.
     """
 
     driver: Driver | None
@@ -63,6 +78,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
     waiter: Any = None
     deliveries: int = 0
     aside: str | None = None
+    origin: Call | None = None
+    mail: int = 0
 
     @property
     def idempotency_key(self) -> str:
@@ -81,15 +98,37 @@ class Call(msgspec.Struct, gc=False, eq=False):
         return f"#{self.deliveries}" if self.deliveries > 1 else ""
 
     def again(self, row: int) -> Call:
-        """Return the same message as it is delivered once more, because of an event."""
-        return msgspec.structs.replace(self, row=row)
+        """Return the same message as it is delivered once more, because of an event.
+
+        What befalls the copy does not befall the message itself: its draws are its own.
+        """
+        key, origin = bits(self.key, _COPY), self.origin or self
+        return msgspec.structs.replace(self, row=row, key=key, origin=origin, mail=COPY)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether its sender took it back before anybody had begun it."""
+        taken_back = self.mail & WITHDRAWN
+        return bool(taken_back or (self.origin is not None and self.origin.mail & WITHDRAWN))
 
     def __repr__(self) -> str:
         return f"Call({self.label!r})"
 
 
+def first_wanted(call: Call, mailbox: deque[Call]) -> Call | None:
+    """Return a message that was waiting, or the first behind it that nobody has taken back."""
+    while call.is_withdrawn:
+        if not mailbox:
+            return None
+        call = mailbox.popleft()
+    call.mail &= ~WAITS
+    return call
+
+
 class Leg(msgspec.Struct, gc=False, frozen=True):
     """A part of a call, as faults name it: written out only where one happens.
+
+    That of a copy has a ' behind the message's label.
 
     Args:
         call: the call.
@@ -100,4 +139,5 @@ class Leg(msgspec.Struct, gc=False, frozen=True):
     part: str
 
     def __str__(self) -> str:
-        return self.call.label + self.part
+        copy = "" if self.call.origin is None else "'"
+        return self.call.label + copy + self.part

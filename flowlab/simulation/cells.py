@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import msgspec
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events.codec import decode_payload, encode_json
+from flowlab.simulation.doors import is_id, shortened
 
 GONE: Final = object()
 """Stands for a cell that the running transaction has deleted."""
@@ -26,8 +28,9 @@ class Cells(dict[str, Any]):
 
     A mapping. What was read or written in the transaction is in the dict itself, so that all but
     the first access to a cell is a dict's; what was read for the first time is noted. A list or a
-    dict may be changed in place. A cell counts as written where it was set without being read, or
-    has another value than was read. Iterating, `len` and `==` read every cell.
+    dict may be changed in place. A cell counts as written where it was set or deleted without being
+    read, or has another value than was read: 1, 1.0 and True are three values, as in JSON.
+    Iterating, `len` and `==` read every cell. What cannot name a cell is no cell, and is not read.
 
     Args:
         base: the owner's cells.
@@ -80,14 +83,18 @@ class Cells(dict[str, Any]):
         for key, value in dict.items(self):
             if key in reads:
                 read = reads[key]
-                if value is read or (type(value) is type(read) and value == read):
+                if value is read or (
+                    type(value) is type(read)
+                    and value == read
+                    and (type(value) in _SCALARS or encode_json(value) == encode_json(read))
+                ):
                     continue
-            elif type(key) is not str or not key:
-                message = f"a cell is named by text that is not empty, not by {key!r}"
+            elif type(key) is not str or not is_id(key):
+                message = f"a cell is named by text that can be an id, not by {shortened(key)}"
                 raise InvalidArgumentError(message)
             changed[key] = value
         for key in self._gone:
-            if not dict.__contains__(self, key):
+            if not dict.__contains__(self, key) and reads.get(key) is not GONE:
                 changed[key] = GONE
         return changed
 
@@ -103,7 +110,8 @@ class Cells(dict[str, Any]):
             if type(value) not in _SCALARS:
                 break
         else:
-            return _ENCODE(changed)
+            with suppress(UnicodeError, OverflowError, ValueError):
+                return _ENCODE(changed)
         text = encode_json({k: None if v is GONE else v for k, v in sorted(changed.items())})
         for key, value in decode_payload(text).items():
             if changed[key] is not GONE:
@@ -116,8 +124,10 @@ class Cells(dict[str, Any]):
         for key, value in written.items():
             if value is GONE:
                 self._base.pop(key, None)
-            else:
-                self._base[key] = value
+                continue
+            if key in self._gone:
+                self._base.pop(key, None)
+            self._base[key] = value
         return written
 
     # -- a mapping --------------------------------------------------------------------------------
@@ -127,7 +137,8 @@ class Cells(dict[str, Any]):
             raise KeyError(key)
         value = self._base.get(key, GONE)
         if value is GONE:
-            self.reads[key] = GONE
+            if type(key) is str and is_id(key):
+                self.reads[key] = GONE
             raise KeyError(key)
         self.reads[key] = value
         if type(value) in _CONTAINERS:
@@ -157,7 +168,10 @@ class Cells(dict[str, Any]):
             return default
 
     def __iter__(self) -> Iterator[str]:
-        for key in dict.fromkeys([*self._base, *dict.keys(self)]):
+        base, gone = self._base, self._gone
+        # A cell that was deleted and set again is the last, as in any dict.
+        fresh = [key for key in dict.keys(self) if key not in base or key in gone]
+        for key in [*(key for key in base if key not in gone), *fresh]:
             if key in self:
                 yield key
 

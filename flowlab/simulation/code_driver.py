@@ -16,6 +16,7 @@ from flowlab.simulation.driver import (
     OPEN,
     PROGRAM,
     Driver,
+    Fire,
     call_key,
     error_in,
     failure,
@@ -87,11 +88,14 @@ class CodeDriver(Driver):
         if self.is_down(now_ns, self.answer, call):
             return
         call.done = True
+        if call.origin is not None:
+            call.origin.done = True
         kind = f"{family_of(call)}{'Failed' if call.failed else 'Completed'}"
         payload = {"result": call.outcome}
         if call.failed:
             payload = {"attempt": call.attempt, "error": failure(*call.outcome)}
-        self._close(now_ns, kind, call, payload, [(call.asked, PROGRAM), (call.txn, MESSAGE)])
+        causes = [(call.asked, PROGRAM)] + ([] if call.txn < 0 else [(call.txn, MESSAGE)])
+        self._close(now_ns, kind, call, payload, causes)
 
     def give_up(self, now_ns: int, call: Call) -> None:
         """Take note that a call was not answered in time."""
@@ -128,6 +132,10 @@ class CodeDriver(Driver):
             payload = {"error": error_in(result)} | ({"uncompensated": left} if left else {})
         self._tell(now_ns, kind, name, payload, causes)
 
+    def is_over(self, fire: Fire, about: Any) -> bool:
+        """Say whether an entry of the agenda that calls it would do nothing any more."""
+        return fire == self._fire and about not in self._open
+
     def recover(self) -> None:
         """Come back after a crash: replay the history of this generation."""
         self._execution = Execution(self.process, self.workflow_id, seed=self.engine.seed)
@@ -161,13 +169,19 @@ class CodeDriver(Driver):
             for row, kind in causes
             if row in self._sequences
         )
-        told = [self._write(now_ns, event.replace(causes=own), causes)]
+        self._go_on(now_ns, [self._write(now_ns, event.replace(causes=own), causes)])
+        while self._execution.closed and self.status == "continued_as_new":
+            self._renew(now_ns)
+
+    def _go_on(self, now_ns: int, told: list[Event]) -> None:
+        """Hand events to the code, and carry out what it asks for, until it waits."""
+        engine = self.engine
         while drafts := self._execution.advance(told):
+            if len(engine.rows) > engine.most:
+                engine.stop_full()
             told = [self._write(now_ns, draft, self._because(draft)) for draft in drafts]
             for asked in told:
                 self._carry_out(now_ns, asked)
-        if self._execution.closed and self.status == "continued_as_new":
-            self._renew(now_ns)
 
     def _because(self, draft: Event) -> Causes:
         return [(self._rows[cause.sequence - 1], cause.kind) for cause in draft.causes]
@@ -232,7 +246,7 @@ class CodeDriver(Driver):
         self._calls[row] = call
         self._open[row] = f"{name} by {data.get('agent') or 'any agent'}"
         if server is None:
-            call.failed, call.txn = True, row
+            call.failed = True
             call.outcome = ("UnknownActivity", engine.unknown(data.get("agent"), name))
             engine.at(now_ns, self.answer, call)
             return
@@ -277,6 +291,8 @@ class CodeDriver(Driver):
 
     def canceled(self, now_ns: int, call: Call) -> None:
         """Take note that an agent gave a call up before it began."""
+        if self.is_down(now_ns, self.canceled, call):
+            return
         call.done = True
         causes = [(call.asked, PROGRAM)]
         self._close(now_ns, "ActivityCanceled", call, {"attempt": call.attempt}, causes)
@@ -303,4 +319,7 @@ class CodeDriver(Driver):
         self._history.clear()
         self.renew_stream()
         self._execution = Execution(self.process, self.workflow_id, seed=self.engine.seed)
-        self._tell(now_ns, "WorkflowStarted", self.name, {"input": value}, [(row, PROGRAM)])
+        causes = (Cause(self.workflow_id, self._sequences[row], PROGRAM),)
+        payload = {"input": value}
+        started = Event.of("WorkflowStarted", name=self.name, payload=payload, causes=causes)
+        self._go_on(now_ns, [self._write(now_ns, started, [(row, PROGRAM)])])

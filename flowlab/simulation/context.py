@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.cells import Cells
 from flowlab.simulation.conversation import Pause, Question
+from flowlab.simulation.doors import as_id
 from flowlab.simulation.recorder import plain
 from flowlab.workflow import Duration, LockPolicy, as_ns
 
@@ -64,6 +65,14 @@ class AgentContext:
         """Let go of the message: the handler that had it is over."""
         with suppress(AttributeError):
             del self._call
+
+    @property
+    def reads(self) -> tuple[tuple[str | None, str], ...]:
+        """What the transaction has read: (resource, cell); None is the agent itself."""
+        found: list[tuple[str | None, str]] = [(None, key) for key in self.state.reads]
+        for name, cells in sorted(self.others.items()):
+            found += [(name, key) for key in cells.reads]
+        return tuple(found)
 
     @property
     def agent(self) -> str:
@@ -129,8 +138,11 @@ class AgentContext:
         """Send an event to a workflow when the transaction commits.
 
         Raises:
+            InvalidArgumentError: the id or the name is none.
             InvalidEventError: the value is not JSON.
         """
+        as_id(workflow_id, "the id of the workflow that is signaled")
+        as_id(name, "the name of a signal")
         self.letters.append((workflow_id, name, plain(value), True))
 
     # -- waiting, in an async handler -------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.errors import ActivityError, InvalidArgumentError
 from flowlab.events import CauseKind
+from flowlab.events.wording import error_text
 from flowlab.simulation.call import Call
 from flowlab.simulation.injection import CrashAfter, CrashBefore, Fail, Hang
 from flowlab.simulation.locks import Stashed
@@ -103,7 +104,7 @@ class Conversation:
         except Stashed as stash:
             self.close(now_ns)
             server.engine.locks.stash(now_ns, call, stash.lock)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is how it failed
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - how it failed
             self._fail(now_ns, error)
         else:
             self.segment += 1
@@ -132,8 +133,8 @@ class Conversation:
         self._post(now_ns)
         self.close(now_ns)
 
-    def _fail(self, now_ns: int, error: Exception) -> None:
-        self.server.abort(now_ns, self.call, type(error).__name__, str(error))
+    def _fail(self, now_ns: int, error: BaseException) -> None:
+        self.server.abort(now_ns, self.call, type(error).__name__, error_text(error))
         self.close(now_ns)
 
     def _post(self, now_ns: int) -> None:

@@ -19,6 +19,7 @@ MAX_AT_NS: Final = 1 << 62
 """Latest virtual time at which anything may be asked to happen: 146 years."""
 
 _SHOWN_CHARS: Final = 80
+_SHOWN_NAMES: Final = 10
 
 RESERVED: Final = ("orchestrator", "outside", "world")
 """What the log and the network call the world itself, and who is not one of its agents."""
@@ -163,3 +164,15 @@ def shortened(value: Any) -> str:
     """
     told = repr(value)
     return told if len(told) <= _SHOWN_CHARS else f"{told[:_SHOWN_CHARS]}...{told[-1]}"
+
+
+def listed(names: Collection[str]) -> str:
+    """Return names as an error tells them: all, or the first.
+
+    Example:
+        >>> listed(["a", "b"]), listed([]), listed([str(n) for n in range(12)])[-17:]
+        ('a, b', 'none', ' 9 and 2 more ...')
+    """
+    shown = [shortened(name)[1:-1] for name in list(names)[:_SHOWN_NAMES]]
+    more = len(names) - len(shown)
+    return (", ".join(shown) or "none") + (f" and {more} more ..." if more else "")

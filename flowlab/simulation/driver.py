@@ -30,6 +30,10 @@ CHILD_ENDS: Final = {
 KEY_MASK: Final = (1 << 64) - 1
 
 
+class Over(Exception):  # noqa: N818 - no error: the world has come to its end
+    """Ends a world: nothing is left to happen, or a limit is reached."""
+
+
 class Driver:
     """One workflow of one world, from its start to its end.
 
@@ -117,6 +121,11 @@ class Driver:
             return False
         self.engine.at(self.down_until_ns, fire, about)
         return True
+
+    def is_over(self, fire: Fire, about: Any) -> bool:
+        """Say whether an entry of the agenda that calls it would do nothing any more."""
+        del fire, about
+        return False
 
     def recover(self) -> None:
         """Come back after a crash of the process: nothing is left but the history."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import CauseKind
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.context import AgentContext
+from flowlab.simulation.doors import listed
 from flowlab.simulation.draws import key_of
+from flowlab.simulation.driver import Driver, Over
 from flowlab.simulation.fault_source import FaultSource
 from flowlab.simulation.locks import HeldLock, Locks
 from flowlab.simulation.outage import forget
@@ -47,6 +50,10 @@ class Engine:
         world: what is simulated.
         recipe: the seed of all draws, and what may go wrong.
         recorder: where it is written; one recorder may hold many worlds.
+
+    Attributes:
+        most: at how many bytes of rows it is stopped.
+        stopped: the limit that it has reached, if it has.
     """
 
     def __init__(self, world: World, recipe: Recipe, recorder: Recorder) -> None:
@@ -57,9 +64,11 @@ class Engine:
         self._begins = len(recorder.rows)
         self.agenda: list[tuple[int, int, Fire, Any]] = []
         self.stopped = ""
+        self.most = len(self.rows) + world.max_events * ROW.size
         self.happened: dict[str, None] = {}
         self.ordinal = count().__next__
-        self._fifos: dict[int, deque[tuple[int, Call]]] = {}
+        self._fifos: dict[int, deque[tuple[int, int, Call]]] = {}
+        self._first: dict[str, Server | None] = {}
         self._correlations: dict[str, int] = {}
         self._writers: dict[tuple[str, str], int] = {}
         self._locks: Locks | None = None
@@ -99,34 +108,46 @@ class Engine:
     def run(self) -> None:
         """Take entries in order of time until there is none, or a limit is reached."""
         try:
-            self._run()
+            with suppress(Over):
+                self._run()
         except LimitError as error:
             # A workflow that never ends fills its history before it fills the world.
             self.stopped = str(error)
 
     def _run(self) -> None:
-        agenda, rows = self.agenda, self.rows
-        latest = self.world.max_time_ns
-        most = len(rows) + self.world.max_events * ROW.size
-        now = 0
-        while agenda:
+        agenda, rows, most = self.agenda, self.rows, self.most
+        # Behind it comes only what is later than the world may last.
+        heappush(agenda, (self.world.max_time_ns + 1, -1, self._run_out, None))
+        while True:
             # The events are counted now and then: that is enough for a limit that is far away.
             for _ in _STRIDE:
-                if not agenda:
-                    break
                 now, _, fire, about = heappop(agenda)
-                if now > latest:
-                    self._end_of_time()
-                    return
                 fire(now, about)
-            if len(rows) > most:
-                self.stopped = f"max_events: it has more than {self.world.max_events:,} events"
-                return
+            if len(rows) > most and self._goes_on():
+                self.stop_full()
 
-    def _end_of_time(self) -> None:
-        """Stop where time is up; what has ended by then is not stopped."""
-        if self.workflows.open_count():
+    def _run_out(self, now_ns: int, _: object) -> NoReturn:
+        """Stop: whatever is left would happen too late."""
+        if self._goes_on():
             self.stopped = f"max_time: it goes on after {self.world.max_time_ns / 1e9:g} s"
+        raise Over(now_ns)
+
+    def stop_full(self) -> NoReturn:
+        """Stop, because too much was written."""
+        self.stopped = f"max_events: it has more than {self.world.max_events:,} events"
+        raise Over
+
+    def _goes_on(self) -> bool:
+        """Say whether anything in the agenda would do something: not what is answered already."""
+        return any(
+            ordinal >= 0 and self._matters(fire, about) for _, ordinal, fire, about in self.agenda
+        )
+
+    def _matters(self, fire: Fire, about: Any) -> bool:
+        if fire == self._go_off:
+            return any(not call.done for _, _, call in self._fifos[about[0]])
+        driver = getattr(fire, "__self__", None)
+        return not (isinstance(driver, Driver) and driver.is_over(fire, about))
 
     @property
     def last_ns(self) -> int:
@@ -140,30 +161,33 @@ class Engine:
         """Give a call up after a time, unless it is answered before.
 
         Timers of one duration go off in the order in which they were armed: they wait in a queue of
-        which only the first has an entry in the agenda, and what is answered leaves it unseen.
+        which only the first has an entry in the agenda, and what is answered leaves it unseen. That
+        entry stands where the timer's own would: an answer in the same nanosecond is too late.
         """
+        due, ordinal = now_ns + timeout_ns, self.ordinal()
         fifo = self._fifos.get(timeout_ns)
         if fifo is None:
             fifo = self._fifos[timeout_ns] = deque()
-            self.at(now_ns + timeout_ns, self._go_off, timeout_ns)
+            heappush(self.agenda, (due, ordinal, self._go_off, (timeout_ns, ordinal)))
         else:
-            while fifo and fifo[0][1].done:
+            while fifo and fifo[0][2].done:
                 fifo.popleft()
-        fifo.append((now_ns + timeout_ns, call))
+        fifo.append((due, ordinal, call))
 
-    def _go_off(self, now_ns: int, timeout_ns: int) -> None:
+    def _go_off(self, now_ns: int, told: tuple[int, int]) -> None:
+        timeout_ns, turn = told
         fifo = self._fifos[timeout_ns]
         while fifo:
-            due, call = fifo[0]
+            due, ordinal, call = fifo[0]
             if call.done:
                 fifo.popleft()
-            elif due > now_ns:
-                self.at(due, self._go_off, timeout_ns)
-                return
-            else:
+            elif ordinal == turn:
                 fifo.popleft()
                 assert call.driver is not None
                 call.driver.give_up(now_ns, call)
+            else:
+                heappush(self.agenda, (due, ordinal, self._go_off, (timeout_ns, ordinal)))
+                return
         del self._fifos[timeout_ns]
 
     def cancel_call(self, now_ns: int, call: Call) -> None:
@@ -204,7 +228,7 @@ class Engine:
         """
         found = self.servers.get(name)
         if found is None:
-            message = f"no agent is called {name!r}; the world has {', '.join(self.servers)}"
+            message = f"no agent is called {name!r}; the world has {listed(self.servers)}"
             raise InvalidArgumentError(message)
         return found
 
@@ -213,18 +237,18 @@ class Engine:
         if name is not None:
             server = self.servers.get(name)
             return server if server and activity in server.agent.handlers else None
-        for server in self.servers.values():
-            if activity in server.agent.handlers:
-                return server
-        return None
+        if activity not in self._first:
+            able = (s for s in self.servers.values() if activity in s.agent.handlers)
+            self._first[activity] = next(able, None)
+        return self._first[activity]
 
     def unknown(self, name: str | None, activity: str) -> str:
         """Say why nobody can be asked for an activity."""
         if name is None:
             return f"no agent has a handler for {activity!r}"
         if name not in self.servers:
-            return f"no agent is called {name!r}; the world has {', '.join(self.servers)}"
-        has = ", ".join(self.servers[name].agent.handlers) or "none"
+            return f"no agent is called {name!r}; the world has {listed(self.servers)}"
+        has = listed(self.servers[name].agent.handlers)
         return f"agent {name!r} has no handler for {activity!r}; it has: {has}"
 
     def random(self, *names: object) -> Random:
@@ -278,8 +302,7 @@ class Engine:
             InvalidArgumentError: there is none.
         """
         if name not in self.shared:
-            known = ", ".join(self.shared) or "none"
-            message = f"no resource is called {name!r}; the world has {known}"
+            message = f"no resource is called {name!r}; the world has {listed(self.shared)}"
             raise InvalidArgumentError(message)
         return self.shared[name]
 
@@ -290,14 +313,21 @@ class Engine:
 
         Whoever reads or overwrites a shared cell follows from the last that wrote it.
         """
-        causes: dict[int, None] = {}
+        causes = self.writers_of(others, changed)
         for name, changes in changed.items():
-            cells = others[name]
-            for key in dict.fromkeys([*cells.reads, *changes]):
+            for key in changes:
+                self._writers[name, key] = row
+            others[name].commit(changes)
+        return causes
+
+    def writers_of(
+        self, others: Mapping[str, Cells], changed: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> list[int]:
+        """Return the events that last wrote the shared cells that were read or are overwritten."""
+        causes: dict[int, None] = {}
+        for name, cells in others.items():
+            for key in (*cells.reads, *(changed or {}).get(name, ())):
                 writer = self._writers.get((name, key), NOTHING)
                 if writer != NOTHING:
                     causes[writer] = None
-            for key in changes:
-                self._writers[name, key] = row
-            cells.commit(changes)
         return sorted(causes)

@@ -11,11 +11,12 @@ from flowlab.simulation.driver import (
     MESSAGE,
     PROGRAM,
     Driver,
+    Fire,
     call_key,
     failure,
 )
 from flowlab.simulation.plan_shapes import PlanShapes, shapes_of
-from flowlab.simulation.recorder import NOTHING, PACK, ROW_BYTES, json_of, plain
+from flowlab.simulation.recorder import LEAST, NOTHING, PACK, ROW_BYTES, json_of, plain
 from flowlab.workflow import PlanInstance, StepOp
 from flowlab.workflow.plan_command import (
     ARRIVED,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from flowlab.simulation.engine import Engine
     from flowlab.workflow import Plan
 
-_LEAST = -(2**63)
 _STATUS = {END_COMPLETED: "completed", END_FAILED: "failed", END_CANCELED: "canceled"}
 _ENDS = {
     END_COMPLETED: "WorkflowCompleted",
@@ -91,11 +91,13 @@ class PlanDriver(Driver):
             self.engine.at(self.down_until_ns, self.answer, call)
             return
         call.done = True
+        if call.origin is not None:
+            call.origin.done = True
         engine, kept, op, code = self.engine, call.kept, call.op, self.code
         if call.failed:
             shape = self._shapes.failed(op, call)
             value = engine.recorder.keep(kept)
-        elif type(kept) is int and _LEAST <= kept < -_LEAST:
+        elif type(kept) is int and LEAST <= kept < -LEAST:
             shape = self._shapes.completed_int[call.undo][op.index]
             value = kept
         else:
@@ -155,6 +157,11 @@ class PlanDriver(Driver):
         row = self._note(now_ns, "WorkflowCancelRequested", self.name, None, payload, causes)
         if self.instance is not None:
             self._carry_out(now_ns, self.instance.cancel(row, reason))
+
+    def is_over(self, fire: Fire, about: Any) -> bool:
+        """Say whether an entry of the agenda that calls it would do nothing any more."""
+        del about
+        return fire == self._fire and self.instance is None
 
     def recover(self) -> None:
         """Come back after a crash of the process: the instance is data, and was saved."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.simulation.doors import listed
 from flowlab.workflow import Choreography, Node, Plan, Workflow, as_plan, check_choreography
 
 Process = Workflow | Plan | Choreography
@@ -116,7 +117,7 @@ def check_roles(
         if role not in needs:
             message = (
                 f"workflow {workflow_id!r} gives role {role!r} to agent {roles[role]!r}; the roles "
-                f"of plan {plan!r} are {', '.join(needs)}"
+                f"of plan {plan!r} are {listed(needs)}"
             )
             raise InvalidArgumentError(message)
     for name, activities in needs.items():
@@ -125,7 +126,7 @@ def check_roles(
         if known is None:
             message = (
                 f"workflow {workflow_id!r} gives role {name!r} to agent {agent!r}, which the world "
-                f"does not have; it has {', '.join(handlers)}"
+                f"does not have; it has {listed(handlers)}"
             )
             raise InvalidArgumentError(message)
         if not activities <= known.keys():
@@ -135,7 +136,7 @@ def check_roles(
 def _check(plan: str, needs: Needs, handlers: Handlers) -> None:
     for name, activities in needs.items():
         for activity in sorted(activities - handlers[name].keys()):
-            has = ", ".join(handlers[name]) or "none"
+            has = listed(handlers[name])
             message = (
                 f"{plan!r} asks agent {name!r} for {activity!r}, for which it has no handler; it "
                 f"has: {has}. Give Agent({name!r}, ...) a function of that name"

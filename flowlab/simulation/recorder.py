@@ -24,6 +24,9 @@ PACK: Final = ROW.pack
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 
+LEAST: Final = -(2**63)
+"""The least int that a row's value can be."""
+
 NOTHING: Final = -1
 """No cause, no coordination, no other stream."""
 
@@ -250,7 +253,9 @@ def plain(value: Any) -> tuple[Any, Any]:
         ((3, 3), (b'[1,"a"]', [1, 'a']))
     """
     kind = type(value)
-    if kind is int or kind is str or value is None or kind is bool:
+    if value is None or kind is bool:
+        return value, value
+    if value.isascii() if kind is str else kind is int and LEAST <= value < -LEAST:
         return value, value
     encoded = encode_json(value)
     return encoded, decode_payload(encoded)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
+from flowlab.events.wording import error_text
+from flowlab.simulation.call import WAITS, WITHDRAWN, first_wanted
 from flowlab.simulation.cells import copied
 from flowlab.simulation.conversation import TALKING, Conversation, begin_talk
 from flowlab.simulation.disk import Disk
 from flowlab.simulation.locks import GRANTED, STASHED, Stashed
 from flowlab.simulation.outage import befall, finish_badly
-from flowlab.simulation.recorder import PACK, ROW_BYTES, Value, plain
+from flowlab.simulation.recorder import LEAST, PACK, ROW_BYTES, Value, plain
 
 if TYPE_CHECKING:
     from flowlab.simulation.agent import Agent
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 _MESSAGE: Final = int(CauseKind.MESSAGE)
 _LOCK: Final = int(CauseKind.LOCK)
-_LEAST: Final = -(2**63)
 
 
 class Server:
@@ -109,12 +110,19 @@ class Server:
         """Take a message from the network."""
         call.arrived_ns = now_ns
         if self.busy is not None or not self.up:
+            call.mail |= WAITS
             self.mailbox.append(call)
         else:
             self.begin(now_ns, call)
 
     def begin(self, now_ns: int, call: Call) -> None:
-        """Take a message from the mailbox, and work on it."""
+        """Take a message from the mailbox, and work on it; pass over what was withdrawn."""
+        if call.mail:
+            taken = first_wanted(call, self.mailbox)
+            if taken is None:
+                self.busy = None
+                return
+            call = taken
         self.busy = call
         shape = self._received.get(call.name)
         if shape is None:
@@ -174,8 +182,8 @@ class Server:
         """Give up a message that it has not begun, if its sender asks for that in time."""
         if call.driver is None:
             return
-        if call in self.mailbox:
-            self.mailbox.remove(call)
+        if call.mail & WAITS:
+            call.mail = WITHDRAWN
         elif call.aside is not STASHED or not self.engine.locks.withdraw(now_ns, call):
             return
         self.engine.at(now_ns + call.reply_ns, call.driver.canceled, call)
@@ -222,7 +230,7 @@ class Server:
             return
         try:
             outcome = self._handlers[call.name](context, call.value)
-            if type(outcome) is int or outcome is None:
+            if outcome is None or (type(outcome) is int and LEAST <= outcome < -LEAST):
                 call.kept = outcome
             elif type(outcome) is CoroutineType:
                 begin_talk(now_ns, self, call, outcome)
@@ -233,8 +241,8 @@ class Server:
             call.failed, call.outcome = False, outcome
         except Stashed as stash:
             self.engine.locks.stash(now_ns, call, stash.lock)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is how it failed
-            self.abort(now_ns, call, type(error).__name__, str(error))
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - how it failed
+            self.abort(now_ns, call, type(error).__name__, error_text(error))
         else:
             if repeats:
                 self.remember(call)
@@ -277,12 +285,13 @@ class Server:
             tail=b"}",
             kind_a=int(CauseKind.FAULT),
             follows_lane=True,
-            reads=tuple((None, key) for key in self.cells.reads),
+            reads=self.context.reads,
             writes=(),
         )
-        call.txn = recorder.add(
-            now_ns, shape, self.code, call.coordination, row, value=recorder.keep(call.kept)
-        )
+        kept = recorder.keep(call.kept)
+        call.txn = recorder.add(now_ns, shape, self.code, call.coordination, row, value=kept)
+        if self.context.others:
+            recorder.because(call.txn, self.engine.writers_of(self.context.others), _LOCK)
         call.failed, call.outcome = True, (error_type, message)
 
     # -- its transactions -------------------------------------------------------------------------
@@ -297,7 +306,7 @@ class Server:
         context = self.context
         if len(written) == 1 and not context.others and not context.marks:
             ((key, value),) = written.items()
-            if type(value) is int and _LEAST <= value < -_LEAST:
+            if type(value) is int and LEAST <= value < -LEAST:
                 # One number is the usual case: no payload is built for it.
                 known = (call.name, key, *self.cells.reads)
                 shape = self._committed.get(known)

@@ -38,10 +38,6 @@ class Workflows:
     def __repr__(self) -> str:
         return f"Workflows({len(self.drivers)})"
 
-    def open_count(self) -> int:
-        """Return how many have begun and not ended."""
-        return sum(driver.status == OPEN for driver in self.drivers.values())
-
     def open(
         self, name: str | None, workflow_id: str, roles: Mapping[str, str] | None = None
     ) -> Driver:
@@ -71,6 +67,8 @@ class Workflows:
         try:
             child = self.open(name, child_id)
         except InvalidArgumentError as error:
+            if parent.is_down(now_ns, self._begin_child, told):
+                return
             refused = {"error": failure(type(error).__name__, str(error))}
             parent.child_ended(now_ns, row, name, "failed", refused, NOTHING)
             return
@@ -85,6 +83,8 @@ class Workflows:
     def _tell_parent(self, now_ns: int, told: tuple[Driver, int]) -> None:
         child, row = told
         parent, asked = child.parent  # type: ignore[misc]
+        if parent.is_down(now_ns, self._tell_parent, told):
+            return
         parent.child_ended(now_ns, asked, child.name, child.status, child.result, row)
 
     def take_signal(self, now_ns: int, sent: tuple[tuple[str, str, Any], int]) -> None:
@@ -93,7 +93,7 @@ class Workflows:
         driver = self.drivers.get(workflow_id)
         if driver is None:
             self._lost(now_ns, row, workflow_id, name)
-        else:
+        elif not driver.is_down(now_ns, self.take_signal, sent):
             driver.signal(now_ns, name, value, row)
 
     def take_answer(self, now_ns: int, call: Call) -> None:
@@ -141,7 +141,7 @@ class Workflows:
         driver = self.drivers.get(workflow_id)
         if driver is None:
             self._lost(now_ns, row, workflow_id, "cancel")
-        elif driver.status == OPEN:
+        elif driver.status == OPEN and not driver.is_down(now_ns, self._cancel, told):
             driver.cancel(now_ns, reason, row)
 
     def expect(self, inputs: Iterator[Input]) -> None:

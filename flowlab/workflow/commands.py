@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from flowlab.errors import InvalidArgumentError
-from flowlab.events import Cause, CauseKind, Event
+from flowlab.errors import InvalidArgumentError, LimitError
+from flowlab.events import MAX_ID_BYTES, Cause, CauseKind, Event
 from flowlab.events.codec import encode_payload
 from flowlab.workflow.handles import Because, Loop
 from flowlab.workflow.matching import check_command
 from flowlab.workflow.past import Past
 
 Hears = Callable[[Event], None]
+
+MAX_ASKED: Final = 50_000
+"""Most events that a workflow may ask for at once."""
 
 
 class Command:
@@ -117,7 +120,13 @@ class Commands:
         step_id: str | None = None,
         coordination_id: str | None = None,
     ) -> Event:
-        """Make an event of this stream whose causes are `why`, or why the code runs now."""
+        """Make an event of this stream whose causes are `why`, or why the code runs now.
+
+        Raises:
+            InvalidArgumentError: the log cannot keep the name.
+        """
+        if not name.isascii() or len(name) > MAX_ID_BYTES:
+            _check_name(name, event_type)
         if why is None:
             why = self._loop.why
         mine = self.workflow_id
@@ -142,17 +151,24 @@ class Commands:
 
         Raises:
             InvalidArgumentError: the workflow has ended.
+            LimitError: it asks for more and more, and never waits.
         """
         if self.closed:
             message = f"workflow {self.workflow_id!r} has ended; it can ask for nothing more"
             raise InvalidArgumentError(message)
+        if len(self._asked) - self._next >= MAX_ASKED:
+            message = (
+                f"workflow {self.workflow_id!r} asks for more than MAX_ASKED ({MAX_ASKED:,}) "
+                "events without waiting for any; await what it asks for"
+            )
+            raise LimitError(message)
         command = Command(draft, answered, recorded)
         self._asked.append(command)
         return command
 
     def end(self, draft: Event) -> None:
         """Ask for the event that ends the workflow."""
-        self.ask(draft)
+        self._asked.append(Command(draft, None, None))
         self.closed = True
 
     def withdraw(
@@ -222,3 +238,17 @@ class Commands:
     def forget(self) -> None:
         """Forget which requests were taken up."""
         self._taken_up.clear()
+
+
+def _check_name(name: str, event_type: str) -> None:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        message = f"the name {name!r} ({event_type}) is no valid Unicode; give another"
+        raise InvalidArgumentError(message) from None
+    if size > MAX_ID_BYTES:
+        message = (
+            f"a name ({event_type}) takes {size} bytes, more than MAX_ID_BYTES ({MAX_ID_BYTES}): "
+            f"{name[:40]!r}..."
+        )
+        raise InvalidArgumentError(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowlab.errors import CancelledError, CompensationError
+from flowlab.events.wording import error_facts, error_text
 from flowlab.workflow.handles import ContinueAsNew, Handle
 
 
@@ -23,9 +24,9 @@ def ending_of(main: Handle, branches: list[Handle]) -> tuple[str, dict[str, Any]
     if error is None and not failed:
         return "WorkflowCompleted", {"result": main.result()}
     if isinstance(error, CancelledError) and not failed:
-        return "WorkflowCanceled", {"reason": str(error)}
-    first = error if isinstance(error, Exception) else failed[0]
-    payload: dict[str, Any] = {"error": {"type": type(first).__name__, "message": str(first)}}
+        return "WorkflowCanceled", {"reason": error_text(error)}
+    first = failed[0] if error is None or isinstance(error, ContinueAsNew) else error
+    payload: dict[str, Any] = {"error": error_facts(first)}
     if failed:
         payload["uncompensated"] = [step for error in failed for step in error.uncompensated]
     return "WorkflowFailed", payload

@@ -15,6 +15,7 @@ from flowlab.errors import (
     LimitError,
 )
 from flowlab.events import CauseKind, Event
+from flowlab.events.wording import error_facts
 from flowlab.workflow.answers import ANSWERS, STARTS, Inbox, because, data_of, told
 from flowlab.workflow.barriers import Barriers
 from flowlab.workflow.calls import Call, Request
@@ -374,7 +375,7 @@ class Execution:
         try:
             draft = self._commands.draft(kind, self.workflow.name, payload, why=why)
         except InvalidEventError as error:  # a result that is not JSON is the code's failure
-            failed = {"error": {"type": type(error).__name__, "message": str(error)}}
+            failed = {"error": error_facts(error)}
             draft = self._commands.draft("WorkflowFailed", self.workflow.name, failed, why=why)
         self._commands.end(draft)
         self._loop.close()

@@ -28,6 +28,10 @@ class ContinueAsNew(BaseException):
         self.value = value
 
 
+_RESULTS: Final = (Exception, ContinueAsNew, SystemExit, GeneratorExit)
+"""What a workflow's code may end with; all else is the host's, such as a person's Ctrl+C."""
+
+
 class Handle:
     """A result that a workflow may wait for: `await` it once or often, alone or with others.
 
@@ -239,7 +243,7 @@ class Loop:
                 del self.alive[fiber]
                 fiber.handle.resolve(end.value, fiber.because)
                 return
-            except (Exception, ContinueAsNew) as raised:  # noqa: BLE001 - its result, whatever
+            except _RESULTS as raised:
                 del self.alive[fiber]
                 fiber.handle.reject(raised, fiber.because)
                 return
