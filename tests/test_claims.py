@@ -176,7 +176,7 @@ def test_every_claim_can_be_measured(name: str) -> None:
 
 
 def test_an_unknown_area_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(InvalidArgumentError, match="areas are log"):
+    with pytest.raises(InvalidArgumentError, match="areas are log, simulation"):
         choose(["lag"])
     assert {found.area for found in choose(["log"])} == {"log"}
     assert [found.name for found in choose(["log.append", "log.syncs"])] == [
@@ -211,7 +211,7 @@ def test_the_check_verb_exits_with_what_it_found(
     assert "exactly 1" in capsys.readouterr().out
     assert main(["check", "nothing"]) == 2
     assert "areas are log" in capsys.readouterr().err
-    assert main(["check", "log", "--list"]) == 0
+    assert main(["check", "--list"]) == 0
     assert capsys.readouterr().out.count("\n") == len(CLAIMS)
     wrong = replace(choose(["log.syncs"])[0], gate=Bound(at_most=0))
     monkeypatch.setattr("flowlab.studies.checking.choose", lambda *_: [wrong])

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import golden_scenarios
 import pytest
 
 from flowlab.errors import FlowlabError, NotFoundError, PlanError
@@ -22,26 +21,15 @@ from flowlab.scenarios import SCENARIOS, scenario_named
 from flowlab.simulation import (
     FAULT_PRESETS,
     Constant,
-    Faults,
-    Partitions,
     Run,
     Scenario,
-    World,
     simulate,
 )
+from flowlab.studies.golden import digests_of, golden, turned_round
+from flowlab.studies.simulation_laws import HEALING
 from flowlab.workflow import Choreography, Execution, Plan, PlanExecution, Program
 
 PROJECT = Path(__file__).parent.parent
-HEALING = Faults(
-    loss=0.02,
-    duplicate=0.02,
-    reorder=0.05,
-    partition=Partitions(),
-    crash=0.02,
-    host_crash=0.01,
-    slow=0.03,
-)
-"""What passes: a message is sent again, an agent restarts, a partition heals."""
 BUG_PRESETS = ("none", "network", "crashes", "production", "research", "chaos")
 RELATIONS = ("workflows", "activities", "messages", "compensations", "edges", "runs")
 
@@ -99,16 +87,7 @@ def test_two_seeds_are_two_worlds_and_one_seed_is_one(name: str) -> None:
 @every_scenario
 def test_the_order_in_which_agents_are_listed_says_nothing(name: str) -> None:
     world = SCENARIOS[name]()
-    turned = World(
-        reversed(world.agents),
-        world.workflows.values(),
-        world.starts,
-        resources=reversed(world.resources),
-        network=world.network,
-        invariants=world.invariants,
-        predicates=world.predicates,
-        timeout=world.timeout_ns,
-    )
+    turned = turned_round(world)
 
     for preset in ("none", "chaos"):
         first, second = (simulate(one, seed=4, faults=preset) for one in (world, turned))
@@ -206,13 +185,13 @@ def test_a_run_is_small_enough_to_look_at(name: str) -> None:
 
 @every_scenario
 def test_a_scenario_has_its_golden_digests(name: str) -> None:
-    kept = golden_scenarios.read()
+    kept = golden()
     assert name in kept, "run: python tests/golden_scenarios.py"
-    assert golden_scenarios.digests_of(name) == kept[name]
+    assert digests_of(name) == kept[name]
 
 
 def test_golden_digests_are_of_scenarios_that_exist() -> None:
-    assert golden_scenarios.read().keys() == SCENARIOS.keys()
+    assert golden().keys() == SCENARIOS.keys()
 
 
 def test_a_run_does_not_depend_on_the_hash_seed_of_its_process() -> None:

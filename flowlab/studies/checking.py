@@ -17,11 +17,14 @@ from flowlab.errors import InvalidArgumentError, MissingDependencyError
 from flowlab.studies.claim import Claim, Measurement, Verdict
 from flowlab.studies.log_claims import LOG_CLAIMS
 from flowlab.studies.measuring import Scale
+from flowlab.studies.simulation_claims import SIMULATION_CLAIMS
 
-CLAIMS: Final[tuple[Claim, ...]] = LOG_CLAIMS
+CLAIMS: Final[tuple[Claim, ...]] = LOG_CLAIMS + SIMULATION_CLAIMS
 """Every claim of flowlab, in the order of the table."""
 
-_LIBRARIES: Final = ("flowlab", "duckdb", "pyarrow", "polars", "numpy", "msgspec", "eventsourcing")
+_LIBRARIES: Final = (
+    "flowlab", "duckdb", "pyarrow", "polars", "numpy", "msgspec", "eventsourcing", "simpy",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from flowlab.events import EventLog
 from flowlab.simulation import Agent, AgentContext, Start, World, simulate
+from flowlab.simulation.world import MAX_TIME_NS
 from flowlab.studies.saga_peers import SagaOutcome
 from flowlab.studies.saga_workload import SECOND_NS, STEPS, TIMEOUT_S, SagaWorkload
 from flowlab.workflow import Plan, Sequential, Step
@@ -44,8 +45,13 @@ ENDS = ["WorkflowCompleted", "WorkflowFailed"]
 ROLES = tuple(f"role-{place}" for place in range(STEPS))
 
 
-def saga_world(workload: SagaWorkload) -> World:
-    """Return the world of a workload: its delays are those that were drawn for every peer."""
+def saga_world(workload: SagaWorkload, *, max_time: int = MAX_TIME_NS) -> World:
+    """Return the world of a workload: its delays are those that were drawn for every peer.
+
+    Args:
+        workload: what was drawn.
+        max_time: when the world is stopped, in nanoseconds; by default long after its end.
+    """
     ends, failing = workload.ends, workload.failing
     declined = {f"saga-{n}": step for n, step in enumerate(failing) if step >= 0}
 
@@ -76,7 +82,7 @@ def saga_world(workload: SagaWorkload) -> World:
     agents = [
         Agent(f"agent-{number}", work, undo, state={"done": 0}) for number in range(workload.agents)
     ]
-    return World(agents, saga_plan(), starts, delays=delays, max_events=1 << 30)
+    return World(agents, saga_plan(), starts, delays=delays, max_events=1 << 30, max_time=max_time)
 
 
 def flowlab_run(workload: SagaWorkload) -> tuple[SagaOutcome, EventLog]:
