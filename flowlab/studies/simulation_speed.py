@@ -21,7 +21,6 @@ from flowlab.simulation.driver import OPEN
 from flowlab.simulation.engine import Engine
 from flowlab.simulation.recipe import Recipe
 from flowlab.simulation.recorder import Recorder
-from flowlab.simulation.simulate import recipe_of
 from flowlab.simulation.work import Job, run_job
 from flowlab.store import EventStore
 from flowlab.studies.claim import Measurement
@@ -149,7 +148,7 @@ def _weighed(agents: int, sagas: int) -> tuple[int, int, int, int]:
     drawn = SagaWorkload.of(agents=agents, sagas=sagas)
     starts = tuple(number * ARRIVALS_NS // sagas for number in range(sagas))
     world = saga_world(replace(drawn, starts_ns=starts), max_time=ARRIVALS_NS)
-    recipe = recipe_of(world, 0, None, {})
+    recipe = Recipe.of(world, 0, None, {})
     # Names that a world before it left in the cache would be missing in the weight of this one.
     key_of.cache_clear()
     with collector(frozen=True):
@@ -255,6 +254,6 @@ def _cpu_s(pool: Executor) -> tuple[float, float]:
 
 
 def _told_cpu_s(_: int) -> tuple[int, float]:
-    run_job(Job(recipe_of(SCENARIOS["trip"], 0, None, {}), range(1), "", {}, wants_events=True))
+    run_job(Job(Recipe.of(SCENARIOS["trip"], 0, None, {}), range(1), "", {}, wants_events=True))
     time.sleep(0.2)
     return os.getpid(), time.process_time()
