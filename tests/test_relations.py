@@ -215,6 +215,30 @@ def test_a_simulated_call_starts_when_its_agent_takes_the_message() -> None:
     ]
 
 
+# The last answer to a request was taken for the one that counted: a call that had been given
+# up was "completed" once the late answer came, and a message that came twice made the call longer.
+def test_an_answer_that_comes_late_changes_neither_a_call_nor_when_its_workflow_ended() -> None:
+    found = log(
+        ("w", "WorkflowStarted", {"name": "order"}),
+        ("w", "ActivityScheduled", called("bank")),
+        ("w", "ActivityScheduled", called("shop")),
+        ("w", "ActivityTimedOut", after("w", 2)),
+        ("w", "ActivityCompleted", after("w", 3)),
+        ("w", "CompensationScheduled", called("shop")),
+        ("w", "CompensationCompleted", after("w", 6)),
+        ("w", "WorkflowFailed", {}),
+        ("w", "ActivityCompleted", after("w", 2)),
+        ("w", "ActivityFailed", after("w", 3)),
+        ("w", "CompensationFailed", after("w", 6)),
+    )
+
+    calls = found.sql("SELECT status, ended_ns, ended_sequence FROM activities ORDER BY sequence")
+    assert calls.rows() == [("timed_out", 40, 4), ("completed", 50, 5)]
+    assert found.sql("SELECT status, ended_ns FROM compensations").rows() == [("completed", 70)]
+    ended = found.sql("SELECT status, ended_ns, duration_ns, events FROM workflows").rows()
+    assert ended == [("failed", 80, 70, 11)]
+
+
 def test_retries_are_the_later_attempts_and_each_counts_once() -> None:
     def retries(*events: tuple[str, int]) -> int:
         made = [

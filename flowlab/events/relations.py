@@ -37,6 +37,13 @@ _STATUS: Final = (
 )
 """Of a stream: what its last start or end leaves. A generation that follows reopens it."""
 
+_ENDED: Final = (
+    f"CASE {_STATUS} WHEN 'open' THEN max(time_ns) ELSE arg_max("
+    f"CASE WHEN event_type IN ({', '.join(map(repr, TERMINAL_STATUS))}) THEN time_ns END, "
+    "sequence) END"
+)
+"""Of a stream: when it ended, whatever answers came after that; its last event where it is open."""
+
 _ATTEMPT: Final = "TRY_CAST(payload_json(p)->>'$.attempt' AS BIGINT)"
 _TEXT: Final = "CASE WHEN json_type(json, path) = 'VARCHAR' THEN json->>path END"
 
@@ -80,15 +87,23 @@ linked AS (
 steps AS (
     SELECT a.*, l.scheduled FROM acts a
     JOIN linked l USING (namespace, run_id, workflow_id, sequence)),
+begun AS (
+    SELECT namespace, run_id, workflow_id, scheduled, count(*) AS starts,
+           max(struct_pack(s := sequence, t := time_ns, a := agent_id, p := payload)) AS started
+    FROM steps WHERE event_type = 'ActivityStarted' GROUP BY ALL),
+answers AS (
+    SELECT a.namespace, a.run_id, a.workflow_id, a.scheduled,
+           -- An answer after the first, to a message that came twice or to whoever no longer
+           -- waited, changes nothing; of several starts of one request the last one counts.
+           arg_min(struct_pack(s := a.sequence, e := a.event_type, t := a.time_ns,
+                               a := a.agent_id, p := a.payload),
+                   struct_pack(early := a.sequence < coalesce(b.started.s, 0),
+                               s := a.sequence)) AS ended
+    FROM steps a LEFT JOIN begun b USING (namespace, run_id, workflow_id, scheduled)
+    WHERE a.event_type <> 'ActivityStarted' GROUP BY ALL),
 calls AS (
-    SELECT namespace, run_id, workflow_id, scheduled,
-           count(*) FILTER (event_type = 'ActivityStarted') AS starts,
-           max(struct_pack(s := sequence, t := time_ns, a := agent_id, p := payload))
-               FILTER (event_type = 'ActivityStarted') AS started,
-           max(struct_pack(s := sequence, e := event_type, t := time_ns, a := agent_id,
-                           p := payload))
-               FILTER (event_type <> 'ActivityStarted') AS ended
-    FROM steps GROUP BY ALL),
+    SELECT namespace, run_id, workflow_id, scheduled, b.starts, b.started, a.ended
+    FROM begun b FULL JOIN answers a USING (namespace, run_id, workflow_id, scheduled)),
 received AS (
     SELECT namespace, run_id, workflow_id, sequence, agent_id, time_ns, unnest(causes) AS ref,
            unnest(cause_kinds) AS kind FROM events WHERE event_type = 'MessageReceived'),
@@ -146,8 +161,8 @@ SELECT namespace, run_id, workflow_id,
             ELSE coalesce(sum(greatest(coalesce(attempt_in(payload), 1) - 1, 0))
                           FILTER (event_type = 'ActivityStarted'), 0)::BIGINT END AS retries,
        count(*) FILTER (event_type = 'CompensationScheduled') AS compensations,
-       min(time_ns) AS started_ns,
-       max(time_ns) AS ended_ns, max(time_ns) - min(time_ns) AS duration_ns
+       min(time_ns) AS started_ns, {ended} AS ended_ns,
+       {ended} - min(time_ns) AS duration_ns
 FROM events WHERE NOT starts_with(workflow_id, '@') GROUP BY namespace, run_id, workflow_id
 """,
     "activities": _CALLS
@@ -238,14 +253,18 @@ FROM fates f JOIN events s ON (f.namespace, f.run_id, f.sent_w, f.sent_s)
     "compensations": """
 WITH asked AS (SELECT * FROM events WHERE event_type = 'CompensationScheduled'),
 ended AS (
-    SELECT namespace, run_id, workflow_id, sequence, event_type, time_ns, ref.sequence AS cause
+    SELECT namespace, run_id, workflow_id, sequence, time_ns, ref.sequence AS cause,
+           event_type = 'CompensationCompleted' AS held
     FROM (SELECT *, unnest(causes) AS ref FROM events
           WHERE event_type IN ('CompensationCompleted', 'CompensationFailed'))
     WHERE ref.workflow_id = workflow_id)
 SELECT a.namespace, a.run_id, a.workflow_id, a.sequence, a.agent_id, a.name, a.step_id,
-       a.time_ns AS scheduled_ns, arg_max(e.time_ns, e.sequence) AS ended_ns,
-       CASE arg_max(e.event_type, e.sequence) WHEN 'CompensationCompleted' THEN 'completed'
-            WHEN 'CompensationFailed' THEN 'failed' ELSE 'pending' END AS status
+       -- What held once has held, whatever comes late; and one that failed may be tried again.
+       a.time_ns AS scheduled_ns,
+       coalesce(arg_min(e.time_ns, e.sequence) FILTER (e.held),
+                arg_max(e.time_ns, e.sequence)) AS ended_ns,
+       CASE bool_or(e.held) WHEN true THEN 'completed' WHEN false THEN 'failed'
+            ELSE 'pending' END AS status
 FROM asked a LEFT JOIN ended e ON (a.namespace, a.run_id, a.workflow_id, a.sequence)
                                 = (e.namespace, e.run_id, e.workflow_id, e.cause)
 GROUP BY ALL
@@ -290,7 +309,8 @@ def define_relations(connection: duckdb.DuckDBPyConnection) -> None:
     for macro in MACROS:
         connection.execute(macro)
     for name, text in RELATIONS.items():
-        body = text.replace("{status}", _STATUS).replace("{message}", str(int(CauseKind.MESSAGE)))
+        body = text.replace("{status}", _STATUS).replace("{ended}", _ENDED)
+        body = body.replace("{message}", str(int(CauseKind.MESSAGE)))
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
 
 
