@@ -52,8 +52,6 @@ class Meaning:
     definition: AnyFunction | None = None
 
 
-LOCAL: Final = Meaning("local")
-
 _ALIASES: Final = {
     "posix": "os",
     "nt": "os",
