@@ -117,3 +117,61 @@ def apart() -> World:
         plans.append(Plan(Sequential(step, last), name=agent.name))
         starts += [Start(f"{agent.name}-{n}", workflow=agent.name) for n in (1, 2)]
     return World(agents, plans, starts)
+
+
+@workflow
+async def racer(ctx: WorkflowContext, amount: int) -> Any:
+    """Look, and then write what follows from what was seen: another may have written meanwhile."""
+    seen = await ctx.call_activity("look", None, agent="bank")
+    return await ctx.call_activity("write", seen + amount, agent="bank")
+
+
+@workflow
+async def adder(ctx: WorkflowContext, amount: int) -> Any:
+    return await ctx.call_activity("add", amount, agent="bank")
+
+
+def look(ctx: AgentContext, _: Any) -> int:
+    return int(ctx.state["balance"])
+
+
+def write(ctx: AgentContext, value: int) -> int:
+    ctx.state["balance"] = value
+    return value
+
+
+def add(ctx: AgentContext, value: int) -> int:
+    ctx.state["balance"] += value
+    return int(ctx.state["balance"])
+
+
+def nothing_is_lost(run: Run) -> str | None:
+    done = [int(result is not None) for result in run.results.values()]
+    balance = run.states["bank"]["balance"]
+    return None if balance == 10 * sum(done) else f"{balance} after {sum(done)} deposits"
+
+
+@scenario
+def deposits(*, racy: bool = False, apart: int = 1_000 * MS) -> World:
+    """Deposits long after each other: by time, nobody ever meets another."""
+    bank = Agent("bank", look, write, add, state={"balance": 0}, service=MS)
+    flow = racer if racy else adder
+    starts = [Start(f"saver-{n}", 10, at=n * apart) for n in range(3)]
+    return World([bank], flow, starts, invariants=[nothing_is_lost], timeout=None)
+
+
+def tell(ctx: AgentContext, count: int) -> None:
+    for number in range(count):
+        ctx.send("reader", "hear", number)
+
+
+def hear(ctx: AgentContext, number: int) -> None:
+    ctx.state["heard"] = [*ctx.state["heard"], number]
+
+
+@scenario
+def letters(*, count: int = 4) -> World:
+    """One agent sends letters to another, which keeps them as they come."""
+    agents = [Agent("writer", tell), Agent("reader", hear, state={"heard": []})]
+    flow = Plan(Step("tell", agent="writer", kind="pivot", input=count), name="letters")
+    return World(agents, flow, 1)

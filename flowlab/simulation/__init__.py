@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowlab.simulation.agenda import Decision
 from flowlab.simulation.agent import Agent, Resource
 from flowlab.simulation.campaign import Campaign
 from flowlab.simulation.context import AgentContext
@@ -48,6 +49,7 @@ from flowlab.simulation.network import Network
 from flowlab.simulation.partition_windows import PartitionWindows
 from flowlab.simulation.run import Run, Stuck, Violation
 from flowlab.simulation.scenario import Scenario, scenario
+from flowlab.simulation.schedule import Entry, RandomScheduler, Schedule, Scheduler
 from flowlab.simulation.simulate import simulate
 from flowlab.simulation.simulate_many import simulate_many
 from flowlab.simulation.world import World
@@ -68,6 +70,7 @@ __all__ = [
     "Constant",
     "CrashAfter",
     "CrashBefore",
+    "Decision",
     "Delay",
     "DelayedWrite",
     "Difference",
@@ -76,6 +79,7 @@ __all__ = [
     "Drop",
     "Duplicate",
     "Empirical",
+    "Entry",
     "Exponential",
     "Fail",
     "FaultSource",
@@ -88,9 +92,12 @@ __all__ = [
     "PartitionWindow",
     "PartitionWindows",
     "Partitions",
+    "RandomScheduler",
     "Resource",
     "Run",
     "Scenario",
+    "Schedule",
+    "Scheduler",
     "SegmentFault",
     "Shifted",
     "Signal",

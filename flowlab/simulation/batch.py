@@ -47,21 +47,26 @@ class Batch:
         """Begin a world."""
         self._table = None
         self.recorder.begin()
+        self._infos.append(self._info(recipe, world))
+
+    def retell(self, recipe: Recipe, world: World) -> None:
+        """Say of the world that began last what it was made of, now that this is known."""
+        self._infos[-1] = self._info(recipe, world)
+
+    def _info(self, recipe: Recipe, world: World) -> RunInfo:
         told = recipe.told
-        self._infos.append(
-            RunInfo(
-                namespace=self.namespace,
-                run_id=recipe.run_id,
-                clock="virtual",
-                scenario=recipe.scenario.name,
-                seed=recipe.seed,
-                parameters=told.parameters,
-                faults=told.faults,
-                code_digest=told.code_digest,
-                version=VERSION,
-                attributes=told.attributes,
-                agents=world.names,
-            )
+        return RunInfo(
+            namespace=self.namespace,
+            run_id=recipe.run_id,
+            clock="virtual",
+            scenario=recipe.scenario.name,
+            seed=recipe.seed,
+            parameters=told.parameters,
+            faults=told.faults,
+            code_digest=told.code_digest,
+            version=VERSION,
+            attributes=told.attributes,
+            agents=world.names,
         )
 
     def table(self) -> pa.Table:

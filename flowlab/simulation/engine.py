@@ -26,6 +26,7 @@ from flowlab.simulation.workflows import Workflows
 from flowlab.workflow.chance import Random, stream
 
 if TYPE_CHECKING:
+    from flowlab.simulation.agenda import Agenda
     from flowlab.simulation.call import Call
     from flowlab.simulation.cells import Cells
     from flowlab.simulation.recipe import Recipe
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Fire = Callable[[int, Any], None]
 """What an entry of the agenda does: given the time, and what it is about."""
 
-_STRIDE: Final = range(32)
+STRIDE: Final = range(32)
 _FAULT: Final = int(CauseKind.FAULT)
 
 
@@ -50,19 +51,23 @@ class Engine:
         world: what is simulated.
         recipe: the seed of all draws, and what may go wrong.
         recorder: where it is written; one recorder may hold many worlds.
+        guide: takes the entries instead, in another order than that of time.
 
     Attributes:
         most: at how many bytes of rows it is stopped.
         stopped: the limit that it has reached, if it has.
     """
 
-    def __init__(self, world: World, recipe: Recipe, recorder: Recorder) -> None:
+    def __init__(
+        self, world: World, recipe: Recipe, recorder: Recorder, guide: Agenda | None = None
+    ) -> None:
         self.world = world
         self.seed = recipe.seed
         self.recorder = recorder
         self.rows = recorder.rows
-        self._begins = len(recorder.rows)
+        self.begins = len(recorder.rows)
         self.agenda: list[tuple[int, int, Fire, Any]] = []
+        self._guide = guide
         self.stopped = ""
         self.most = len(self.rows) + world.max_events * ROW.size
         self.happened: dict[str, None] = {}
@@ -109,7 +114,10 @@ class Engine:
         """Take entries in order of time until there is none, or a limit is reached."""
         try:
             with suppress(Over):
-                self._run()
+                if self._guide is None:
+                    self._run()
+                else:
+                    self._guide.run(self)
         except LimitError as error:
             # A workflow that never ends fills its history before it fills the world.
             self.stopped = str(error)
@@ -117,18 +125,18 @@ class Engine:
     def _run(self) -> None:
         agenda, rows, most = self.agenda, self.rows, self.most
         # Behind it comes only what is later than the world may last.
-        heappush(agenda, (self.world.max_time_ns + 1, -1, self._run_out, None))
+        heappush(agenda, (self.world.max_time_ns + 1, -1, self.run_out, None))
         while True:
             # The events are counted now and then: that is enough for a limit that is far away.
-            for _ in _STRIDE:
+            for _ in STRIDE:
                 now, _, fire, about = heappop(agenda)
                 fire(now, about)
-            if len(rows) > most and self._goes_on():
+            if len(rows) > most and self.goes_on():
                 self.stop_full()
 
-    def _run_out(self, now_ns: int, _: object) -> NoReturn:
+    def run_out(self, now_ns: int, _: object) -> NoReturn:
         """Stop: whatever is left would happen too late."""
-        if self._goes_on():
+        if self.goes_on():
             self.stopped = f"max_time: it goes on after {self.world.max_time_ns / 1e9:g} s"
         raise Over(now_ns)
 
@@ -137,13 +145,16 @@ class Engine:
         self.stopped = f"max_events: it has more than {self.world.max_events:,} events"
         raise Over
 
-    def _goes_on(self) -> bool:
+    def goes_on(self) -> bool:
         """Say whether anything in the agenda would do something: not what is answered already."""
         return any(
-            ordinal >= 0 and self._matters(fire, about) for _, ordinal, fire, about in self.agenda
+            ordinal >= 0 and self.matters(fire, about) for _, ordinal, fire, about in self.agenda
         )
 
-    def _matters(self, fire: Fire, about: Any) -> bool:
+    def matters(self, fire: Fire, about: Any) -> bool:
+        """Say whether an entry would do something."""
+        if fire == self.expire:
+            return not about.done
         if fire == self._go_off:
             return any(not call.done for _, _, call in self._fifos[about[0]])
         driver = getattr(fire, "__self__", None)
@@ -153,7 +164,7 @@ class Engine:
     def last_ns(self) -> int:
         """The time of the event that was written last, 0 before the first."""
         rows = self.rows
-        if len(rows) == self._begins:
+        if len(rows) == self.begins:
             return 0
         return int(ROW.unpack_from(rows, len(rows) - ROW.size)[0])
 
@@ -165,6 +176,9 @@ class Engine:
         entry stands where the timer's own would: an answer in the same nanosecond is too late.
         """
         due, ordinal = now_ns + timeout_ns, self.ordinal()
+        if self._guide is not None:
+            heappush(self.agenda, (due, ordinal, self.expire, call))
+            return
         fifo = self._fifos.get(timeout_ns)
         if fifo is None:
             fifo = self._fifos[timeout_ns] = deque()
@@ -183,12 +197,16 @@ class Engine:
                 fifo.popleft()
             elif ordinal == turn:
                 fifo.popleft()
-                assert call.driver is not None
-                call.driver.give_up(now_ns, call)
+                self.expire(now_ns, call)
             else:
                 heappush(self.agenda, (due, ordinal, self._go_off, (timeout_ns, ordinal)))
                 return
         del self._fifos[timeout_ns]
+
+    def expire(self, now_ns: int, call: Call) -> None:
+        """Give a call up that is not answered."""
+        assert call.driver is not None
+        call.driver.give_up(now_ns, call)
 
     def cancel_call(self, now_ns: int, call: Call) -> None:
         """Ask an agent not to begin what it has been asked for."""

@@ -14,6 +14,7 @@ from flowlab.simulation.faults import Faults, as_faults
 from flowlab.simulation.network import Network
 from flowlab.simulation.overrides import overridden
 from flowlab.simulation.scenario import Scenario, as_scenario
+from flowlab.simulation.schedule import Schedule
 from flowlab.simulation.world import World
 from flowlab.workflow import RetryPolicy
 
@@ -33,6 +34,7 @@ class Recipe:
         without: the ids of faults that do not happen, though they would.
         choices: entry of the agenda to take -> before which one, as `twin` says.
         overrides: the `network` and the `retry` policy that the world has instead of its own.
+        schedule: the order in which a scheduler took the entries; None is that of time.
     """
 
     scenario: Scenario
@@ -42,6 +44,7 @@ class Recipe:
     without: frozenset[str] = frozenset()
     choices: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Schedule | None = None
     _told: Told | None = field(default=None)
 
     @classmethod
@@ -75,6 +78,7 @@ class Recipe:
             self.without,
             self.choices,
             self.overrides,
+            self.schedule,
             self.told,
         )
 
@@ -85,7 +89,7 @@ class Recipe:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle it as plain values: a worker of a campaign has no use for the rest."""
         parts = (self.scenario, self.seed, dict(self.parameters), self.faults, self.without)
-        return Recipe, (*parts, dict(self.choices), dict(self.overrides))
+        return Recipe, (*parts, dict(self.choices), dict(self.overrides), self.schedule)
 
     def world(self) -> World:
         """Build the world."""
@@ -168,7 +172,10 @@ def _told(recipe: Recipe) -> Told:
         attributes["without"] = sorted(recipe.without)
     if recipe.choices:
         attributes["choices"] = dict(sorted(recipe.choices.items()))
+    if recipe.schedule is not None:
+        attributes["schedule"] = recipe.schedule.to_json()
     rest = [changed | over, faults, sorted(recipe.without), dict(recipe.choices)]
+    rest += [attributes["schedule"]] if recipe.schedule is not None else []
     mark = f"-{hashlib.sha256(encode_json(rest)).hexdigest()[:8]}" if any(rest) else ""
     return Told(told | over, faults, attributes, recipe.scenario.code_digest, mark)
 

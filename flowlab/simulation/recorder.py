@@ -128,11 +128,6 @@ class Recorder:
     def __len__(self) -> int:
         return len(self.rows) // ROW.size
 
-    @property
-    def last_ns(self) -> int:
-        """The time of the last event."""
-        return int(ROW.unpack_from(self.rows, len(self.rows) - ROW_BYTES)[0])
-
     def begin(self) -> None:
         """Begin a world: what follows is its events."""
         self.starts.append(len(self))

@@ -10,8 +10,11 @@ from flowlab.events.wording import counted
 
 if TYPE_CHECKING:
     from flowlab.events import EventLog, LogSink
+    from flowlab.simulation.agenda import Decision
     from flowlab.simulation.locks import HeldLock
     from flowlab.simulation.recipe import Recipe
+    from flowlab.simulation.schedule import Entry
+    from flowlab.simulation.twin import Moment
 
 MAX_SHOWN: Final = 5
 
@@ -116,6 +119,8 @@ class Run:
         self,
         *,
         without: str | Iterable[str] = (),
+        at: Moment | None = None,
+        choose: Entry | str | None = None,
         faults: Any = None,
         **parameters: Any,
     ) -> Run:
@@ -126,16 +131,35 @@ class Run:
 
         Args:
             without: the id of a fault that is not to happen, or several; `faults` lists them.
+            at: an event; with `choose`, an entry of the agenda that was pending when it happened
+                (`choices` lists them): that comes first, and what made the event waits for it.
+            choose: the entry, or its id.
             faults: what may go wrong instead; "none" for nothing.
             parameters: of the scenario, with other values; `network` and `retry` as in `simulate`.
 
         Raises:
-            NotFoundError: the fault did not happen in this run; the message lists the nearest.
+            NotFoundError: the fault did not happen in this run, or the entry was not pending; the
+                message lists the nearest.
             InvalidArgumentError: a parameter is unknown.
         """
         from flowlab.simulation.twin import twin_of  # noqa: PLC0415
 
-        return twin_of(self, without=without, faults=faults, parameters=parameters)
+        return twin_of(
+            self, without=without, at=at, choose=choose, faults=faults, parameters=parameters
+        )
+
+    def choices(self, at: Moment) -> Decision:
+        """Return what could have happened when an event did: the entries that were pending.
+
+        Args:
+            at: an event of the log, or its place in it: ("trip-1", 5).
+
+        Raises:
+            NotFoundError: the run has no such event.
+        """
+        from flowlab.simulation.twin import decision_at  # noqa: PLC0415
+
+        return decision_at(self, at)
 
     def save(self, store: LogSink) -> object:
         """Append the log, with the run's metadata, to a store (or any `LogSink`)."""

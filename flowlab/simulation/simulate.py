@@ -11,12 +11,14 @@ from types import MappingProxyType
 from typing import Any
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.simulation.agenda import Agenda, agenda_for, agenda_of
 from flowlab.simulation.batch import Batch
 from flowlab.simulation.engine import Engine
 from flowlab.simulation.faults import Faults
 from flowlab.simulation.recipe import Recipe
 from flowlab.simulation.run import Run, Violation
 from flowlab.simulation.scenario import Scenario
+from flowlab.simulation.schedule import Scheduler
 from flowlab.simulation.waits import stuck_in
 from flowlab.simulation.world import World
 from flowlab.workflow import armed
@@ -27,6 +29,9 @@ def simulate(
     *,
     seed: int = 0,
     faults: Faults | str | Mapping[str, Any] | None = None,
+    scheduler: Scheduler | None = None,
+    untimed: bool = False,
+    fifo: bool = False,
     **parameters: Any,
 ) -> Run:
     """Run one world in virtual time.
@@ -35,11 +40,17 @@ def simulate(
         scenario: a world, or a function declared with `@scenario`.
         seed: of every draw: latencies, faults, chance in workflows and agents.
         faults: what may go wrong; a name is a preset (`Faults.preset`).
+        scheduler: chooses what happens next among what happens at the same time; None takes that
+            which was asked for first.
+        untimed: whether it chooses among all that is to happen at any time: whatever the network,
+            the agents and the timers could do if they were faster or slower.
+        fifo: whether an untimed choice keeps the order of the messages of each channel.
         parameters: of the scenario. Where it has no parameter of that name, `network` replaces
             the network of its world, and `retry` the policy of its plans' steps.
 
     Returns:
-        The run. It is a pure function of scenario, seed, faults and parameters.
+        The run. It is a pure function of scenario, seed, faults and parameters, and of the choices
+        of a scheduler, which its recipe keeps.
 
     Raises:
         InvalidArgumentError: a parameter is unknown, the world names no agent, ...: nothing runs.
@@ -51,24 +62,29 @@ def simulate(
         >>> simulate(World([bank], Step("charge", agent="bank", kind="pivot")), seed=7)
         Run('world-7', 7 events, 1 completed)
     """
-    return run_of(Recipe.of(scenario, seed, faults, parameters))
+    recipe = Recipe.of(scenario, seed, faults, parameters)
+    agenda = agenda_for(scheduler, untimed=untimed, fifo=fifo)
+    return run_of(recipe, agenda=agenda)
 
 
-def run_of(recipe: Recipe, *, namespace: str = "default") -> Run:
+def run_of(recipe: Recipe, *, namespace: str = "default", agenda: Agenda | None = None) -> Run:
     """Run what a recipe says, alone."""
     batch = Batch(namespace)
     with collector_frozen():
-        return play(recipe, recipe.world(), batch)
+        return play(recipe, recipe.world(), batch, agenda)
 
 
-def play(recipe: Recipe, world: World, batch: Batch) -> Run:
-    """Run one world into a batch."""
+def play(recipe: Recipe, world: World, batch: Batch, agenda: Agenda | None = None) -> Run:
+    """Run one world into a batch; what an agenda takes is kept in the recipe of the run."""
     batch.begin(recipe, world)
-    engine = Engine(world, recipe, batch.recorder)
+    engine = Engine(world, recipe, batch.recorder, agenda or agenda_of(recipe))
     place, first = batch.last, batch.first
     engine.workflows.expect(world.inputs(recipe.seed))
     with armed() if world.runs_code else nullcontext():
         engine.run()
+    if agenda is not None:
+        recipe = recipe.changed(schedule=agenda.schedule)
+        batch.retell(recipe, world)
     drivers = engine.workflows.drivers
     states = {name: MappingProxyType(server.state) for name, server in engine.servers.items()}
     states |= {name: MappingProxyType(cells) for name, cells in engine.shared.items()}
@@ -82,7 +98,7 @@ def play(recipe: Recipe, world: World, batch: Batch) -> Run:
         locks=engine.held_locks(),
         stopped=engine.stopped,
         faults=tuple(engine.happened),
-        end_ns=batch.recorder.last_ns if len(batch.recorder) > first else 0,
+        end_ns=engine.last_ns,
         event_count=len(batch.recorder) - first,
         make_log=partial(batch.log_of, place),
     )
