@@ -38,6 +38,8 @@ from flowlab.simulation import (
 from flowlab.workflow import SECOND, Barrier, Node, Parallel, Plan, Sequential, Step, field, result
 
 WORDS: Final = ("event", "cause", "saga", "agent", "message", "barrier", "fault", "log")
+AGAIN: Final[dict[str, Any]] = {"kind": "retryable", "idempotent": True}
+"""Counting twice is counting once, so every step is tried until it succeeds."""
 
 
 def map_words(ctx: AgentContext, task: dict[str, Any]) -> int:
@@ -87,10 +89,6 @@ def plan_of(workers: int, *, barrier: bool) -> Plan:
     }
     last = Step("publish", agent="editor", input=sums, **AGAIN)
     return Plan(Sequential(Parallel(*branches, sync_point="all reduced"), last), name="mapreduce")
-
-
-AGAIN: Final[dict[str, Any]] = {"kind": "retryable", "idempotent": True}
-"""Counting twice is counting once, so every step is tried until it succeeds."""
 
 
 def every_word_is_counted(run: Run) -> Iterator[str]:

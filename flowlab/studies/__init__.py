@@ -12,7 +12,7 @@ from flowlab.studies.checking import (
     claims_summary,
 )
 from flowlab.studies.claim import Bound, Claim, Measurement, Reliability, Verdict
-from flowlab.studies.comparison import Arm, Comparison, Difference, compare
+from flowlab.studies.comparison import ArmEstimate, Comparison, PairedDifference, compare
 from flowlab.studies.intervals import Interval
 from flowlab.studies.measuring import FULL, QUICK, Race, Scale, Spread, race
 from flowlab.studies.report import Report, build_report
@@ -21,15 +21,15 @@ __all__ = [
     "CLAIMS",
     "FULL",
     "QUICK",
-    "Arm",
+    "ArmEstimate",
     "Bound",
     "CheckReport",
     "Claim",
     "Comparison",
-    "Difference",
     "Finding",
     "Interval",
     "Measurement",
+    "PairedDifference",
     "Race",
     "Reliability",
     "Report",

@@ -33,7 +33,7 @@ _SCHEMA = {
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class ArmEstimate:
     """What one arm gives.
 
     Args:
@@ -43,8 +43,8 @@ class Arm:
         estimate: the rate with Wilson's interval, or the mean with Student's.
 
     Example:
-        >>> Arm("off", 4, 3, wilson(3, 4))
-        Arm(label='off', runs=4, successes=3, estimate=Interval(0.75, 0.3006 to 0.9544))
+        >>> ArmEstimate("off", 4, 3, wilson(3, 4))
+        ArmEstimate(label='off', runs=4, successes=3, estimate=Interval(0.75, 0.3006 to 0.9544))
     """
 
     label: str
@@ -54,7 +54,7 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PairedDifference:
     """What one arm gives more than the base on the same worlds.
 
     Args:
@@ -68,7 +68,8 @@ class Difference:
             disagreement of the pairs seen here the true ones; None where no difference was seen.
 
     Example:
-        >>> Difference("on", "off", 500, 30, 20, 0, paired_rates(30, 20, 500), 1960).detectable
+        >>> rates = paired_rates(30, 20, 500)
+        >>> PairedDifference("on", "off", 500, 30, 20, 0, rates, 1960).detectable
         False
     """
 
@@ -113,9 +114,9 @@ class Comparison:
     by: str
     pair: tuple[str, ...]
     confidence: float
-    arms: tuple[Arm, ...]
-    differences: tuple[Difference, ...]
-    base: Arm
+    arms: tuple[ArmEstimate, ...]
+    differences: tuple[PairedDifference, ...]
+    base: ArmEstimate
 
     @property
     def are_rates(self) -> bool:
@@ -132,7 +133,7 @@ class Comparison:
         """All that was found, in lines."""
         return words.paragraph(self)
 
-    def difference_of(self, label: str) -> Difference | None:
+    def difference_of(self, label: str) -> PairedDifference | None:
         """Return an arm's difference from the base; None for the base itself."""
         return next((found for found in self.differences if found.arm == label), None)
 
@@ -289,18 +290,18 @@ def _base(arms: Sequence[ArmRows], base: Any) -> ArmRows:
     raise InvalidArgumentError(message)
 
 
-def _arm(arm: ArmRows, *, are_rates: bool, confidence: float) -> Arm:
+def _arm(arm: ArmRows, *, are_rates: bool, confidence: float) -> ArmEstimate:
     values = list(arm.outcomes.values())
     if are_rates:
         successes = int(sum(values))
         estimate = wilson(successes, len(values), confidence=confidence)
-        return Arm(arm.label, len(values), successes, estimate)
-    return Arm(arm.label, len(values), None, mean_of(values, confidence=confidence))
+        return ArmEstimate(arm.label, len(values), successes, estimate)
+    return ArmEstimate(arm.label, len(values), None, mean_of(values, confidence=confidence))
 
 
 def _difference(
     arm: ArmRows, base: ArmRows, *, are_rates: bool, confidence: float, pair: tuple[str, ...]
-) -> Difference:
+) -> PairedDifference:
     differences = [
         value - base.outcomes[key] for key, value in arm.outcomes.items() if key in base.outcomes
     ]
@@ -320,4 +321,4 @@ def _difference(
     else:
         estimate = mean_of(differences, confidence=confidence)
         needed = pairs_for_means(differences, confidence=confidence)
-    return Difference(arm.label, base.label, pairs, gained, lost, alone, estimate, needed)
+    return PairedDifference(arm.label, base.label, pairs, gained, lost, alone, estimate, needed)

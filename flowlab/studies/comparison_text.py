@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from flowlab.events.wording import grouped
 
 if TYPE_CHECKING:
-    from flowlab.studies.comparison import Comparison, Difference
+    from flowlab.studies.comparison import Comparison, PairedDifference
     from flowlab.studies.intervals import Interval
 
 NONE_DETECTABLE: Final = "no difference detectable"
@@ -50,7 +50,7 @@ def unit_of(found: Comparison) -> Unit:
     return Unit(1 / ns, f" {name}", f" {name}")
 
 
-def verdict(difference: Difference, unit: Unit) -> str:
+def verdict(difference: PairedDifference, unit: Unit) -> str:
     """Say what a difference is, or that none can be told, and how many pairs would tell."""
     if difference.detectable:
         return seen(difference, unit)
@@ -59,7 +59,7 @@ def verdict(difference: Difference, unit: Unit) -> str:
     return f"{NONE_DETECTABLE}, n needed: {grouped(difference.pairs_needed)} pairs"
 
 
-def seen(difference: Difference, unit: Unit) -> str:
+def seen(difference: PairedDifference, unit: Unit) -> str:
     """Write the difference that was seen, with its interval."""
     value, low, high = numbers(difference.estimate, unit.times)
     sign = "+" if difference.estimate.value > 0 else ""
@@ -139,7 +139,7 @@ def paragraph(found: Comparison) -> str:
     return "\n".join([*lines, methods(found)])
 
 
-def _explained(difference: Difference, unit: Unit) -> str:
+def _explained(difference: PairedDifference, unit: Unit) -> str:
     parts = [verdict(difference, unit)]
     if not difference.detectable:
         parts.append(f"seen {seen(difference, unit)}")
@@ -147,7 +147,7 @@ def _explained(difference: Difference, unit: Unit) -> str:
     return "; ".join(parts)
 
 
-def pairs_of(difference: Difference) -> str:
+def pairs_of(difference: PairedDifference) -> str:
     """Say how many pairs there are, and in how many only one of the two succeeds."""
     text = f"{grouped(difference.pairs)} pairs"
     if difference.gained is not None and difference.lost is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,8 +16,13 @@ from flowlab.studies.saga_peers import SagaOutcome
 from flowlab.studies.saga_workload import SECOND_NS, STEPS, TIMEOUT_S, SagaWorkload
 from flowlab.workflow import Plan, Sequential, Step
 
+ROLES: Final = tuple(f"role-{place}" for place in range(STEPS))
+"""Whom the plan of a saga names; each saga says which agents take these roles."""
 
-class Declined(Exception):  # noqa: N818 - an agent's word for no
+_ENDS: Final = ["WorkflowCompleted", "WorkflowFailed"]
+
+
+class DeclinedError(Exception):
     """An agent did the work, and the answer is no."""
 
 
@@ -41,10 +47,6 @@ def saga_plan() -> Plan:
     return Plan(Sequential(*steps), name="saga", agents=ROLES)
 
 
-ENDS = ["WorkflowCompleted", "WorkflowFailed"]
-ROLES = tuple(f"role-{place}" for place in range(STEPS))
-
-
 def saga_world(workload: SagaWorkload, *, max_time: int = MAX_TIME_NS) -> World:
     """Return the world of a workload: its delays are those that were drawn for every peer.
 
@@ -57,7 +59,7 @@ def saga_world(workload: SagaWorkload, *, max_time: int = MAX_TIME_NS) -> World:
 
     def work(ctx: AgentContext, step: int) -> int:
         if declined.get(ctx.workflow_id) == step:
-            raise Declined
+            raise DeclinedError
         ctx.state["done"] += 1
         return int(ctx.state["done"])
 
@@ -91,7 +93,7 @@ def flowlab_run(workload: SagaWorkload) -> tuple[SagaOutcome, EventLog]:
     run = simulate(saga_world(workload))
     log = run.log
     seconds = time.process_time() - began
-    ended = pc.is_in(log.table["event_type"], pa.array(ENDS))
+    ended = pc.is_in(log.table["event_type"], pa.array(_ENDS))
     times = log.table["time_ns"].filter(ended)
     timed_out = pc.sum(pc.equal(log.table["event_type"], "ActivityTimedOut")).as_py()
     return (
