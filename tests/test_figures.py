@@ -146,7 +146,7 @@ def test_the_legend_names_what_occurs_and_nothing_else() -> None:
         "message dropped",
         "message duplicated",
         "message never received",
-        "signal from outside",
+        "signal",
         "undoes",
         "asks for work",
     }
@@ -245,7 +245,9 @@ IDS = st.text(max_size=8) | st.sampled_from(["<script>alert(1)</script>", "]]>",
 def logs(draw: st.DrawFn) -> EventLog:
     """Logs of any events with any names, times, lanes and causes, cycles among them."""
     size = draw(st.integers(0, 25))
-    lanes = draw(st.lists(IDS, min_size=1, max_size=4))
+    lanes = draw(st.lists(IDS | st.just("@world"), min_size=1, max_size=4))
+    told = {"waited_ns": 0, "agents": lanes, "to": lanes[0], "attempt": 2}
+    said = {"attempt": 3, "error": {"message": "<&>"}}
     kinds = st.sampled_from([*sorted(EVENT_CATEGORIES), "SomethingNew"])
     events = []
     for place in range(1, size + 1):
@@ -262,7 +264,7 @@ def logs(draw: st.DrawFn) -> EventLog:
                 follows_lane=draw(st.booleans()),
                 causes=tuple(Cause("w", cause, draw(st.integers(0, 7))) for cause in causes),
                 step_id=draw(st.none() | st.sampled_from(["a", "b"])),
-                payload=draw(st.none() | st.just({"attempt": 3, "error": {"message": "<&>"}})),
+                payload=draw(st.sampled_from([None, said, told, [1], {"agents": 1, "to": 2}])),
             )
         )
     return EventLog.from_events(events)

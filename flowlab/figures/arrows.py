@@ -8,7 +8,7 @@ from math import hypot
 from typing import Final
 
 from flowlab.figures import theme
-from flowlab.figures.bars import Bar
+from flowlab.figures.bar import Bar
 from flowlab.figures.layout import Layout
 from flowlab.figures.scene import Scene
 from flowlab.figures.svg import circle, group, num, path
@@ -62,6 +62,7 @@ def arrows(scene: Scene, layout: Layout) -> list[Arrow]:
 
 def _drawn_lanes(scene: Scene) -> dict[int, int]:
     lanes = {point.row: point.lane for point in scene.points}
+    lanes |= dict.fromkeys(scene.adrift, -1)
     for bar in scene.bars:
         for row in bar.rows:
             lanes.setdefault(row, bar.lane)
@@ -112,6 +113,9 @@ def _causes(scene: Scene, layout: Layout) -> Iterator[Arrow]:
 def _calls(scene: Scene, layout: Layout) -> Iterator[Arrow]:
     """Yield an arrow straight down (or up) from who asked to where the waiting begins."""
     asked_at = {point.row: layout.anchors[point.row] for point in scene.points}
+    for lost in scene.lost:
+        # A request that was dropped reaches nobody: its arrow ends at the cross.
+        asked_at.pop(lost, None)
     for placed in layout.bars:
         origin = asked_at.get(placed.bar.asked)
         if origin is None:

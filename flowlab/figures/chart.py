@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from flowlab.figures.axis import Axis, make_axis
-from flowlab.figures.bars import Bar
+from flowlab.figures.bar import Bar
 from flowlab.figures.draw import Picture
 from flowlab.figures.scene import Scene
 from flowlab.figures.text import duration

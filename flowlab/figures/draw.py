@@ -85,8 +85,8 @@ def counts(scene: Scene) -> str:
         text_ += f", {number(window.hidden)} workflow-task events left out"
     if window.left_out:
         text_ += f", {number(window.left_out)} beyond the limit"
-    if len(scene.lanes) < window.total_lanes:
-        text_ += f", {len(scene.lanes)} of {plural(window.total_lanes, 'lane')}"
+    if len(window.lanes) < window.total_lanes:
+        text_ += f", {len(window.lanes)} of {plural(window.total_lanes, 'lane')}"
     text_ += f"; along the axis: {_AXES[window.axis]}"
     first = min(scene.at.values(), default=0)
     if window.axis == "time" and is_wall_time(first):

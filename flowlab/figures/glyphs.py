@@ -121,6 +121,29 @@ def _commit(x: float, y: float, r: float) -> str:
     return edge + path(d, stroke=theme.GREEN, stroke_width=2.2)
 
 
+def _aborted(x: float, y: float, r: float) -> str:
+    d = _p(x - r * 0.7, y - r * 0.7, x + r * 0.7, y + r * 0.7)
+    d += _p(x + r * 0.7, y - r * 0.7, x - r * 0.7, y + r * 0.7)
+    return circle(x, y, r, fill=theme.PANEL) + path(d, stroke=theme.VERMILION, stroke_width=1.8)
+
+
+def _arrived(x: float, y: float, r: float) -> str:
+    r *= 0.8
+    return rect(x - r, y - r, 2 * r, 2 * r, fill=theme.PANEL, stroke=theme.INK, stroke_width=1.5)
+
+
+def _answer(x: float, y: float, r: float) -> str:
+    return circle(x, y, r * 0.8, fill=theme.PANEL, stroke=theme.INK, stroke_width=1.4)
+
+
+def _fault(x: float, y: float, r: float) -> str:
+    r *= 1.5
+    d = _p(x + r * 0.3, y - r, x - r * 0.6, y + r * 0.15, x, y + r * 0.15)
+    d += f"L{num(x - r * 0.3)} {num(y + r)}L{num(x + r * 0.6)} {num(y - r * 0.15)}"
+    d += f"L{num(x)} {num(y - r * 0.15)}Z"
+    return path(d, fill=theme.ORANGE, stroke=theme.INK, stroke_width=0.9)
+
+
 def _marker(x: float, y: float, r: float) -> str:
     r *= 0.85
     return rect(x - r, y - r, 2 * r, 2 * r, fill=theme.PANEL, stroke=theme.MUTED, stroke_width=1.5)
@@ -174,10 +197,14 @@ GLYPHS: Final[dict[str, tuple[Draw, str]]] = {
     "truncated": (_truncated, "log truncated"),
     "sent": (_sent, "sent"),
     "received": (_received, "received"),
-    "signal": (_signal, "signal from outside"),
+    "signal": (_signal, "signal"),
     "dropped": (_dropped, "message dropped"),
     "duplicated": (_duplicated, "message duplicated"),
     "commit": (_commit, "committed"),
+    "aborted": (_aborted, "rolled back"),
+    "answer": (_answer, "answer"),
+    "arrived": (_arrived, "arrived at a barrier"),
+    "fault": (_fault, "fault"),
     "marker": (_marker, "marker"),
     "call": (_event, "asks for work"),
     "event": (_other, "other event"),

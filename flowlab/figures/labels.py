@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ WHOLE_WIDTH: Final = 280.0
 """A name up to so wide stands whole where there is room, else shortened to `MAX_WIDTH`."""
 _CELL: Final = 48.0
 _BAD: Final = frozenset({"failed", "timed_out", "canceled", "crash"})
-_URGENT: Final = frozenset({"failed", "timed_out", "crash", "pivot", "dropped", "barrier"})
+_URGENT: Final = frozenset({"failed", "timed_out", "crash", "pivot", "dropped", "barrier", "fault"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def place_labels(
         if isinstance(mark, PlacedBar):
             found = _bar_label(mark, number, layout, room, lines)
         else:
-            found = _point_label(mark, layout, room, lines)
+            found = _point_label(mark, scene.adrift, layout, room, lines)
         if found is not None:
             room.take(found.box)
             labels.append(found)
@@ -175,7 +175,7 @@ def _bar_label(
 
 
 def _inside(placed: PlacedBar, number: int) -> Label | None:
-    work = placed.segments[-1]
+    work = placed.work
     size = BAR_SIZE if placed.height >= 15 else 9.5
     if work.kind != "work" or placed.height < 11:
         return None
@@ -192,7 +192,7 @@ def _beside_bar(
 ) -> Label | None:
     size = BAR_SIZE if placed.height >= 8 else 9.0
     half = placed.height / 2
-    work = placed.segments[-1]
+    work = placed.work
     text = ellipsize(placed.bar.words, size, most)
     if not text:
         return None
@@ -209,7 +209,14 @@ def _beside_bar(
     return _first_free(made, layout, room, lines)
 
 
-def _point_label(point: Point, layout: Layout, room: Room, lines: Room) -> Label | None:
+def _lane_at(y: float, layout: Layout) -> int:
+    """Return the lane in which something stands that belongs to none."""
+    return next((n for n, lane in enumerate(layout.lanes) if y < lane.bottom), 0)
+
+
+def _point_label(
+    point: Point, adrift: Container[int], layout: Layout, room: Room, lines: Room
+) -> Label | None:
     x, y = layout.anchors[point.row]
     r = layout.radius
     urgent = point.glyph in _URGENT
@@ -226,7 +233,8 @@ def _point_label(point: Point, layout: Layout, room: Room, lines: Room) -> Label
             (x - width + 2, y - r - 5),
             (x - width - r - 5, y + 3.5),
         )
-        made = [Label(a, b, text, POINT_SIZE, point.lane, point.tip, not urgent) for a, b in places]
+        lane = _lane_at(y, layout) if point.row in adrift else point.lane
+        made = [Label(a, b, text, POINT_SIZE, lane, point.tip, not urgent) for a, b in places]
         found = _first_free(made, layout, room, lines)
         if found is None and urgent:
             found = _first_free(made, layout, room, None)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from flowlab.figures.axis import Axis, make_axis
-from flowlab.figures.bars import Bar
+from flowlab.figures.bar import Bar
 from flowlab.figures.scene import Scene
 from flowlab.figures.text import text_width, wrap
 
@@ -25,16 +25,20 @@ _THIN: Final = frozenset({"timer", "lock", "barrier"})
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a bar: waiting, an attempt that did not end it, or the work itself."""
+    """A part of a bar: waiting, an attempt that did not end it, or the work itself.
+
+    `result` is how work that has an end of its own ended: committed or aborted.
+    """
 
     kind: str
     x1: float
     x2: float
+    result: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedBar:
-    """A bar in pixels. `cut` says that a crash ended it, `open` that nothing did."""
+    """A bar in pixels: `open` says that nothing ended it, `end` where its ending stands."""
 
     bar: Bar
     segments: tuple[Segment, ...]
@@ -42,16 +46,23 @@ class PlacedBar:
     height: float
     track: int
     open: bool
+    end: float | None = None
+
+    @property
+    def work(self) -> Segment:
+        """The widest of its works, or its last part."""
+        works = [segment for segment in self.segments if segment.kind == "work"]
+        return max(works, key=lambda work: work.x2 - work.x1, default=self.segments[-1])
 
     @property
     def x1(self) -> float:
         """Where it begins, waiting included."""
-        return self.segments[0].x1
+        return min(segment.x1 for segment in self.segments)
 
     @property
     def x2(self) -> float:
         """Where it ends."""
-        return self.segments[-1].x2
+        return max(segment.x2 for segment in self.segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +131,8 @@ def lay_out(
     spans = [_segments(bar, scene, axis) for bar in scene.bars]
     points: list[list[float]] = [[] for _ in scene.lanes]
     for point in scene.points:
-        points[point.lane].append(axis.x(scene.at[point.row]))
+        if point.row not in scene.adrift:
+            points[point.lane].append(axis.x(scene.at[point.row]))
     tracks, apart = _tracks(scene, spans, points)
     lanes: list[LaneBox] = []
     placed: dict[int, PlacedBar] = {}
@@ -145,6 +157,7 @@ def lay_out(
                 min(thin, step - 2),
                 tracks[place],
                 scene.bars[place].ended is None and scene.bars[place].cut is None,
+                _end(scene.bars[place], scene, axis),
             )
         y += height
     bars = tuple(placed[place] for place in range(len(scene.bars)))
@@ -158,7 +171,32 @@ def _working(scene: Scene) -> list[tuple[int, int]]:
     ]
 
 
+def _end(bar: Bar, scene: Scene, axis: Axis) -> float | None:
+    return None if bar.ended is None else axis.x(scene.at[bar.ended])
+
+
+def _visited(bar: Bar, scene: Scene, axis: Axis) -> tuple[Segment, ...]:
+    """Return the parts of a bar that agents handled: the rest of its length it waited."""
+    parts: list[Segment] = []
+    reached = axis.x(scene.at[bar.asked])
+    for visit in bar.visits:
+        start = axis.x(scene.at[visit.start])
+        end = axis.end if visit.done is None else axis.x(scene.at[visit.done])
+        if start - reached > 1:
+            parts.append(Segment("waiting", reached, start))
+        kind = "attempt" if visit.outcome in {"crashed", "hung"} else "work"
+        reached = max(start + 3, end)
+        parts.append(Segment(kind, start, reached, visit.outcome))
+    end_row = bar.ended if bar.ended is not None else bar.cut
+    end = axis.end if end_row is None else axis.x(scene.at[end_row])
+    if end - reached > 1:
+        parts.append(Segment("waiting", reached, end))
+    return tuple(parts)
+
+
 def _segments(bar: Bar, scene: Scene, axis: Axis) -> tuple[Segment, ...]:
+    if bar.visits:
+        return _visited(bar, scene, axis)
     end_row = bar.ended if bar.ended is not None else bar.cut
     end = axis.end if end_row is None else axis.x(scene.at[end_row])
     asked = axis.x(scene.at[bar.asked])
@@ -189,7 +227,7 @@ def _tracks(
     order = sorted(range(len(spans)), key=lambda place: (spans[place][0].x1, place))
     for place in order:
         lane = scene.bars[place].lane
-        first, last = spans[place][0].x1, spans[place][-1].x2
+        first, last = spans[place][0].x1, max(part.x2 for part in spans[place])
         free = next((n for n, end in enumerate(ends[lane]) if end <= first + 0.5), None)
         if free is None and len(ends[lane]) < MAX_TRACKS:
             ends[lane].append(0.0)
@@ -210,6 +248,9 @@ def _anchors(
     for placed in bars:
         for row in placed.bar.rows:
             anchors.setdefault(row, (axis.x(scene.at[row]), placed.y))
+    for row, (source, lane) in scene.adrift.items():
+        y = anchors[source][1] if source in anchors else lanes[lane].base
+        anchors[row] = (axis.x(scene.at[row]), (y + lanes[lane].base) / 2)
     return anchors
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from flowlab.figures import theme
 from flowlab.figures.arrows import STYLES, Arrow, draw_arrow
-from flowlab.figures.bars import Bar
+from flowlab.figures.bar import Bar
 from flowlab.figures.glyphs import GLYPHS, glyph
 from flowlab.figures.layout import PlacedBar, Segment
 from flowlab.figures.panel import draw_bar

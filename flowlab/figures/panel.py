@@ -16,7 +16,9 @@ from flowlab.figures.svg import group, line, rect, text
 from flowlab.figures.text import duration, text_width
 
 AXIS_HEIGHT: Final = 26.0
-_SMALL: Final = frozenset({"call", "event", "sent", "received", "marker", "commit"})
+_SMALL: Final = frozenset(
+    {"call", "event", "sent", "received", "marker", "commit", "answer", "arrived"}
+)
 _STATUS_SIGNS: Final = frozenset({"failed", "timed_out", "canceled"})
 
 
@@ -66,7 +68,8 @@ def _label(label: Label, layout: Layout) -> str:
     ground = ""
     fill = theme.MUTED if label.muted else theme.INK
     if label.bar is not None:
-        fill = paint_of(layout.bars[label.bar]).on
+        placed = layout.bars[label.bar]
+        fill = paint_of(placed, placed.work).on
     else:
         colour = theme.BAND if label.lane % 2 == 0 else theme.PANEL
         box = label.box
@@ -190,8 +193,8 @@ def _claim(taken: list[tuple[float, float]], x: float, width: float) -> bool:
 def draw_bar(placed: PlacedBar) -> str:
     """Draw a bar: waiting thin and pale, attempts pale, work full, and how it ended."""
     paint = paint_of(placed)
-    parts = [_segment(segment, placed, paint) for segment in placed.segments]
-    end = placed.segments[-1].x2
+    parts = [_segment(part, placed, paint_of(placed, part)) for part in placed.segments]
+    end = placed.x2 if placed.end is None else placed.end
     kind, status = placed.bar.kind, placed.bar.status
     if placed.open:
         y, half = placed.y, placed.height / 2
@@ -205,14 +208,21 @@ def draw_bar(placed: PlacedBar) -> str:
         parts.append(glyph(status, end, placed.y, 5 if placed.height >= 12 else 3.5))
     elif kind == "timer" and not placed.open:
         parts.append(glyph("timer", end, placed.y, 5))
+    elif placed.segments[-1].result == "aborted":
+        parts.append(glyph("failed", end, placed.y, 5))
     elif kind == "lock" and placed.segments[-1].kind == "work":
         parts.append(glyph("lock", placed.segments[-1].x1 + 1, placed.y, 4))
     return group(*parts, tip=placed.bar.tip)
 
 
-def paint_of(placed: PlacedBar) -> Paint:
-    """Return how a bar is painted: failed calls have their own colour beside their cross."""
+def paint_of(placed: PlacedBar, part: Segment | None = None) -> Paint:
+    """Return how a bar or a part is painted: what failed has a colour beside its cross.
+
+    Work that an agent has committed is done, whatever became of the call.
+    """
     bar = placed.bar
+    if part is not None and part.result == "committed":
+        return PAINTS[bar.kind]
     if bar.status in {"failed", "timed_out"} or bar.cut is not None:
         if bar.kind == "activity":
             return FAILED
@@ -270,7 +280,8 @@ def _segment(segment: Segment, placed: PlacedBar, paint: Paint) -> str:
 
 
 def _points(scene: Scene, layout: Layout) -> Iterator[str]:
-    for point in scene.points:
+    # Where several stand in one place, the one that says most lies on top.
+    for point in sorted(scene.points, key=lambda point: point.glyph not in _SMALL):
         x, y = layout.anchors[point.row]
         r = layout.radius
         if point.glyph not in _SMALL:
@@ -291,7 +302,7 @@ def _keys(scene: Scene, layout: Layout) -> set[str]:
     for placed in layout.bars:
         bar = placed.bar
         keys |= {"waiting", "attempt"} & {segment.kind for segment in placed.segments}
-        if placed.segments[-1].kind == "work":
+        if any(segment.kind == "work" for segment in placed.segments):
             keys.add("work" if bar.kind == "activity" else f"{bar.kind} bar")
         keys |= {"running"} if placed.open else set()
         if bar.status in _STATUS_SIGNS:

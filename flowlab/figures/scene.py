@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from flowlab.events import CauseKind, Event
-from flowlab.figures.bars import Bar, cut_text, read_bars, said_in, status_of
+from flowlab.figures.bar import Bar, cut_text, said_in, status_of
+from flowlab.figures.bars import read_bars
 from flowlab.figures.graph import Link, causal_depth, causal_order, visible_links
+from flowlab.figures.holds import taking_part
 from flowlab.figures.text import clean, duration, moment, plural, words
 from flowlab.figures.window import Window, lane_key
 
@@ -19,7 +21,9 @@ GLYPHS: Final = {
     "AgentCrashed": "crash",
     "AgentRestarted": "restart",
     "PivotReached": "pivot",
+    "BarrierArrived": "arrived",
     "BarrierReleased": "barrier",
+    "FaultInjected": "fault",
     "CheckpointTaken": "checkpoint",
     "LogTruncated": "truncated",
     "MessageSent": "sent",
@@ -34,6 +38,9 @@ GLYPHS: Final = {
     "MessageDropped": "dropped",
     "MessageDuplicated": "duplicated",
     "TransactionCommitted": "commit",
+    "TransactionAborted": "aborted",
+    "ActivityCompleted": "answer",
+    "CompensationCompleted": "answer",
     "SagaStepCommitted": "commit",
     "MarkerRecorded": "marker",
     "ActivityScheduled": "call",
@@ -43,7 +50,10 @@ GLYPHS: Final = {
     "UpdateRejected": "failed",
 }
 """The sign of each event type that has one of its own; failures and ends follow from the name."""
-_QUIET: Final = frozenset({"start", "end", "restart", "commit", "call"})
+_QUIET: Final = frozenset({"start", "end", "restart", "commit", "call", "answer", "arrived"})
+_ADRIFT: Final = frozenset({"MessageDropped", "MessageDuplicated", "FaultInjected"})
+"""What befalls a message on its way: in a simulated world, nobody's lane is the place for it."""
+_WORLD: Final = "@world"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +117,20 @@ class Scene:
     in_flight: tuple[int, ...]
     damaged: Mapping[int, str]
     at: Mapping[int, int]
+    adrift: Mapping[int, tuple[int, int]]
+
+    @property
+    def lost(self) -> Iterator[int]:
+        """The rows of the messages that were dropped on their way."""
+        for row, (source, _) in self.adrift.items():
+            if self.window.events[row].event_type == "MessageDropped":
+                yield source
 
     def lane_of(self, row: int) -> int:
-        """Return the lane of a row's agent."""
-        return self.window.lanes.index(lane_key(self.window.events[row]))
+        """Return the lane of a row's agent, or of whom a message in flight was for."""
+        if row in self.adrift:
+            return self.adrift[row][1]
+        return [lane.key for lane in self.lanes].index(lane_key(self.window.events[row]))
 
 
 def read_scene(window: Window) -> Scene:
@@ -118,17 +138,24 @@ def read_scene(window: Window) -> Scene:
     events = window.events
     links = visible_links(window.log, events, window.visible)
     shown = [row for row, flag in enumerate(window.visible) if flag]
-    lane_of = {key: index for index, key in enumerate(window.lanes)}
+    flying = _flying(window)
+    at_home = {lane_key(events[row]) for row in shown if row not in flying}
+    keys = [key for key in window.lanes if key in at_home]
+    lane_of = {key: index for index, key in enumerate(keys)}
+    adrift = {
+        row: (source, lane_of[key]) for row, (source, key) in flying.items() if key in lane_of
+    }
     bars = read_bars(window, lane_of)
-    used = set(_rows_of(bars, events, window.lanes))
+    used = set(_rows_of(bars, events, keys))
     points = tuple(
-        Point(lane_of[lane_key(events[row])], row, *_point(events[row]))
+        Point(lane_of[key], row, *_point(events[row]))
         for row in shown
         if row not in used
+        for key in [flying[row][1] if row in flying else lane_key(events[row])]
     )
     return Scene(
         window,
-        tuple(_lanes(window, bars, points)),
+        tuple(_lanes(window, keys, bars, points)),
         tuple(bars),
         points,
         tuple(links),
@@ -138,7 +165,37 @@ def read_scene(window: Window) -> Scene:
         tuple(_in_flight(window)),
         _damage(window),
         _places(window, links, shown),
+        adrift,
     )
+
+
+def _flying(window: Window) -> dict[int, tuple[int, tuple[str, str, str]]]:
+    """Return what the world does to messages: the row that sent each, and whose lane it was for."""
+    rows: dict[tuple[object, ...], int] = {event.id: row for row, event in enumerate(window.events)}
+    lanes = set(window.lanes)
+    found: dict[int, tuple[int, tuple[str, str, str]]] = {}
+    for row, event in enumerate(window.events):
+        if event.agent_id != _WORLD or event.event_type not in _ADRIFT or not window.visible[row]:
+            continue
+        for cause in event.causes:
+            source = rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
+            if source is None or not window.visible[source]:
+                continue
+            to = _addressee(event) or _addressee(window.events[source])
+            names = [to, event.coordination_id, window.events[source].agent_id]
+            keys = [(event.namespace, event.run_id, name) for name in names if name]
+            key = next((key for key in keys if key in lanes), None)
+            if key is not None:
+                found[row] = (source, key)
+                break
+    return found
+
+
+def _addressee(event: Event) -> str:
+    """Return to whom a payload says that a message goes."""
+    data = event.data if event.payload else None
+    to = (data.get("to") or data.get("agent")) if isinstance(data, dict) else None
+    return to if isinstance(to, str) else ""
 
 
 def _places(window: Window, links: Sequence[Link], shown: Sequence[int]) -> dict[int, int]:
@@ -187,8 +244,13 @@ def _point(event: Event) -> tuple[str, str, str]:
     return glyph, label, cut_text(" · ".join(fact for fact in facts if fact))
 
 
-def _lanes(window: Window, bars: Sequence[Bar], points: Sequence[Point]) -> Iterator[Lane]:
-    for index, key in enumerate(window.lanes):
+def _lanes(
+    window: Window,
+    keys: Sequence[tuple[str, str, str]],
+    bars: Sequence[Bar],
+    points: Sequence[Point],
+) -> Iterator[Lane]:
+    for index, key in enumerate(keys):
         calls = [bar for bar in bars if bar.lane == index and bar.kind == "activity"]
         count = sum(point.lane == index for point in points)
         note = plural(len(calls), "call") if calls else plural(count, "event")
@@ -202,10 +264,17 @@ def _lanes(window: Window, bars: Sequence[Bar], points: Sequence[Point]) -> Iter
 
 def _busy(window: Window, bars: Sequence[Bar]) -> int:
     """Return how long a lane worked: the union of its bars."""
+    times = [event.time_ns for event in window.events]
     spans = [
-        (window.events[bar.starts[0]].time_ns, window.events[bar.ended].time_ns)
+        (times[bar.starts[0]], times[bar.ended])
         for bar in bars
-        if bar.starts and bar.ended is not None
+        if bar.starts and bar.ended is not None and not bar.visits
+    ]
+    spans += [
+        (times[visit.start], times[visit.done])
+        for bar in bars
+        for visit in bar.visits
+        if visit.done is not None
     ]
     total, reached = 0, -(2**63)
     for start, end in sorted(spans):
@@ -219,7 +288,7 @@ def _gaps(window: Window, lane_of: Mapping[tuple[str, str, str], int]) -> Iterat
     for row, event in enumerate(window.events):
         if not window.visible[row]:
             continue
-        lane = lane_of[lane_key(event)]
+        lane = lane_of.get(lane_key(event), -1)
         if event.event_type == "AgentCrashed":
             down.setdefault(lane, row)
         elif event.event_type == "AgentRestarted" and lane in down:
@@ -237,7 +306,8 @@ def _barriers(
             came.setdefault(bar.ended, []).append(bar.lane)
     for row, event in enumerate(window.events):
         if event.event_type == "BarrierReleased" and window.visible[row]:
-            lanes = sorted(set(came.get(row, [lane_of[lane_key(event)]])))
+            named = (lane for lane, _ in taking_part(event, lane_of))
+            lanes = sorted(set(came.get(row) or named))
             name = clean(event.name or event.step_id or "")
             yield Barrier(row, tuple(lanes), f"barrier {name}: {plural(len(lanes), 'lane')}")
 
@@ -249,8 +319,8 @@ def _backs(window: Window, bars: Sequence[Bar]) -> Iterator[Back]:
         if bar.kind == "activity" and bar.ended is not None:
             stream = window.events[bar.asked].id[:3]
             if bar.step:
-                done[*stream, bar.step] = bar.ended
-            done.setdefault((*stream, window.events[bar.asked].name), bar.ended)
+                done[*stream, bar.step] = bar.outcome or bar.ended
+            done.setdefault((*stream, window.events[bar.asked].name), bar.outcome or bar.ended)
     for row, event in enumerate(window.events):
         if event.event_type == "SagaStepCommitted" and event.step_id and window.visible[row]:
             done.setdefault((*event.id[:3], event.step_id), row)

@@ -159,7 +159,10 @@ def _lane_keys(table: pa.Table) -> list[tuple[str, str, str]]:
 def _choose_lanes(
     log: EventLog, keys: list[tuple[str, str, str]], lanes: Sequence[str] | None
 ) -> tuple[tuple[str, str, str], ...]:
-    """Order the lanes: by run, then as its metadata says, then by first event."""
+    """Order the lanes: by run, then as its metadata says, then by first event.
+
+    In a simulated world, what runs stands above the agents that it asks, and the world below.
+    """
     seen = list(dict.fromkeys(keys))
     if lanes is not None:
         if isinstance(lanes, str):
@@ -175,5 +178,27 @@ def _choose_lanes(
     ranks = {(*run.key, agent): rank for run in log.runs for rank, agent in enumerate(run.agents)}
     worlds = list(dict.fromkeys(key[:2] for key in seen))
     first = {key: place for place, key in enumerate(seen)}
-    seen.sort(key=lambda key: (worlds.index(key[:2]), ranks.get(key, len(ranks)), first[key]))
+    simulated = {run.key for run in log.runs if run.clock == "virtual"}
+    asked = _first_requests(log) if simulated else {}
+
+    def place(key: tuple[str, str, str]) -> tuple[int, int, int, int]:
+        rank = ranks.get(key, len(ranks))
+        if key[:2] in simulated:
+            rank = 2 if key[2].startswith("@") else int(key in ranks)
+        return worlds.index(key[:2]), rank, asked.get(key, len(asked)), first[key]
+
+    seen.sort(key=place)
     return tuple(seen[:MAX_LANES])
+
+
+def _first_requests(log: EventLog) -> dict[tuple[str, str, str], int]:
+    """Number the lanes in the order in which they were first sent a message."""
+    rows = log.query(
+        "SELECT r.namespace, r.run_id, r.agent_id FROM (SELECT namespace, run_id, agent_id, "
+        "unnest(causes) AS ref FROM events WHERE event_type = 'MessageReceived') r "
+        "JOIN events s ON (r.namespace, r.run_id, r.ref.workflow_id, r.ref.sequence) = "
+        "(s.namespace, s.run_id, s.workflow_id, s.sequence) GROUP BY ALL "
+        "ORDER BY min((s.time_ns, s.workflow_id, s.sequence)), r.agent_id"
+    ).to_pylist()
+    keys = ((row["namespace"], row["run_id"], row["agent_id"]) for row in rows)
+    return {key: number for number, key in enumerate(keys)}
