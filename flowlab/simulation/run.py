@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events.wording import counted
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from flowlab.simulation.twin import Moment
 
 MAX_SHOWN: Final = 5
+MAX_RESULT_CHARS: Final = 80
+"""So much of a result stands in the table of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +192,42 @@ class Run:
         if self.stopped:
             lines.append(f"stopped: {self.stopped}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        ended = [
+            (name, f"{status}: {result}" if (result := self._result(name)) else status)
+            for name, status in self.statuses.items()
+        ]
+        parts: list[tuple[str, list[tuple[str, str]]]] = [
+            (
+                "violated",
+                [(v.invariant, v.message) for v in self.violations],
+            ),
+            (
+                "stuck",
+                [(s.workflow_id, f"waits for {s.waits_for}") for s in self.stuck],
+            ),
+            ("held", [(lock.owner, str(lock)) for lock in self.locks]),
+            ("stopped", [("", self.stopped)] if self.stopped else []),
+            ("workflow", ended),
+            ("fault", [(fault, "") for fault in self.faults]),
+        ]
+        rows = []
+        for what, found in parts:
+            shown = [(what, *row) for row in found[:MAX_SHOWN]]
+            more = len(found) - len(shown)
+            rows += [*shown, (what, "", f"and {more} more")] if more else shown
+        # Notebooks align every cell to the right, which suits numbers alone.
+        body = "".join(
+            "<tr>"
+            + "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row)
+            + "</tr>"
+            for row in rows
+        )
+        return f"<table><caption>{escape(repr(self))}</caption><tbody>{body}</tbody></table>"
+
+    def _result(self, workflow_id: str) -> str:
+        """Return what a workflow came to, in as many characters as a table has room for."""
+        result = self.results.get(workflow_id)
+        text = "" if result is None else str(result)
+        return text if len(text) <= MAX_RESULT_CHARS else text[: MAX_RESULT_CHARS - 1] + "…"
