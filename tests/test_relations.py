@@ -72,6 +72,16 @@ def test_a_compensation_has_the_status_of_its_last_end_in_its_own_stream() -> No
     ]
 
 
+# What undoes was listed under the workflow that asked, while activities are under who does them.
+def test_a_compensation_is_by_the_agent_that_it_is_asked_of() -> None:
+    found = log(
+        ("w", "CompensationScheduled", {"name": "release", "payload": b'{"agent":"hotel"}'}),
+        ("w", "CompensationScheduled", {"name": "refund", "agent_id": "boss"}),
+    )
+    rows = found.sql("SELECT name, agent_id FROM compensations ORDER BY sequence").rows()
+    assert rows == [("release", "hotel"), ("refund", "boss")]
+
+
 # Activities hand back their usage in the result; only what importers put beside it was counted.
 def test_tokens_and_cost_are_found_in_the_result_too() -> None:
     usage = {"payload": b'{"result":{"text":"yes","usage":{"total_tokens":7,"cost":0.5}}}'}

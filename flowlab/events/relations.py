@@ -251,7 +251,9 @@ FROM fates f JOIN events s ON (f.namespace, f.run_id, f.sent_w, f.sent_s)
                             = (s.namespace, s.run_id, s.workflow_id, s.sequence)
 """,
     "compensations": """
-WITH asked AS (SELECT * FROM events WHERE event_type = 'CompensationScheduled'),
+WITH asked AS (
+    SELECT * REPLACE (coalesce(payload_json(payload)->>'$.agent', agent_id) AS agent_id)
+    FROM events WHERE event_type = 'CompensationScheduled'),
 ended AS (
     SELECT namespace, run_id, workflow_id, sequence, time_ns, ref.sequence AS cause,
            event_type = 'CompensationCompleted' AS held

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.errors import NonDeterminismError
 from flowlab.workflow.guard_blocks import Blocks
-from flowlab.workflow.guard_rules import GUARD_RULES
+from flowlab.workflow.guard_rules import GUARD_RULES, place_of
 
 if TYPE_CHECKING:
     from flowlab.events import Event
@@ -206,7 +206,7 @@ def _place(home: str) -> str | None:
         if module.partition(".")[0] in HARMLESS or frame.f_code.co_name == "__del__":
             return None
         if not place and frame.f_code.co_filename == home:
-            place = f"{home}:{frame.f_lineno}"
+            place = place_of(home, frame.f_lineno)
         frame = frame.f_back
     return place or home
 

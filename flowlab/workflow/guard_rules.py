@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,6 +48,19 @@ GUARD_RULES: Final[dict[str, GuardRule]] = {
 """The rules by name. What the world answers is refused; what may be harmless is warned of."""
 
 
+def place_of(file: str, line: int) -> str:
+    """Return a place in code; a cell of a notebook is no file that a reader could open.
+
+    Example:
+        >>> place_of("trip.py", 7), place_of("/tmp/ipykernel_123/4567.py", 7)
+        ('trip.py:7', 'cell:7')
+    """
+    return f"{'cell' if _CELL.search(file) else file}:{line}"
+
+
+_CELL: Final = re.compile(r"ipykernel_\d+[/\\]")
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A place in the code that a replay may not do again.
@@ -77,7 +91,8 @@ class Finding:
         return GUARD_RULES[self.rule].refused
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.rule}: {self.saw}; {GUARD_RULES[self.rule].instead}"
+        instead = GUARD_RULES[self.rule].instead
+        return f"{place_of(self.file, self.line)}: {self.rule}: {self.saw}; {instead}"
 
 
 def _names(prefix: str, names: str) -> list[str]:
