@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,6 +88,17 @@ def test_without_time_every_pending_entry_is_offered_and_with_it_the_earliest(se
         assert some == tuple(entry for entry in every if entry.due_ns == every[0].due_ns)
         assert [entry.due_ns for entry in every] == sorted(entry.due_ns for entry in every)
         assert len({entry.id for entry in every}) == len(every)
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_every_entry_says_whom_it_concerns_and_is_of_a_kind_that_is_listed(name: str) -> None:
+    told = (Entry.__doc__ or "").partition("kind: ")[2].partition("channel: ")[0]
+    for faults in ("none", "chaos"):
+        earliest = Earliest()
+        simulate(SCENARIOS[name], seed=1, faults=faults, scheduler=earliest)
+        entries = {entry for offered in earliest.offered for entry in offered}
+        assert {entry.kind for entry in entries} <= set(re.findall(r"`(\w+)`", told))
+        assert all(entry.agent for entry in entries)
 
 
 @settings(max_examples=20)

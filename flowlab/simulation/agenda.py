@@ -22,21 +22,29 @@ Fire = Callable[[int, Any], None]
 
 KINDS: Final[Mapping[str, str]] = {
     "deliver": "deliver",
+    "_deliver": "deliver",
     "finish": "work",
+    "again": "work",
+    "_rung": "work",
+    "_heard": "work",
+    "_despaired": "work",
     "answer": "answer",
     "take_answer": "answer",
     "_hear": "answer",
+    "_take_acknowledgement": "answer",
     "canceled": "answer",
     "expire": "timeout",
     "give_up": "timeout",
     "_despair": "timeout",
     "_fire": "timer",
     "_ring": "timer",
+    "send": "timer",
     "take_signal": "signal",
     "_take_input": "input",
     "_begin_child": "start",
     "_tell_parent": "child",
     "_arrive": "write",
+    "settle": "end",
 }
 """What an entry is called, by the function that it calls; any other has the function's name."""
 _OF_WORKFLOWS: Final = frozenset({"answer", "timeout"})
@@ -263,7 +271,8 @@ def _told_of_call(kind: str, agent: str, call: Call) -> tuple[str, str, str, Any
     workflow_id = "" if driver is None else driver.workflow_id
     if kind in _OF_WORKFLOWS and workflow_id:
         agent = workflow_id
-    agent = agent or ("" if server is None else server.name)
+    if server is not None and (kind == "deliver" or not agent):
+        agent = server.name
     if server is None or kind not in {"deliver", "answer"}:
         return kind, agent, label + (call.delivery if kind == "work" else ""), None
     sender = workflow_id or label.partition("/")[0]
@@ -273,7 +282,7 @@ def _told_of_call(kind: str, agent: str, call: Call) -> tuple[str, str, str, Any
 
 def _name_of(value: Any) -> str:
     """Return the id of a workflow, an agent, a step, or whatever belongs to one."""
-    for attribute in ("workflow_id", "name", "server", "_server", "call", "_driver"):
+    for attribute in ("workflow_id", "name", "server", "_server", "_driver", "call", "step"):
         found = getattr(value, attribute, None)
         if isinstance(found, str):
             return found

@@ -75,7 +75,7 @@ class Outbox:
         stream = engine.world_code if sender is None else sender.code
         place = recorder.keep(kept)
         call.row = recorder.add(now_ns, shape, stream, driver.code, letter.source, value=place)
-        self._flying += engine.transit.mail(now_ns, call, letter.from_whom, self._arrive)
+        self._flying += engine.transit.mail(now_ns, call, letter.from_whom, self._deliver)
 
     def call(self, letter: Letter, attempt: int) -> Call:
         """Return a letter as a message that is sent for the n-th time."""
@@ -92,7 +92,7 @@ class Outbox:
         transit, letter = self._driver.engine.transit, call.op
         transit.acknowledge(now_ns, call, letter.from_whom, row, self._take_acknowledgement)
 
-    def _arrive(self, now_ns: int, call: Call) -> None:
+    def _deliver(self, now_ns: int, call: Call) -> None:
         self._flying -= 1
         self._driver.arrive(now_ns, call)
         if self.is_empty:

@@ -18,7 +18,8 @@ class Entry(NamedTuple):
             happens elsewhere changes it.
         due_ns: when.
         agent: whom it concerns: an agent, or a workflow.
-        kind: `deliver`, `work`, `answer`, `timeout`, `timer`, `signal`, `start`, `restart`, ...
+        kind: `deliver`, `work`, `answer`, `timeout`, `timer`, `signal`, `input`, `start`, `child`,
+            `cancel`, `withdraw`, `write`, `restart` or `end`.
         channel: of a message, (sender, receiver); None of all else.
 
     Example:
