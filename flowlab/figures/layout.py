@@ -148,17 +148,11 @@ def lay_out(
         base = first + (own_row or step) / 2
         lanes.append(LaneBox(y, height, base, count, lines))
         for place in mine:
-            middle = first + own_row + step * (tracks[place] + 0.5)
-            thin = 8.0 if scene.bars[place].kind in _THIN else step - 4
-            placed[place] = PlacedBar(
-                scene.bars[place],
-                spans[place],
-                middle,
-                min(thin, step - 2),
-                tracks[place],
-                scene.bars[place].ended is None and scene.bars[place].cut is None,
-                _end(scene.bars[place], scene, axis),
-            )
+            bar, track = scene.bars[place], tracks[place]
+            middle = first + own_row + step * (track + 0.5)
+            thin = min(8.0 if bar.kind in _THIN else step - 4, step - 2)
+            is_open, end = bar.ended is None and bar.cut is None, _end(bar, scene, axis)
+            placed[place] = PlacedBar(bar, spans[place], middle, thin, track, is_open, end)
         y += height
     bars = tuple(placed[place] for place in range(len(scene.bars)))
     anchors = _anchors(scene, axis, lanes, bars)
