@@ -397,6 +397,14 @@ def test_pairs_may_be_told_by_more_than_the_seed() -> None:
         compare(runs, by="arm", outcome="ok")
 
 
+def test_what_a_run_has_not_is_said_with_what_it_has() -> None:
+    runs = [{"seed": 1, "retry": arm, "jitter": 0.5, "ok": True} for arm in ("off", "on")]
+    with pytest.raises(InvalidArgumentError, match="by is .*; expected the name of a column"):
+        compare(runs, by=["retry", "jitter"], outcome="ok")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match="outcome asks a run for 'lost'.* seed, retry"):
+        compare(runs, by="retry", outcome=lambda run: run["lost"])
+
+
 def test_values_of_equal_text_stay_apart_and_may_be_anything() -> None:
     runs = [
         {"seed": seed, "arm": arm, "ok": seed > 1}

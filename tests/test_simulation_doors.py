@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 
 from flowlab.errors import FlowlabError
+from flowlab.scenarios import SCENARIOS
+from flowlab.scenarios import trip as trip_module
 from flowlab.simulation import (
     Agent,
+    AgentContext,
     Cancel,
     Faults,
     Network,
     Resource,
+    Run,
     Signal,
     Start,
     World,
     simulate,
+    simulate_many,
 )
 from flowlab.workflow import Step, WorkflowContext, workflow
 
@@ -144,7 +149,16 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "faults of no name": (lambda: simulate(world(), faults="b"), "no preset"),
     "rate above 1": (lambda: simulate(world(), faults=Faults(loss=2)), "loss is 2"),
     "no parameter": (lambda: simulate(world(), speed=3), "no parameter 'speed'"),
-    "no world": (lambda: simulate(code), "expected a World"),
+    "no world": (lambda: simulate(code), "Give it to a World"),
+    "a scenario's name": (lambda: simulate("trip"), "in flowlab.scenarios: SCENARIOS['trip']"),
+    "a scenario's module": (lambda: simulate(trip_module), "in that module: trip"),
+    "a function": (lambda: simulate(same), "Write @scenario above it"),
+    "a bare function": (lambda: World([bank()], same), "got <function same>. Declare"),
+    "a handler without name": (lambda: Agent("a", lambda _: 1), "<lambda>.<locals>.<lambda>>)"),
+    "text for a number": (lambda: simulate(SCENARIOS["trip"], trips="3"), "expected int, as 3"),
+    "text for a bool": (lambda: simulate(SCENARIOS["trip"], bug="no"), "expected bool, as False"),
+    "without a number": (lambda: simulate(world()).twin(without=3), "without is 3"),
+    "measures of a list": (lambda: simulate_many(world(), seeds=1, measures=[same]), "a mapping"),
 }
 
 
@@ -195,3 +209,62 @@ def test_a_child_that_cannot_begin_has_failed(child: str) -> None:
     assert run.statuses == {"a": "failed"}
     assert run.results["a"]["error"]["type"] == "ChildWorkflowError"
     assert len(run.log) == 4
+
+
+# Nobody had such an activity, and the workflow asked 25 000 times: until its history was full.
+@pytest.mark.parametrize("asked", [{"agent": "nobody"}, {"agent": "bank"}, {}])
+def test_what_nobody_can_be_asked_for_is_not_tried_again(asked: dict[str, str]) -> None:
+    @workflow
+    async def ask(ctx: WorkflowContext, _: Any) -> None:
+        async with ctx.saga() as saga:
+            await saga.step("charge", agent="bank", compensation="refund")
+            await saga.step("send", **asked, kind="retryable", idempotent=True)
+
+    run = simulate(World([bank()], ask, [Start("a")]))
+
+    counts = run.log.sql("SELECT count(*) FROM events WHERE ends_with(event_type, 'Scheduled')")
+    assert (run.statuses["a"], counts.item()) == ("failed", 3)
+    assert run.results["a"]["uncompensated"] == ["charge"]
+    assert run.stopped == ""
+
+
+# Whoever wrote it lost the agent's state without a word, and broke the world of the next message.
+def test_a_handler_that_replaces_the_state_fails_and_says_how_to_change_it() -> None:
+    def reset(ctx: AgentContext) -> None:
+        ctx.state = {"paid": 0}  # type: ignore[assignment]
+
+    run = simulate(
+        World([Agent("a", reset, state={"paid": 1})], Step("reset", agent="a", kind="pivot"), 2)
+    )
+
+    assert list(run.statuses.values()) == ["failed", "failed"]
+    assert "ctx.state[key] = value" in run.results["plan-1"]["error"]["message"]
+    assert run.states["a"] == {"paid": 1}
+
+
+def test_an_invariant_may_assert_and_another_error_of_it_names_it() -> None:
+    def nothing_is_lost(run: Run) -> None:
+        assert not run.states["bank"], "something is left"
+        raise AssertionError
+
+    def broken(run: Run) -> None:
+        raise LookupError(run.run_id)
+
+    (violation,) = simulate(world(invariants=[nothing_is_lost])).violations
+    assert violation.message == "it does not hold"
+    (violation,) = simulate(
+        World([bank(state={"a": 1})], pay(), invariants=[nothing_is_lost])
+    ).violations
+    assert violation.message.startswith("something is left")
+    with pytest.raises(LookupError) as told:
+        simulate(world(invariants=[broken]))
+    assert "in the invariant 'broken', of the world 'world-0'" in told.value.__notes__
+
+
+def test_a_missing_key_says_that_it_is_missing() -> None:
+    def take(ctx: AgentContext) -> None:
+        ctx.state["stock"] -= 1
+
+    run = simulate(World([Agent("a", take)], Step("take", agent="a", kind="pivot"), 1))
+
+    assert "there is no 'stock'" in run.results["plan-1"]["error"]["message"]

@@ -25,7 +25,7 @@ def brief(value: object, most: int = 60) -> str:
         >>> brief("short"), brief([1, 2, 3], 6)
         ("'short'", '[1, 2…')
     """
-    text = repr(value)
+    text = without_addresses(repr(value))
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -56,9 +56,23 @@ def error_text(error: BaseException) -> str:
     Example:
         >>> error_text(ValueError("no <object object at 0x7f0a51e3c0f0>"))
         'no <object object>'
+        >>> error_text(KeyError("stock")), error_text(ValueError())
+        ("there is no 'stock'", 'ValueError')
     """
+    if type(error) is KeyError and len(error.args) == 1:
+        return f"there is no {without_addresses(repr(error.args[0]))}"
     try:
-        text = str(error)
+        text = str(error) or type(error).__name__
     except Exception as broken:  # noqa: BLE001 - a foreign __str__ raises what it likes
         text = f"its text cannot be read: {type(broken).__name__}"
+    return without_addresses(text)
+
+
+def without_addresses(text: str) -> str:
+    """Return a repr without where its objects are in memory, which is elsewhere in each process.
+
+    Example:
+        >>> without_addresses("<function pay at 0x7f0a51e3c0f0>")
+        '<function pay>'
+    """
     return _ADDRESS.sub("", text)

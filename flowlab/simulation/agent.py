@@ -12,7 +12,7 @@ from typing import Any
 from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.distribution import Distribution, as_distribution
-from flowlab.simulation.doors import RESERVED, as_id
+from flowlab.simulation.doors import RESERVED, as_id, shortened
 from flowlab.workflow import Activity, Duration
 
 Handler = Callable[..., Any]
@@ -73,7 +73,10 @@ class Agent:
         what = f"agent {name!r}"
         pairs = [(_name_of(handler, what), handler) for handler in handlers]
         if named is not None and not isinstance(named, Mapping):
-            message = f"{what}: named is {named!r}; expected a mapping of activities to functions"
+            message = (
+                f"{what}: named is {shortened(named)}; expected a mapping of activities to "
+                "functions"
+            )
             raise InvalidArgumentError(message)
         pairs += [
             (as_id(activity, f"an activity of {what}"), handler)
@@ -187,7 +190,7 @@ def _name_of(handler: Handler | Activity, what: str) -> str:
     name = handler.name if isinstance(handler, Activity) else getattr(handler, "__name__", "")
     if not name or name == "<lambda>":
         message = (
-            f"{what} has a handler without a name of its own ({handler!r}); "
+            f"{what} has a handler without a name of its own ({shortened(handler)}); "
             "give it as named={'activity': handler}"
         )
         raise InvalidArgumentError(message)

@@ -25,6 +25,7 @@ from flowlab.simulation.driver import (
 from flowlab.simulation.recorder import NOTHING
 from flowlab.simulation.transit import HOST
 from flowlab.workflow import Execution, Workflow
+from flowlab.workflow.retry import UNKNOWN_ACTIVITY
 
 if TYPE_CHECKING:
     from flowlab.simulation.engine import Engine
@@ -247,7 +248,7 @@ class CodeDriver(Driver):
         self._open[row] = f"{name} by {data.get('agent') or 'any agent'}"
         if server is None:
             call.failed = True
-            call.outcome = ("UnknownActivity", engine.unknown(data.get("agent"), name))
+            call.outcome = (UNKNOWN_ACTIVITY, engine.unknown(data.get("agent"), name))
             engine.at(now_ns, self.answer, call)
             return
         call.step = self._labels[row] = self._label(event, name)

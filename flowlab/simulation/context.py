@@ -33,7 +33,7 @@ class AgentContext:
         marks: what is to become of semantic locks.
     """
 
-    __slots__ = ("_call", "_now_ns", "_server", "letters", "marks", "others", "state")
+    __slots__ = ("_call", "_cells", "_now_ns", "_server", "letters", "marks", "others")
 
     _server: Server
     _call: Call
@@ -41,7 +41,7 @@ class AgentContext:
     def __init__(self) -> None:
         self._now_ns = 0
         self.letters: list[tuple[str, str, tuple[Any, Any], bool]] = []
-        self.state = Cells({})
+        self._cells = Cells({})
         self.others: dict[str, Cells] = {}
         self.marks: list[Mark] = []
 
@@ -53,7 +53,7 @@ class AgentContext:
         self._server = server
         self._call = call
         self._now_ns = now_ns
-        self.state.begin(server.state)
+        self._cells.begin(server.state)
         if self.others:
             self.others = {}
         if self.letters:
@@ -73,6 +73,19 @@ class AgentContext:
         for name, cells in sorted(self.others.items()):
             found += [(name, key) for key in cells.reads]
         return tuple(found)
+
+    @property
+    def state(self) -> Cells:
+        """The agent's own cells."""
+        return self._cells
+
+    @state.setter
+    def state(self, value: object) -> None:
+        message = (
+            f"ctx.state is set to a {type(value).__name__}; the cells of agent {self.agent!r} are "
+            "changed one by one, ctx.state[key] = value, or by ctx.state.update(...)"
+        )
+        raise InvalidArgumentError(message)
 
     @property
     def agent(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import MAX_ID_BYTES
+from flowlab.events.wording import without_addresses
 from flowlab.workflow import Duration, as_ns
 
 RATE_BITS: Final = 21
@@ -162,7 +163,7 @@ def shortened(value: Any) -> str:
         >>> shortened("x" * 1_000)[-6:]
         "xx...'"
     """
-    told = repr(value)
+    told = without_addresses(repr(value))
     return told if len(told) <= _SHOWN_CHARS else f"{told[:_SHOWN_CHARS]}...{told[-1]}"
 
 

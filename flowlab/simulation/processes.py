@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.simulation.doors import listed
+from flowlab.simulation.doors import listed, shortened
 from flowlab.workflow import Choreography, Node, Plan, Workflow, as_plan, check_choreography
 
 Process = Workflow | Plan | Choreography
@@ -28,15 +28,18 @@ def as_processes(given: Any) -> dict[str, Process]:
     if listed is None:
         if isinstance(given, str) or not isinstance(given, Iterable):
             message = (
-                f"a world carries out a plan, a @workflow or a choreography; got {given!r}. "
-                "Declare an async function with @workflow first"
+                f"a world carries out a plan, a @workflow or a choreography; got "
+                f"{shortened(given)}. Declare an async function with @workflow first"
             )
             raise InvalidArgumentError(message)
         listed = [as_plan(item) if isinstance(item, Node) else item for item in given]
     found: dict[str, Process] = {}
     for process in listed:
         if not isinstance(process, (Workflow, Plan, Choreography)):
-            message = f"a world carries out plans, @workflows and choreographies; got {process!r}"
+            message = (
+                "a world carries out plans, @workflows and choreographies; got "
+                f"{shortened(process)}"
+            )
             raise InvalidArgumentError(message)
         if process.name in found:
             message = f"two workflows of the world are called {process.name!r}; name them apart"

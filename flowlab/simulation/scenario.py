@@ -13,7 +13,9 @@ from types import MappingProxyType
 from typing import Any, overload
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.simulation.doors import shortened
 from flowlab.simulation.world import World
+from flowlab.workflow import Choreography, Node, Plan, Workflow
 
 Build = Callable[..., World]
 
@@ -38,12 +40,20 @@ class Scenario:
         """Return the world for some parameters.
 
         Raises:
-            InvalidArgumentError: a parameter is unknown, or below 0 where its default is a number
-                from 0; or it is no world that was built.
+            InvalidArgumentError: a parameter is unknown, text for a number, no bool for a bool,
+                or below 0 where its default is a number from 0; or it is no world that was built.
         """
         self.check(parameters)
         for name, value in parameters.items():
             default = self.parameters[name]
+            if (type(default) is bool and type(value) is not bool) or (
+                _is_number(default) and isinstance(value, str)
+            ):
+                message = (
+                    f"parameter {name!r} of scenario {self.name!r} is {value!r}; expected "
+                    f"{type(default).__name__}, as {default!r}, which is its default"
+                )
+                raise InvalidArgumentError(message)
             if _is_number(default) and _is_number(value) and value < 0 <= default:
                 message = (
                     f"parameter {name!r} of scenario {self.name!r} is {value}; expected 0 or more"
@@ -130,8 +140,19 @@ def as_scenario(value: Scenario | World) -> Scenario:
         return value
     if isinstance(value, World):
         return Scenario("world", lambda: value, MappingProxyType({}), "")
-    message = f"expected a World or a function declared with @scenario; got {value!r}"
-    raise InvalidArgumentError(message)
+    message = f"expected a World or a function declared with @scenario; got {shortened(value)}"
+    raise InvalidArgumentError(message + _hint(value))
+
+
+def _hint(value: object) -> str:
+    if isinstance(value, str):
+        return f". The library's are in flowlab.scenarios: SCENARIOS[{shortened(value)}]"
+    if inspect.ismodule(value):
+        inside = [name for name, item in vars(value).items() if isinstance(item, Scenario)]
+        return f". What is in that module: {', '.join(inside)}" if inside else ""
+    if isinstance(value, (Workflow, Plan, Node, Choreography)):
+        return ". Give it to a World, with the agents that carry it out: World([...], it, 3)"
+    return ". Write @scenario above it" if inspect.isfunction(value) else ""
 
 
 def _found(module: str, name: str) -> Scenario:

@@ -110,7 +110,13 @@ def play(recipe: Recipe, world: World, batch: Batch, agenda: Agenda | None = Non
 def _violations(world: World, run: Run) -> Iterator[Violation]:
     for invariant in world.invariants:
         name = getattr(invariant, "__name__", repr(invariant))
-        told = invariant(run)
+        try:
+            told = invariant(run)
+        except AssertionError as error:
+            told = str(error) or "it does not hold"
+        except Exception as error:
+            error.add_note(f"in the invariant {name!r}, of the world {run.run_id!r}")
+            raise
         if told is None or told is True:
             continue
         found: Any = [told] if isinstance(told, (str, bool)) else told

@@ -17,6 +17,7 @@ import pyarrow as pa
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import EventLog, LogSink, RunInfo
 from flowlab.simulation.campaign import Campaign
+from flowlab.simulation.doors import shortened
 from flowlab.simulation.faults import Faults
 from flowlab.simulation.grid import COLUMNS, Arm, arms_of, seeds_of
 from flowlab.simulation.scenario import Scenario
@@ -211,12 +212,18 @@ def _bar(total: int, *, shown: bool) -> Any:
 def _checked(
     measures: Mapping[str, Measure] | None, store: LogSink | None, batch: int
 ) -> dict[str, Measure]:
+    if measures is not None and not isinstance(measures, Mapping):
+        message = (
+            f"measures is {shortened(measures)}; expected a mapping of names to functions of a "
+            "Run: {'lost': count_lost}"
+        )
+        raise InvalidArgumentError(message)
     named = dict(measures or {})
     for name, measure in named.items():
         if name in COLUMNS or not callable(measure):
             message = (
-                f"measure {name!r} is {measure!r}; expected a function of a Run, under a name that "
-                f"is none of {', '.join(COLUMNS)}"
+                f"measure {name!r} is {shortened(measure)}; expected a function of a Run, "
+                f"under a name that is none of {', '.join(COLUMNS)}"
             )
             raise InvalidArgumentError(message)
     if store is not None and not isinstance(store, LogSink):

@@ -39,7 +39,9 @@ def twin_of(
     """
     recipe = run.recipe
     changes: dict[str, Any] = {}
-    left_out = frozenset([without] if isinstance(without, str) else without)
+    if isinstance(without, str) or not isinstance(without, Iterable):
+        without = [without]
+    left_out = frozenset(without)
     if left_out:
         _check_faults(left_out - recipe.without, run.faults)
         changes["without"] = recipe.without | left_out

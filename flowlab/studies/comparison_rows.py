@@ -105,6 +105,7 @@ def read_outcomes(
         LimitError: there are more than `MAX_ARMS` arms.
     """
     arms: dict[str, tuple[Any, dict[tuple[Any, ...], float]]] = {}
+    first: dict[tuple[str, tuple[Any, ...]], Row] = {}
     are_rates: bool | None = None
     for number, row in enumerate(rows):
         value = _read(row, by, "by")
@@ -119,7 +120,8 @@ def read_outcomes(
             )
             raise InvalidArgumentError(message)
         are_rates = is_rate
-        _, outcomes = arms.setdefault(_identity(value), (value, {}))
+        value_id = _identity(value)
+        _, outcomes = arms.setdefault(value_id, (value, {}))
         if len(arms) > MAX_ARMS:
             message = (
                 f"by={_name(by)!r} has more than {MAX_ARMS} values; compare a parameter with few, "
@@ -128,8 +130,9 @@ def read_outcomes(
             raise LimitError(message)
         key = tuple(_hashable(_read(row, name, "pair")) for name in pair)
         if key in outcomes:
-            raise InvalidArgumentError(_twice(value, pair, key))
+            raise InvalidArgumentError(_twice(value, pair, key, (first[value_id, key], row)))
         outcomes[key] = float(found)
+        first[value_id, key] = row
     labels = _labels([value for value, _ in arms.values()])
     return RunOutcomes(
         tuple(
@@ -142,7 +145,20 @@ def read_outcomes(
 
 def _read(row: Row, reader: Reader, argument: str) -> Any:
     if callable(reader):
-        return reader(row)
+        try:
+            return reader(row)
+        except KeyError as error:
+            message = (
+                f"the function given as {argument} asks a run for {error}, which it has not; "
+                f"it has {', '.join(map(str, row)) or 'none'}"
+            )
+            raise InvalidArgumentError(message) from error
+    if not isinstance(reader, str):
+        message = (
+            f"{argument} is {brief(reader)}; expected the name of a column or parameter, or a "
+            "function of a run, such as lambda run: (run['a'], run['b'])"
+        )
+        raise InvalidArgumentError(message)
     if reader not in row:
         message = (
             f"{argument}={reader!r} is no column or parameter of a run; it has "
@@ -189,9 +205,13 @@ def _wrong_outcome(found: Any, outcome: Reader, number: int) -> str:
     )
 
 
-def _twice(value: Any, pair: Sequence[str], key: tuple[Any, ...]) -> str:
+def _twice(value: Any, pair: Sequence[str], key: tuple[Any, ...], both: tuple[Row, Row]) -> str:
     named = ", ".join(f"{name} {part!r}" for name, part in zip(pair, key, strict=True))
+    # What is varied stands before what came of it, in a campaign's rows as in the relation.
+    one, other = both
+    apart = [name for name in one if name != "run_id" and one[name] != other.get(name)][:1]
+    hint = f"such as pair={(*pair, *apart)!r}, " if apart else ""
     return (
         f"the arm {value!r} has two runs of {named or 'the same pair'}; expected one: name what "
-        "else tells them apart, such as pair=('seed', 'faults'), or filter the runs"
+        f"else tells them apart, {hint}or filter the runs"
     )

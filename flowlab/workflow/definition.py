@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.events.wording import brief
 from flowlab.workflow.guard_check import check_source
 from flowlab.workflow.savepoints import check_state
 
@@ -179,7 +180,7 @@ def workflow_name(value: str | Workflow) -> str:
 def _workflow(body: Body, name: str | None, unchecked: str | None, state: type | None) -> Workflow:
     if not inspect.iscoroutinefunction(body):
         message = (
-            f"@workflow takes an async function of (ctx, input), not {body!r}: write "
+            f"@workflow takes an async function of (ctx, input), not {brief(body)}: write "
             "'async def', and await what ctx gives"
         )
         raise InvalidArgumentError(message)

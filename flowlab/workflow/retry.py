@@ -12,6 +12,9 @@ from flowlab.workflow.durations import SECOND, Duration, as_ns
 MAX_INTERVAL_FACTOR: Final = 100
 """Without a maximum of its own, an interval grows to so many initial intervals."""
 
+UNKNOWN_ACTIVITY: Final = "UnknownActivity"
+"""The type of the error where nobody can be asked: the next attempt finds nobody either."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -26,7 +29,8 @@ class RetryPolicy:
         backoff_coefficient: by which the interval grows, at least 1 (2.0).
         maximum_interval: the longest; None is 100 times the initial one.
         maximum_attempts: the first included; None is without limit.
-        non_retryable_error_types: names of error types that are final.
+        non_retryable_error_types: names of error types that are final. That no agent has such an
+            activity (`UnknownActivity`) always is.
         retry_timeout: no attempt begins later than this after the first was scheduled, in logical
             time; None is without limit.
         jitter: the part of an interval that is drawn: 0.1 gives 90 to 110 % of it.
@@ -123,7 +127,7 @@ class RetryPolicy:
             first_scheduled_ns: the logical time at which the activity was first scheduled.
             draw: as for `interval_ns`.
         """
-        if error_type in self.non_retryable_error_types:
+        if error_type == UNKNOWN_ACTIVITY or error_type in self.non_retryable_error_types:
             return None
         if self.maximum_attempts is not None and attempt >= self.maximum_attempts:
             return None
