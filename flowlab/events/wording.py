@@ -59,8 +59,8 @@ def error_text(error: BaseException) -> str:
         >>> error_text(KeyError("stock")), error_text(ValueError())
         ("there is no 'stock'", 'ValueError')
     """
-    if type(error) is KeyError and len(error.args) == 1:
-        return f"there is no {without_addresses(repr(error.args[0]))}"
+    if type(error) is KeyError and len(error.args) == 1 and " " not in str(error):
+        return f"there is no {error}"
     try:
         text = str(error) or type(error).__name__
     except Exception as broken:  # noqa: BLE001 - a foreign __str__ raises what it likes
