@@ -272,7 +272,10 @@ def broken(*, at: int = 2) -> World:
 def test_a_world_that_raises_is_named(workers: int) -> None:
     with ThreadPoolExecutor(workers or 1) as pool, pytest.raises(ZeroDivisionError) as raised:
         simulate_many(broken, seeds=5, batch=1, executor=pool if workers else None)
-    assert raised.value.__notes__ == ["in the world 'broken-2', seed 2"]
+    assert raised.value.__notes__ == [
+        "in the invariant 'invariant'",
+        "in the world 'broken-2', seed 2",
+    ]
 
 
 def test_an_invariant_that_reads_the_log_sees_its_own_world_alone() -> None:

@@ -115,7 +115,7 @@ def _violations(world: World, run: Run) -> Iterator[Violation]:
         except AssertionError as error:
             told = str(error) or "it does not hold"
         except Exception as error:
-            error.add_note(f"in the invariant {name!r}, of the world {run.run_id!r}")
+            error.add_note(f"in the invariant {name!r}")
             raise
         if told is None or told is True:
             continue
