@@ -18,9 +18,10 @@ from flowlab.figures.layout import Layout, lay_out, name_column
 from flowlab.figures.legend import LINE_HEIGHT, draw_legend
 from flowlab.figures.panel import AXIS_HEIGHT, draw_panel
 from flowlab.figures.scene import Scene, read_scene
+from flowlab.figures.sheet import sheet
 from flowlab.figures.space_time import MAX_MARKS, MIN_WIDTH, Figure
-from flowlab.figures.svg import element, group, line, rect, text
-from flowlab.figures.text import clean, ellipsize, escape, moment, number, plural, text_width, words
+from flowlab.figures.svg import group, line, rect, text
+from flowlab.figures.text import clean, ellipsize, moment, number, plural, text_width, words
 from flowlab.figures.window import choose_window
 
 _HEAD: Final = 46.0
@@ -164,27 +165,7 @@ def _draw(sides: tuple[_Side, _Side], found: Matching, title: str, summary: str,
         y = layout.bottom + AXIS_HEIGHT + 14
     legend, height = _legend(sides, keys, left=20, right=right, top=y + 2)
     total = round(y + height + 18)
-    head = [
-        f"<title>{escape(title)}</title>",
-        f"<desc>{escape(summary)}</desc>",
-        rect(0.5, 0.5, width - 1, total - 1, fill=theme.PANEL, rx=8, stroke=theme.BORDER),
-        text(20, 28, ellipsize(clean(title), 16, width * 0.9), size=16, weight=600),
-        text(20, 48, ellipsize(summary, 12, width - 40.0), size=12, fill=theme.MUTED),
-    ]
-    body = "\n" + "\n".join(part for part in [*head, *parts, *legend] if part) + "\n"
-    return (
-        element(
-            "svg",
-            body,
-            xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {width} {total}",
-            width=float(width),
-            height=float(total),
-            role="img",
-            font_family=theme.FONT,
-        )
-        + "\n"
-    )
+    return sheet([*parts, *legend], title=title, subtitle=summary, width=width, height=total)
 
 
 def _counts(side: _Side) -> str:

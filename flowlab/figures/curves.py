@@ -8,9 +8,10 @@ from typing import Final
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.figures import theme
+from flowlab.figures.sheet import sheet
 from flowlab.figures.space_time import MIN_WIDTH, Figure
-from flowlab.figures.svg import circle, element, line, num, path, rect, text
-from flowlab.figures.text import clean, ellipsize, escape, number, text_width
+from flowlab.figures.svg import circle, line, num, path, text
+from flowlab.figures.text import clean, ellipsize, number, text_width
 
 COLORS: Final = (theme.BLUE, theme.VERMILION, theme.GREEN, theme.PURPLE, theme.ORANGE, theme.SKY)
 """Of the curves, in their order; so many can be told apart."""
@@ -57,9 +58,6 @@ def curves(
         return _LEFT + (right - _LEFT) * across, _HEIGHT - _BOTTOM - (_HEIGHT - _BOTTOM - _TOP) * up
 
     parts = [
-        rect(0.5, 0.5, width - 1, _HEIGHT - 1, fill=theme.PANEL, rx=8, stroke=theme.BORDER),
-        text(20, 28, ellipsize(clean(title), 16, width * 0.9), size=16, weight=600),
-        text(20, 48, ellipsize(clean(caption), 12, width - 40.0), size=12, fill=theme.MUTED),
         text(20, _TOP - 16, clean(y), size=12, fill=theme.MUTED),
         text(right, _HEIGHT - 16, clean(x), size=12, fill=theme.MUTED, anchor="end"),
     ]
@@ -77,7 +75,8 @@ def curves(
         parts += [circle(px, py, 3.6, fill=color) for px, py in placed]
         words = ellipsize(clean(name), 13, width - right - 24)
         parts.append(text(placed[-1][0] + 12, end + 4, words, size=13, weight=600, fill=color))
-    return Figure(_svg(parts, title, caption, width), _told(series, x, y, title), title)
+    svg = sheet(parts, title=title, subtitle=caption, width=width, height=_HEIGHT)
+    return Figure(svg, _told(series, x, y, title), title)
 
 
 def _check(series: Mapping[str, Curve], width: int) -> None:
@@ -120,21 +119,6 @@ def _apart(heights: Sequence[float]) -> list[float]:
     for place in sorted(range(len(found)), key=found.__getitem__):
         found[place] = last = max(found[place], last + _ROW)
     return found
-
-
-def _svg(parts: Sequence[str], title: str, caption: str, width: int) -> str:
-    head = f"<title>{escape(title)}</title>\n<desc>{escape(caption or title)}</desc>\n"
-    drawn = element(
-        "svg",
-        "\n" + head + "\n".join(parts) + "\n",
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {width} {round(_HEIGHT)}",
-        width=float(width),
-        height=_HEIGHT,
-        role="img",
-        font_family=theme.FONT,
-    )
-    return f"{drawn}\n"
 
 
 def _told(series: Mapping[str, Curve], x: str, y: str, title: str) -> str:

@@ -10,8 +10,9 @@ from flowlab.figures.layout import lay_out, name_column
 from flowlab.figures.legend import draw_legend
 from flowlab.figures.panel import AXIS_HEIGHT, draw_panel
 from flowlab.figures.scene import Scene
-from flowlab.figures.svg import element, rect, text
-from flowlab.figures.text import clean, ellipsize, escape, is_wall_time, moment, number, plural
+from flowlab.figures.sheet import sheet
+from flowlab.figures.svg import text
+from flowlab.figures.text import ellipsize, is_wall_time, moment, number, plural
 
 TOP: Final = 74.0
 _HEAD: Final = 34.0
@@ -53,27 +54,12 @@ def draw(picture: Picture, *, width: int) -> str:
         y += 40
     legend, height = draw_legend(keys, left=20, right=right, top=y + 6)
     total = round(y + height + 22)
-    subtitle = summary(picture)
-    head = [
-        f"<title>{escape(picture.title)}</title>",
-        f"<desc>{escape(subtitle)}</desc>",
-        rect(0.5, 0.5, width - 1, total - 1, fill=theme.PANEL, rx=8, stroke=theme.BORDER),
-        text(20, 28, ellipsize(clean(picture.title), 16, width * 0.9), size=16, weight=600),
-        text(20, 48, ellipsize(subtitle, 12, width - 40.0), size=12, fill=theme.MUTED),
-    ]
-    body = "\n" + "\n".join(part for part in [*head, *parts, *legend] if part) + "\n"
-    return (
-        element(
-            "svg",
-            body,
-            xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {width} {total}",
-            width=float(width),
-            height=float(total),
-            role="img",
-            font_family=theme.FONT,
-        )
-        + "\n"
+    return sheet(
+        [*parts, *legend],
+        title=picture.title,
+        subtitle=summary(picture),
+        width=width,
+        height=total,
     )
 
 

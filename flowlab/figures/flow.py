@@ -8,9 +8,10 @@ from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.figures import theme
 from flowlab.figures.flow_layout import Flow, lay_out_flow
 from flowlab.figures.flow_signs import draw_edge, draw_legend, draw_node, draw_words
+from flowlab.figures.sheet import sheet
 from flowlab.figures.space_time import MIN_WIDTH, Figure
-from flowlab.figures.svg import element, line, rect, text
-from flowlab.figures.text import clean, ellipsize, escape, plural, wrap
+from flowlab.figures.svg import line, rect, text
+from flowlab.figures.text import clean, plural, wrap
 from flowlab.workflow.plan_drawing import Drawing
 
 MAX_NODES: Final = 400
@@ -87,22 +88,4 @@ def _draw(laid: Flow, title: str) -> str:
     agents = sum(not lane.is_nobody for lane in laid.lanes)
     steps = sum(node.drawn.kind == "step" for node in laid.nodes)
     subtitle = f"{plural(steps, 'step')} by {plural(agents, 'agent')}"
-    head = [
-        f"<title>{escape(title)}</title>",
-        f"<desc>{escape(subtitle)}</desc>",
-        rect(0.5, 0.5, width - 1, total - 1, fill=theme.PANEL, rx=8, stroke=theme.BORDER),
-        text(20, 28, ellipsize(clean(title), 16, width * 0.9), size=16, weight=600),
-        text(20, 48, subtitle, size=12, fill=theme.MUTED),
-    ]
-    body = "\n" + "\n".join(part for part in [*head, *parts, *legend] if part) + "\n"
-    drawn = element(
-        "svg",
-        body,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {round(width)} {total}",
-        width=float(width),
-        height=float(total),
-        role="img",
-        font_family=theme.FONT,
-    )
-    return f"{drawn}\n"
+    return sheet([*parts, *legend], title=title, subtitle=subtitle, width=width, height=total)

@@ -2,7 +2,8 @@
 
 A file of this folder is a scenario of the same name, and reads from top to bottom: the story, what
 to look at, a query to try; the agents; the workflow; what must hold; the world. Every scenario has
-the parameter `bug`, which plants the mistake that its story tells of.
+the parameter `bug`, which plants the mistake that its story tells of. The folders in it hold worlds
+that are no stories.
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ from flowlab.simulation import Scenario
 
 __all__ = ["SCENARIOS", "scenario_named"]
 
-_NO_SCENARIOS: Final = frozenset({"countermeasures"})
-"""Modules of this folder that hold something else."""
-
 
 class _Library(Mapping[str, Scenario]):
     """The scenarios by name; one is loaded when it is asked for, and no other with it."""
@@ -29,7 +27,7 @@ class _Library(Mapping[str, Scenario]):
 
     def __init__(self) -> None:
         found = (module.name for module in iter_modules(__path__) if not module.ispkg)
-        self._names = dict.fromkeys(sorted(set(found) - _NO_SCENARIOS))
+        self._names = dict.fromkeys(sorted(found))
 
     def __getitem__(self, name: str) -> Scenario:
         if name not in self._names:

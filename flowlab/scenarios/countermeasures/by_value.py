@@ -20,9 +20,8 @@ from flowlab.simulation import Agent, AgentContext, Run, Start, World
 from flowlab.workflow import NO_RETRY, Plan, Sequential, Step, field
 
 MS: Final = 1_000_000
-
-
 DEAR: Final = 1_000
+"""From which price on a thing gets a lock."""
 
 
 def check(ctx: AgentContext, order: dict[str, Any]) -> None:
