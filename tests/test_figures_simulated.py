@@ -172,6 +172,8 @@ def test_who_arrives_at_a_barrier_waits_on_the_lane_of_the_agent() -> None:
     scene = scene_of(simulate(SCENARIOS["mapreduce"], jobs=1))
     waiting = {lanes_of(scene)[bar.lane] for bar in scene.bars if bar.kind == "barrier"}
     assert waiting == {"mapper-0", "mapper-1", "mapper-2"}
+    asked = [arrow for arrow in arrows(scene, layout_of(scene)) if arrow.style == "asks"]
+    assert len(asked) == sum(bar.kind == "activity" for bar in scene.bars)
 
 
 @pytest.mark.parametrize("name", sorted(SCENARIOS))

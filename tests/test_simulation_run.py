@@ -21,6 +21,11 @@ def pay(value: int) -> str:
     return f"paid {value}"
 
 
+def refuse() -> None:
+    message = "the card is declined"
+    raise ValueError(message)
+
+
 def nothing_is_paid(run: Run) -> str:
     return f"{len(run.statuses)} <paid>"
 
@@ -37,9 +42,17 @@ def test_a_run_is_shown_as_a_table_of_what_is_wrong_and_how_each_workflow_ended(
     assert f"<caption>Run(&#x27;{run.run_id}&#x27;" in run._repr_html_()
 
 
+def test_the_table_of_a_run_says_why_a_workflow_failed() -> None:
+    run = simulate(World([Agent("<bank>", named={"pay": refuse})], STEP))
+    ((what, workflow, said),) = rows_of(run)
+    assert (what, workflow) == ("workflow", "plan-1")
+    assert said.startswith("failed: activity ")
+    assert said.endswith("the card is declined")
+
+
 def test_the_table_of_a_run_names_its_faults_and_who_is_stuck() -> None:
     run = simulate(SCENARIOS["order"], seed=5, faults={"loss": 0.15}, orders=2)
-    assert [row[1] for row in rows_of(run) if row[0] == "fault"] == list(run.faults)
+    assert [row[2] for row in rows_of(run) if row[0] == "fault"] == list(run.faults)
 
     never = simulate(World([Agent("<bank>", named={"pay": pay})], STEP, timeout=None),
                      faults={"loss": 1.0})  # fmt: skip

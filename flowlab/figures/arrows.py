@@ -118,7 +118,7 @@ def _calls(scene: Scene, layout: Layout) -> Iterator[Arrow]:
         asked_at.pop(lost, None)
     for placed in layout.bars:
         origin = asked_at.get(placed.bar.asked)
-        if origin is None:
+        if origin is None or placed.bar.kind == "barrier":
             continue
         sign = 1 if placed.y > origin[1] else -1
         waits = placed.segments[0].kind == "waiting"

@@ -210,7 +210,7 @@ class Run:
             ("held", [(lock.owner, str(lock)) for lock in self.locks]),
             ("stopped", [("", self.stopped)] if self.stopped else []),
             ("workflow", ended),
-            ("fault", [(fault, "") for fault in self.faults]),
+            ("fault", [(fault.partition(":")[0], fault) for fault in self.faults]),
         ]
         rows = []
         for what, found in parts:
@@ -229,5 +229,8 @@ class Run:
     def _result(self, workflow_id: str) -> str:
         """Return what a workflow came to, in as many characters as a table has room for."""
         result = self.results.get(workflow_id)
+        error = result.get("error") if isinstance(result, dict) else None
+        if isinstance(error, dict) and self.statuses[workflow_id] == "failed":
+            result = error.get("message", error)
         text = "" if result is None else str(result)
         return text if len(text) <= MAX_RESULT_CHARS else text[: MAX_RESULT_CHARS - 1] + "…"

@@ -1,0 +1,56 @@
+"""The class on sagas: handed out unsolved, and every solution that is folded in it solves."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import polars as pl
+
+NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "20_a_class_on_sagas.ipynb"
+EXERCISES = range(1, 7)
+TITLE = re.compile(r"# Exercise (\d)\n")
+
+
+def cells(kind: str) -> list[Any]:
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+def exercise_of(source: str) -> int:
+    found = TITLE.match(source)
+    return int(found[1]) if found else 0
+
+
+def solutions() -> dict[int, str]:
+    folded = [cell.source for cell in cells("markdown") if cell.source.startswith("<details>")]
+    blocks = [re.search(r"```python\n(.*?)```", source, re.DOTALL) for source in folded]
+    return {exercise_of(block[1]): block[1] for block in blocks if block}
+
+
+def test_every_exercise_is_handed_out_unsolved() -> None:
+    said = {
+        exercise_of(cell.source): "".join(output.get("text", "") for output in cell.outputs)
+        for cell in cells("code")
+        if exercise_of(cell.source)
+    }
+    assert list(said) == list(EXERCISES)
+    for number, text in said.items():
+        assert text.endswith(f"exercise {number}: not yet\n")
+
+
+def test_every_solution_solves_its_exercise() -> None:
+    solved = solutions()
+    assert list(solved) == list(EXERCISES)
+    names: dict[str, Any] = {}
+    printed = io.StringIO()
+    with pl.Config(), redirect_stdout(printed):
+        for cell in cells("code"):
+            number = exercise_of(cell.source)
+            exec(compile(solved.get(number, cell.source), f"exercise {number}", "exec"), names)
+    verdicts = [line for line in printed.getvalue().splitlines() if line.startswith("exercise ")]
+    assert verdicts == [f"exercise {number}: solved" for number in EXERCISES]
