@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,38 @@ def test_a_compensation_points_back_to_the_step_that_it_undoes() -> None:
     assert scene.bars[back.bar].label == "cancel_flight"
     assert scene.window.events[back.row].event_type == "ActivityCompleted"
     assert scene.window.events[back.row].name == "book_flight"
+
+
+# A message that came twice was answered twice, and the bar went on after its workflow had ended.
+def test_a_compensation_ends_when_it_has_held_whatever_comes_late() -> None:
+    asked, done = Cause("w", 1), Cause("w", 2)
+    told = [
+        ("CompensationScheduled", ()),
+        ("CompensationCompleted", (asked,)),
+        ("WorkflowFailed", (done,)),
+        ("CompensationCompleted", (asked,)),
+    ]
+    events = [
+        Event(
+            workflow_id="w",
+            sequence=n,
+            agent_id="w",
+            agent_sequence=n,
+            event_type=event_type,
+            name="cancel",
+            time_ns=10 * n,
+            causes=causes,
+        )
+        for n, (event_type, causes) in enumerate(told, 1)
+    ]
+    (bar,) = scene_of(EventLog.from_events(events)).bars
+    assert (bar.label, bar.ended) == ("cancel", 1)
+
+
+def test_a_diagram_has_the_help_of_the_picture() -> None:
+    log = saga()
+    assert log.diagram.__doc__ == space_time.__doc__
+    assert "axis" in signature(log.diagram).parameters
 
 
 def test_only_the_message_that_nobody_answered_is_in_flight() -> None:

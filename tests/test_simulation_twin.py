@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -243,6 +244,15 @@ def test_what_is_shifted_is_matched_and_told_by_how_much() -> None:
     rows = slower.to_polars().filter(workflow_id="trip-1")
     assert rows["shift_ns"].max() == slower.shifts_ns["trip-1"]
     assert rows["change"].unique().to_list() == ["shifted"]
+    late = diff(run, run.twin(network=Network(latency=2_000 * MS)))
+    assert "trip-1 shifted by up to:  | +" in str(late)
+    assert re.search(r"\+\d+ \d{3}\.\d{3} ms", str(late))
+
+
+def test_what_a_difference_does_not_show_is_counted_in_a_line_of_its_own() -> None:
+    run = simulate(SCENARIOS["trip"], seed=11, bug=True, faults="chaos")
+    lines = str(diff(run, run.twin(without="loss:trip-1/room/1/request"))).splitlines()
+    assert "cells: 5 of 7 shown" in lines
 
 
 def test_logs_of_several_runs_are_not_compared() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from types import MethodType
 
 from flowlab.events import EventLog
 from flowlab.figures.space_time import Figure, space_time
@@ -11,11 +11,11 @@ from flowlab.figures.space_time import Figure, space_time
 
 def diagram(log: EventLog) -> Callable[..., Figure]:
     """Return `space_time` bound to a log."""
-    return partial(space_time, log)
+    return MethodType(space_time, log)
 
 
 def next_to(log: EventLog) -> Callable[..., Figure]:
     """Return `beside` bound to the log above."""
     from flowlab.figures.beside import beside  # noqa: PLC0415 - few pictures are of two logs
 
-    return partial(beside, log)
+    return MethodType(beside, log)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from flowlab.events import Event
@@ -188,7 +188,7 @@ def _pairs(
     }
     for row, event in enumerate(events):
         start = _beginning_of(event, window, rows, begun) if window.visible[row] else None
-        if start is not None:
+        if start is not None and not _has_held(events, begun[start]):
             begun[start] = row
     for asked, ended in begun.items():
         event = events[asked]
@@ -222,6 +222,11 @@ def _tries_again(event: Event) -> bool:
     """Say whether a timer is the pause before another attempt."""
     data = event.data if event.payload else None
     return isinstance(data, dict) and "attempt" in data
+
+
+def _has_held(events: Sequence[Event], ended: int | None) -> bool:
+    """Say whether a compensation is over: an answer that comes late makes it no longer."""
+    return ended is not None and events[ended].event_type == "CompensationCompleted"
 
 
 def _beginning_of(

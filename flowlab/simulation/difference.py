@@ -179,7 +179,7 @@ class Difference:
         return f"Difference({', '.join(parts)})"
 
     def __str__(self) -> str:
-        lines = [f"{what}: {a} | {b}" for what, a, b in _told(self)]
+        lines = [f"{what}: {a} | {b}" if a or b else what for what, a, b in _told(self)]
         return "\n".join([repr(self), *lines])
 
     def _repr_html_(self) -> str:
@@ -261,7 +261,7 @@ def _told(found: Difference) -> Iterator[tuple[str, str, str]]:
     if any(counts):
         yield "events in one alone", grouped(counts[0]), grouped(counts[1])
     for name, shift in list(found.shifts_ns.items())[:MAX_SHOWN]:
-        yield f"{name} shifted by up to", "", f"{shift / _MS:+,.3f} ms"
+        yield f"{name} shifted by up to", "", f"{'+' if shift > 0 else ''}{_in_ms(shift)}"
     yield from _rest("shifted streams", len(found.shifts_ns))
 
 
@@ -281,7 +281,11 @@ def _event_told(event: Event | None) -> str:
     if event is None:
         return "the end"
     name = f" {event.name}" if event.name else ""
-    return f"{event.event_type}{name} of {event.workflow_id} at {event.time_ns / _MS:,.3f} ms"
+    return f"{event.event_type}{name} of {event.workflow_id} at {_in_ms(event.time_ns)}"
+
+
+def _in_ms(time_ns: int) -> str:
+    return f"{time_ns / _MS:,.3f} ms".replace(",", " ")
 
 
 def _cut(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The language of workflows, and what it means: values and pure functions, no IO."""
+"""The language of workflows, in values and pure functions; called, `@fl.workflow` declares one."""
 
 from __future__ import annotations
 
@@ -223,6 +223,8 @@ class _Room(ModuleType):
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         return workflow(*args, **named)
+
+    __call__.__doc__ = workflow.__doc__
 
     def __repr__(self) -> str:
         return "<module 'flowlab.workflow'>"
