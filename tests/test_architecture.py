@@ -46,7 +46,9 @@ ONLY_MODULES: dict[tuple[str, str], frozenset[str]] = {
 
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 50
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "flowlab/studies/saga_floor.py::_loop": "that it is one loop without a call is what it measures",
+}
 """What may be longer, as "path" or "path::function", each with its reason; lines are ruff's."""
 
 

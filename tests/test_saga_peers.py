@@ -11,10 +11,11 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.studies.saga_floor import floor_run
 from flowlab.studies.saga_peers import STYLES, SagaOutcome, Style, collector, simpy_run
 from flowlab.studies.saga_workload import SagaWorkload
 from flowlab.studies.saga_world import flowlab_run
@@ -164,3 +165,15 @@ def test_the_collector_is_as_asked_inside_and_as_it_was_afterwards(
         assert gc.get_freeze_count() == 0
     finally:
         (gc.enable if was else gc.disable)()
+
+
+@given(agents=st.integers(1, 12), sagas=st.integers(1, 40), seed=st.integers(0, 2**32))
+def test_the_floor_writes_the_log_that_flowlab_writes(agents: int, sagas: int, seed: int) -> None:
+    # Few enough that no call waits for as long as a timer does, of which the floor has none.
+    workload = SagaWorkload.of(agents=agents, sagas=sagas, seed=seed)
+    floor, log = floor_run(workload)
+    outcome, expected = flowlab_run(workload)
+
+    assume(not outcome.timed_out)
+    assert floor == outcome
+    assert log.digest == expected.digest

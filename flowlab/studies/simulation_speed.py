@@ -25,12 +25,14 @@ from flowlab.simulation.work import Job, run_job
 from flowlab.store import EventStore
 from flowlab.studies.claim import Measurement
 from flowlab.studies.measuring import Scale, Spread, duration, timed, workplace
+from flowlab.studies.saga_floor import floor_run
 from flowlab.studies.saga_peers import STYLES, SagaOutcome, Style, collector, simpy_run
 from flowlab.studies.saga_workload import SECOND_NS, SagaWorkload
 from flowlab.studies.saga_world import flowlab_run, saga_world
 from flowlab.studies.simulation_laws import HEALING
 
 OURS: Final = "flowlab"
+FLOOR: Final = "floor"
 JUDGE: Final = ("callbacks", False)
 """The style of the peer, and whether its collector is frozen, that the verdict uses."""
 SMALL: Final = 100_000
@@ -48,8 +50,9 @@ def events_against_simpy(agents: int, scale: Scale) -> Measurement:
     flowlab records everything, and its log is a finished table; SimPy records nothing. Each is as
     shipped: SimPy with the cyclic collector on and the objects of others out of its sight, flowlab,
     which freezes it itself while a world runs. The verdict is by SimPy as its experts write it; two
-    more styles, and all with the collector frozen, are told beside. That all agree to the
-    nanosecond is part of the measurement: where they do not, it is 0.
+    more styles, and all with the collector frozen, are told beside, and so is the floor: one loop
+    that knows these sagas by heart and writes the same log. That all agree to the nanosecond is
+    part of the measurement: where they do not, it is 0.
     """
     if scale.events >= SMALL:
         workload = SagaWorkload.of(agents=agents)
@@ -74,6 +77,12 @@ def events_against_simpy(agents: int, scale: Scale) -> Measurement:
         told = f"{rate:,.0f} a CPU second"
         if name == OURS:
             beside["flowlab (recorded and encoded; freezes the collector itself)"] = told
+        elif name == FLOOR:
+            against = ratios[JUDGE].median / ratios[FLOOR, True].median
+            beside["the floor (one loop that writes the same log; collector frozen)"] = (
+                f"{told}, {against:.2f}x of SimPy, {ratios[FLOOR, True].median:.2f}x the time of "
+                "flowlab"
+            )
         else:
             policy = "collector frozen" if frozen else "as shipped, collector on"
             beside[f"SimPy, {name} ({policy})"] = f"{told}, {ratios[name, frozen].median:.2f}x"
@@ -84,7 +93,8 @@ def events_against_simpy(agents: int, scale: Scale) -> Measurement:
 
 def _in_turns(workload: SagaWorkload, turns: int) -> dict[tuple[str, bool], list[SagaOutcome]]:
     runs: dict[tuple[str, bool], Callable[[], SagaOutcome]] = {
-        (OURS, True): lambda: _flowlab(workload)
+        (OURS, True): lambda: _flowlab(workload),
+        (FLOOR, True): lambda: _floor(workload),
     }
     for frozen in (False, True):
         for style in STYLES:
@@ -107,10 +117,16 @@ def _flowlab(workload: SagaWorkload) -> SagaOutcome:
         return flowlab_run(workload)[0]
 
 
+def _floor(workload: SagaWorkload) -> SagaOutcome:
+    with collector(frozen=True):
+        return floor_run(workload)[0]
+
+
 def _warm_up() -> None:
     """Let every contestant import what it needs, and its code be specialized, before the clock."""
     small = SagaWorkload.of(agents=10, sagas=50)
     _flowlab(small)
+    _floor(small)
     for style in STYLES:
         simpy_run(small, style=style)
 
