@@ -22,8 +22,11 @@ from flowlab.workflow import Program
 
 ARRIVED, SERVED, ANSWERED, STARTED = range(4)
 _MESSAGE = int(CauseKind.MESSAGE)
-_ERROR = {"message": "", "type": "DeclinedError"}
-_FAILURE = {"message": "activity 'work' failed in attempt 1: ", "type": "ActivityError"}
+_ERROR = {"message": "DeclinedError", "type": "DeclinedError"}
+_FAILURE = {
+    "message": "activity 'work' failed in attempt 1: DeclinedError",
+    "type": "ActivityError",
+}
 
 
 class _Codes:
