@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events.wording import counted
 from flowlab.simulation.call import Call
+from flowlab.simulation.driver import Fire
 from flowlab.simulation.engine import STRIDE, Engine
 from flowlab.simulation.inputs import Cancel, Signal, Start
 from flowlab.simulation.recorder import ROW_BYTES
@@ -17,8 +18,6 @@ from flowlab.simulation.schedule import Entry, Guide, Schedule, Scheduler
 
 if TYPE_CHECKING:
     from flowlab.simulation.recipe import Recipe
-
-Fire = Callable[[int, Any], None]
 
 KINDS: Final[Mapping[str, str]] = {
     "deliver": "deliver",

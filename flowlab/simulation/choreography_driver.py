@@ -10,7 +10,17 @@ from flowlab.simulation.choreography_letters import Deed, Letter
 from flowlab.simulation.choreography_outbox import Outbox
 from flowlab.simulation.choreography_routes import Heard, routes_of
 from flowlab.simulation.draws import key_of
-from flowlab.simulation.driver import FORK, JOIN, MESSAGE, OPEN, PROGRAM, Driver, call_key, failure
+from flowlab.simulation.driver import (
+    FORK,
+    JOIN,
+    MESSAGE,
+    OPEN,
+    PROGRAM,
+    Causes,
+    Driver,
+    call_key,
+    failure,
+)
 from flowlab.simulation.recorder import NOTHING, Value, plain
 from flowlab.workflow import SECOND
 
@@ -18,9 +28,6 @@ if TYPE_CHECKING:
     from flowlab.simulation.engine import Engine
     from flowlab.simulation.server import Server
     from flowlab.workflow import Choreography
-
-Causes = list[tuple[int, int]]
-"""(row, kind)."""
 
 
 class Parked(NamedTuple):

@@ -15,6 +15,7 @@ from flowlab.simulation.driver import (
     MESSAGE,
     OPEN,
     PROGRAM,
+    Causes,
     Driver,
     Fire,
     call_key,
@@ -29,9 +30,6 @@ from flowlab.workflow.retry import UNKNOWN_ACTIVITY
 
 if TYPE_CHECKING:
     from flowlab.simulation.engine import Engine
-
-Causes = list[tuple[int, int]]
-"""(row, kind)."""
 
 _LINEAGE: Final = frozenset({"ActivityFailed", "ActivityTimedOut", "TimerStarted", "TimerFired"})
 """What stands between an attempt of a call and the next."""

@@ -19,6 +19,10 @@ JOIN: Final = int(CauseKind.JOIN)
 FORK: Final = int(CauseKind.FORK)
 
 Fire = Callable[[int, Any], None]
+"""What an entry of the agenda does: given the time, and what it is about."""
+
+Causes = list[tuple[int, int]]
+"""Of an event: (row, kind)."""
 
 OPEN: Final = "open"
 CHILD_ENDS: Final = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
@@ -15,11 +15,11 @@ from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.context import AgentContext
 from flowlab.simulation.doors import listed
 from flowlab.simulation.draws import key_of
-from flowlab.simulation.driver import Driver, Over
+from flowlab.simulation.driver import Driver, Fire, Over
 from flowlab.simulation.fault_source import FaultSource
 from flowlab.simulation.locks import HeldLock, Locks
 from flowlab.simulation.outage import forget
-from flowlab.simulation.recorder import NOTHING, ROW, Value
+from flowlab.simulation.recorder import NOTHING, ROW, ROW_BYTES, Value
 from flowlab.simulation.server import Server
 from flowlab.simulation.transit import HOST, Transit
 from flowlab.simulation.workflows import Workflows
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from flowlab.simulation.recipe import Recipe
     from flowlab.simulation.recorder import Recorder
     from flowlab.simulation.world import World
-
-Fire = Callable[[int, Any], None]
-"""What an entry of the agenda does: given the time, and what it is about."""
 
 STRIDE: Final = range(32)
 _FAULT: Final = int(CauseKind.FAULT)
@@ -69,7 +66,7 @@ class Engine:
         self.agenda: list[tuple[int, int, Fire, Any]] = []
         self._guide = guide
         self.stopped = ""
-        self.most = len(self.rows) + world.max_events * ROW.size
+        self.most = len(self.rows) + world.max_events * ROW_BYTES
         self.happened: dict[str, None] = {}
         self.ordinal = count().__next__
         self._fifos: dict[int, deque[tuple[int, int, Call]]] = {}
@@ -166,7 +163,7 @@ class Engine:
         rows = self.rows
         if len(rows) == self.begins:
             return 0
-        return int(ROW.unpack_from(rows, len(rows) - ROW.size)[0])
+        return int(ROW.unpack_from(rows, len(rows) - ROW_BYTES)[0])
 
     def arm(self, now_ns: int, call: Call, timeout_ns: int) -> None:
         """Give a call up after a time, unless it is answered before.

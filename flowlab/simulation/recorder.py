@@ -18,7 +18,7 @@ from flowlab.events.codec import decode_payload, encode_json
 ROW: Final = Struct("<qqiiiiii")
 """time_ns, value, shape, stream, coordination, first cause, second cause, other stream."""
 
-ROW_BYTES: Final = 40
+ROW_BYTES: Final = ROW.size
 PACK: Final = ROW.pack
 """Packs a row: looked up once, since it runs once an event."""
 
@@ -126,7 +126,7 @@ class Recorder:
         return f"Recorder({len(self)} events, {len(self.starts)} worlds)"
 
     def __len__(self) -> int:
-        return len(self.rows) // ROW.size
+        return len(self.rows) // ROW_BYTES
 
     def begin(self) -> None:
         """Begin a world: what follows is its events."""
@@ -212,7 +212,7 @@ class Recorder:
 
     def coordination_of(self, row: int) -> int:
         """Return the code of the coordination that a row was written under."""
-        return int(ROW.unpack_from(self.rows, row * ROW.size)[4])
+        return int(ROW.unpack_from(self.rows, row * ROW_BYTES)[4])
 
     def keep(self, value: Any) -> int:
         """Keep a payload's value; return its place."""

@@ -21,7 +21,8 @@ from flowlab.simulation.recorder import LEAST, PACK, ROW_BYTES, Value, plain
 if TYPE_CHECKING:
     from flowlab.simulation.agent import Agent
     from flowlab.simulation.call import Call
-    from flowlab.simulation.engine import Engine, Fire
+    from flowlab.simulation.driver import Fire
+    from flowlab.simulation.engine import Engine
 
 _MESSAGE: Final = int(CauseKind.MESSAGE)
 _LOCK: Final = int(CauseKind.LOCK)

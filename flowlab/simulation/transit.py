@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from heapq import heappush
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ from flowlab.simulation.injection import Delay, Drop, Duplicate, TransitFault
 from flowlab.simulation.recorder import NOTHING, Value
 
 if TYPE_CHECKING:
+    from flowlab.simulation.driver import Fire
     from flowlab.simulation.engine import Engine
     from flowlab.simulation.server import Server
 
@@ -25,8 +25,6 @@ _MESSAGE: Final = int(CauseKind.MESSAGE)
 _FAULT: Final = int(CauseKind.FAULT)
 
 _THREE: Final = [int, int, int]
-
-Fire = Callable[[int, Any], None]
 
 
 class Transit:
