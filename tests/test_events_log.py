@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowlab.errors import InvalidEventError, InvalidKeyError
+from flowlab.errors import InvalidArgumentError, InvalidEventError, InvalidKeyError
 from flowlab.events import (
     Cause,
     Event,
@@ -179,3 +179,8 @@ def test_a_logs_table_aligns_text_to_the_left_and_numbers_to_the_right() -> None
     assert '<td style="text-align:left">&lt;w&gt;</td>' in shown
     assert '<td style="text-align:right">5</td>' in shown
     assert "1 of 1 event shown" in shown
+
+
+def test_a_log_is_saved_into_a_sink_and_nothing_else() -> None:
+    with pytest.raises(InvalidArgumentError, match="got None; expected an EventStore"):
+        EventLog.from_events([]).save(None)  # type: ignore[arg-type]

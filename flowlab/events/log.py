@@ -25,7 +25,7 @@ from flowlab.events.schema import (
     table_from_events,
 )
 from flowlab.events.vocabulary import is_history_stream
-from flowlab.events.wording import counted
+from flowlab.events.wording import brief, counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -215,7 +215,14 @@ class EventLog:
         return RunInfo(namespace=namespace, run_id=run_id)
 
     def save(self, sink: LogSink) -> object:
-        """Append the whole log to a store (or any `LogSink`)."""
+        """Append the whole log to a store (or any `LogSink`).
+
+        Raises:
+            InvalidArgumentError: it is none.
+        """
+        if not callable(getattr(sink, "append_log", None)):
+            message = f"got {brief(sink)}; expected an EventStore, or anything with append_log"
+            raise InvalidArgumentError(message)
         return sink.append_log(self)
 
     def __getattr__(self, name: str) -> Any:

@@ -166,7 +166,7 @@ class Run:
 
     def save(self, store: LogSink) -> object:
         """Append the log, with the run's metadata, to a store (or any `LogSink`)."""
-        return store.append_log(self.log)
+        return self.log.save(store)
 
     def __repr__(self) -> str:
         parts = [repr(self.run_id), counted(self.event_count, "event")]

@@ -371,10 +371,8 @@ class Server:
         ]
         parts = [b'"resources":{' + b",".join(members) + b"}"] if members else []
         parts += [] if own is None else [b'"values":' + own]
-        reads: list[tuple[str | None, str]] = [(None, key) for key in self.cells.reads]
         writes: list[tuple[str | None, str]] = [(None, key) for key in written]
         for name, changes in changed.items():
-            reads += [(name, key) for key in others[name].reads]
             writes += [(name, key) for key in changes]
         recorder = self.engine.recorder
         shape = recorder.shape(
@@ -384,7 +382,7 @@ class Server:
             kind_a=_LOCK,
             kind_b=_LOCK,
             follows_lane=True,
-            reads=tuple(reads),
+            reads=self.context.reads,
             writes=tuple(writes),
         )
         value = recorder.keep(b"{" + b",".join(parts) + b"}") if parts else 0
