@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from flowlab.errors import FlowlabError
+from flowlab.errors import DeterminismWarning, FlowlabError
 from flowlab.scenarios import SCENARIOS
 from flowlab.scenarios import trip as trip_module
 from flowlab.simulation import (
@@ -268,3 +271,21 @@ def test_a_missing_key_says_that_it_is_missing() -> None:
     run = simulate(World([Agent("a", take)], Step("take", agent="a", kind="pivot"), 1))
 
     assert "there is no 'stock'" in run.results["plan-1"]["error"]["message"]
+
+
+# A handler that read the clock was simulated without a word, and two runs of one seed differed.
+def test_a_handler_that_reads_clock_or_chance_is_warned_of_once() -> None:
+    def guess(_ctx: AgentContext) -> float:
+        return time.time() + random.random()
+
+    def draw(ctx: AgentContext) -> float:
+        return ctx.now_ns() + ctx.random().random()
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            Agent("a", guess, draw)
+    chance, clock = sorted(str(found.message) for found in told)
+    assert {found.category for found in told} == {DeterminismWarning}
+    assert "the handler of 'guess' reads random.random" in chance
+    assert "the handler of 'guess' reads time.time" in clock

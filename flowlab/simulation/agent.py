@@ -13,6 +13,7 @@ from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.distribution import Distribution, as_distribution
 from flowlab.simulation.doors import RESERVED, as_id, shortened
+from flowlab.simulation.handler_check import warn_of_world
 from flowlab.workflow import Activity, Duration
 
 Handler = Callable[..., Any]
@@ -166,6 +167,7 @@ def taking_context(handler: Handler | Activity, activity: str) -> Handler:
             "(ctx, value), or the value alone"
         )
         raise InvalidArgumentError(message)
+    warn_of_world(function, activity)
     if len(needed) == 2 or starred or (places and places[0].name in {"ctx", "context"}):  # noqa: PLR2004
         return function if len(places) >= 2 or starred else lambda ctx, _value: function(ctx)  # noqa: PLR2004
     if not places:
