@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from flowlab.errors import FlowlabError
+from flowlab.errors import ActivityError, FlowlabError
 from flowlab.events import Event, EventLog
 from flowlab.simulation import (
     Agent,
@@ -77,6 +77,21 @@ def gossip(ctx: Any, value: Any) -> None:
     ctx.signal(ctx.workflow_id, "news", ctx.now_ns())
 
 
+async def chat(ctx: Any, _: Any) -> list[Any]:
+    ctx.state["count"] += 1
+    ctx.claim("desk", policy="stash")
+    await ctx.sleep(2 * MS)
+    ctx.state["talks"] = ctx.state.get("talks", 0) + 1
+    other = NAMES[(NAMES.index(ctx.agent) + 2) % len(NAMES)]
+    try:
+        heard = await ctx.call(other, "move", ctx.workflow_id, timeout=15 * MS)
+    except ActivityError as error:
+        heard = error.error_type
+    ctx.release("desk")
+    ctx.state["count"] -= 1
+    return [heard, ctx.now_ns() > 0]
+
+
 def agents(**options: Any) -> list[Agent]:
     return [
         Agent(
@@ -87,6 +102,7 @@ def agents(**options: Any) -> list[Agent]:
             peek,
             refuse,
             gossip,
+            chat,
             state={"count": 0},
             service=Exponential(MS),
             **options,
@@ -163,7 +179,7 @@ PLAN = Plan(
 )
 
 THINGS = st.sampled_from(
-    "add move peek refuse gossip sleep race wait child tell saga again nobody".split()
+    "add move peek refuse gossip sleep race wait child tell saga again nobody chat chat".split()
 )
 TO_DO = st.lists(st.one_of(THINGS, st.lists(THINGS, min_size=2, max_size=3)), max_size=3)
 
@@ -187,7 +203,7 @@ def worlds(draw: st.DrawFn) -> World:
         at += draw(st.sampled_from([0, MS, 5 * MS]))
         to = f"w{draw(st.integers(0, 4))}"
         starts.append(draw(st.sampled_from([Signal(to, "news", 1, at=at), Cancel(to, at=at)])))
-    options = {"deduplicate": True} if draw(st.booleans()) else {}
+    options = {"deduplicate": draw(st.booleans()), "interleaving": draw(st.booleans())}
     return World(
         agents(**options),
         [busy, turning, PLAN],

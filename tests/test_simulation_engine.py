@@ -58,7 +58,9 @@ def check_kind(event: Event, causes: list[Event]) -> None:
         assert asked.event_type.removesuffix("Scheduled") + "Completed" == event.event_type
         assert (asked.name, asked.workflow_id) == (event.name, event.workflow_id)
         assert ended.event_type in {"TransactionCommitted", "MessageDuplicated"}
-    if event.event_type in {"ActivityTimedOut", "TimerFired", "ActivityCanceled"}:
+    if event.event_type == "TimerFired" and event.workflow_id.startswith("@"):
+        assert kinds == [CauseKind.TIMER]
+    elif event.event_type in {"ActivityTimedOut", "TimerFired", "ActivityCanceled"}:
         assert kinds == [CauseKind.PROGRAM]
 
 

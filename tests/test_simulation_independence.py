@@ -85,7 +85,8 @@ def test_one_more_draw_of_an_agent_changes_nothing(world: World, seed: int, faul
     drawing = []
     for agent in world.agents:
         handlers = agent.handlers | {"add": adds_and_draws}
-        options = {"deduplicate": agent.deduplicate, "service": agent.service}
+        names = ("deduplicate", "interleaving", "service")
+        options = {name: getattr(agent, name) for name in names}
         drawing.append(Agent(agent.name, named=handlers, state=agent.state, **options))
     first = simulate(world, seed=seed, faults=faults)
 

@@ -49,6 +49,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
         aside: why it waits, or has waited, in the middle of its handling.
         done: whether it is answered or given up.
         origin: the message that it is a copy of, if it is one.
+        mark: tells it, in the ids of faults, from others of its label: a copy has a ', and what is
+            sent by whoever handles it has its mark and delivery in parentheses.
         mail: what an agent looks at before it begins it: `WAITS`, `WITHDRAWN` and `COPY`, or 0.
     """
 
@@ -80,6 +82,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     aside: str | None = None
     origin: Call | None = None
     mail: int = 0
+    mark: str = ""
 
     @property
     def idempotency_key(self) -> str:
@@ -102,8 +105,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
         What befalls the copy does not befall the message itself: its draws are its own.
         """
-        key, origin = bits(self.key, _COPY), self.origin or self
-        return msgspec.structs.replace(self, row=row, key=key, origin=origin, mail=COPY)
+        key, origin, mark = bits(self.key, _COPY), self.origin or self, f"{self.mark}'"
+        return msgspec.structs.replace(self, row=row, key=key, origin=origin, mail=COPY, mark=mark)
 
     @property
     def is_withdrawn(self) -> bool:
@@ -128,8 +131,6 @@ def first_wanted(call: Call, mailbox: deque[Call]) -> Call | None:
 class Leg(msgspec.Struct, gc=False, frozen=True):
     """A part of a call, as faults name it: written out only where one happens.
 
-    That of a copy has a ' behind the message's label.
-
     Args:
         call: the call.
         part: which part of it.
@@ -139,5 +140,4 @@ class Leg(msgspec.Struct, gc=False, frozen=True):
     part: str
 
     def __str__(self) -> str:
-        copy = "" if self.call.origin is None else "'"
-        return self.call.label + copy + self.part
+        return self.call.label + self.call.mark + self.part

@@ -31,6 +31,9 @@ from flowlab.workflow.retry import UNKNOWN_ACTIVITY
 if TYPE_CHECKING:
     from flowlab.simulation.engine import Engine
 
+_FIRST_SAGA: Final = "0.1"
+"""What the core calls the first saga of the first generation, behind the workflow's id."""
+
 _LINEAGE: Final = frozenset({"ActivityFailed", "ActivityTimedOut", "TimerStarted", "TimerFired"})
 """What stands between an attempt of a call and the next."""
 
@@ -259,7 +262,9 @@ class CodeDriver(Driver):
     def _label(self, event: Event, name: str) -> str:
         """Name a call so that what happens to others does not change its name."""
         if event.step_id is not None:
-            return event.step_id
+            # Two sagas may have a step of one name, and so may two generations.
+            saga = (event.coordination_id or "").removeprefix(f"{self.workflow_id}#")
+            return event.step_id if saga in {"", _FIRST_SAGA} else f"{event.step_id}#{saga}"
         if event.data["attempt"] > 1:
             # The timer before it leads to the failure, and that one to the call.
             (cause,) = event.causes

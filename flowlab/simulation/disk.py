@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Leg
 from flowlab.simulation.cells import GONE, copied
 from flowlab.simulation.draws import bits
@@ -30,13 +31,15 @@ class Disk:
         unsure: the requests whose transactions are not durable, by idempotency key.
     """
 
-    __slots__ = ("_durable", "_faults", "_server", "_writes", "unsure")
+    __slots__ = ("_crashes", "_durable", "_faults", "_landed", "_server", "_turn", "unsure")
 
     def __init__(self, server: Server, faults: FaultSource) -> None:
         self._server = server
         self._faults = faults
         self._durable: dict[str, Any] = copied(server.state)
-        self._writes: dict[str, int] = {}
+        self._turn = 0
+        self._landed: dict[str, int] = {}
+        self._crashes = 0
         self.unsure: dict[str, None] = {}
 
     def __repr__(self) -> str:
@@ -46,12 +49,14 @@ class Disk:
         """Take the writes of a transaction; `GONE` is a cell that was deleted."""
         server = self._server
         key = bits(call.key, 1 << 20 | call.deliveries)
-        fault = self._faults.disk(server.name, Leg(call, call.delivery), key)
-        writes = self._writes
-        for cell in written:
-            writes[cell] = writes.get(cell, 0) + 1
+        leg, talk = call.delivery, server.talks.get(call)
+        if talk is not None and talk.segment:
+            # A handler that waits writes in each of its segments.
+            leg, key = f"{leg}.{talk.segment}", bits(key, talk.segment)
+        fault = self._faults.disk(server.name, Leg(call, leg), key)
+        self._turn += 1
         if fault is None:
-            self._flush(written)
+            self._flush(written, self._turn)
             return
         facts: dict[str, Any] = {"cells": sorted(written)}
         self.unsure[call.idempotency_key] = None
@@ -60,30 +65,37 @@ class Disk:
         elif isinstance(fault, DelayedWrite):
             kept = {}
             facts["delay_ns"] = fault.delay_ns
-            due = {cell: (value, self._writes[cell]) for cell, value in written.items()}
-            server.engine.at(now_ns + fault.delay_ns, self._arrive, (call.idempotency_key, due))
+            due = (call.idempotency_key, written, self._turn, self._crashes)
+            server.engine.at(now_ns + fault.delay_ns, self._arrive, due)
         else:
             cells = sorted(written)
             count = min(int(fault.share * len(cells)), len(cells) - 1)
             kept = {cell: written[cell] for cell in cells[:count]}
             facts["durable"] = sorted(kept)
         server.engine.inject(now_ns, fault.fault_id, facts, server.code, call.coordination, -1)
-        self._flush(kept)
+        self._flush(kept, self._turn)
 
-    def _arrive(self, _: int, told: tuple[str, dict[str, tuple[Any, int]]]) -> None:
-        """Make a delayed write durable, where no later one has overtaken it."""
-        request, due = told
-        self.unsure.pop(request, None)
-        self._flush(
-            {cell: value for cell, (value, turn) in due.items() if self._writes[cell] == turn}
-        )
+    def _arrive(self, _: int, told: tuple[str, dict[str, Any], int, int]) -> None:
+        """Make a delayed write durable, unless the agent has crashed since."""
+        request, written, turn, crashes = told
+        if crashes == self._crashes:
+            self.unsure.pop(request, None)
+            self._flush(written, turn)
 
-    def _flush(self, written: dict[str, Any]) -> None:
+    def _flush(self, written: dict[str, Any], turn: int) -> None:
+        """Make cells durable, but for those that a later write has made durable already."""
         for cell, value in written.items():
+            if self._landed.get(cell, 0) > turn:
+                continue
+            self._landed[cell] = turn
             if value is GONE:
                 self._durable.pop(cell, None)
             else:
                 self._durable[cell] = value if type(value) is int else deepcopy(value)
+
+    def crash(self) -> None:
+        """Lose what is on its way."""
+        self._crashes += 1
 
     def recover(self) -> dict[str, Any]:
         """Make the durable state that of the agent; return the cells that are not as they were."""
@@ -91,11 +103,9 @@ class Disk:
         changed = {
             cell: durable.get(cell)
             for cell in sorted(state.keys() | durable.keys())
-            if state.get(cell) != durable.get(cell)
+            if encode_json(state.get(cell)) != encode_json(durable.get(cell))
+            or (cell in state) != (cell in durable)
         }
-        for cell in changed:
-            # What was on its way when the agent crashed never arrives.
-            self._writes[cell] = self._writes.get(cell, 0) + 1
         state.clear()
         state.update(copied(durable))
         return changed

@@ -87,6 +87,8 @@ def crash(server: Server, now_ns: int, call: Call, fault: CrashBefore | CrashAft
     value = engine.recorder.keep(told)
     engine.recorder.add(now_ns, shape, server.code, call.coordination, value=value)
     server.up = False
+    if server.disk is not None:
+        server.disk.crash()
     returned = [other for other in _lose_memory(server, now_ns) if other is not call]
     server.busy = None
     if call.aside is not STASHED:

@@ -176,8 +176,8 @@ class Server:
 
     def again(self, now_ns: int, call: Call) -> None:
         """Work once more on a message that it has received."""
-        service_ns = call.service_ns if self.faults is None else befall(self, now_ns, call)
-        self.engine.at(now_ns + service_ns, self.finish, call)
+        call.deliveries = max(call.deliveries, 1)
+        self.engine.at(now_ns + befall(self, now_ns, call), self.finish, call)
 
     def withdraw(self, now_ns: int, call: Call) -> None:
         """Give up a message that it has not begun, if its sender asks for that in time."""

@@ -130,6 +130,8 @@ class Transit:
         """Return the message that an agent sends to another one as it handles a message."""
         letter = Call(None, None, to, name, value, call.attempt)
         letter.coordination = call.coordination
+        if told_apart := call.mark + call.delivery:
+            letter.mark = f"({told_apart})"
         letter.key = letter_key(call, number)
         letter.step = f"{'~' if call.undo else ''}{call.step}>{name}.{number - 1}"
         return letter
