@@ -177,11 +177,6 @@ async def insists(ctx: WorkflowContext, _: Any) -> None:
 
 
 @workflow
-async def asks_nobody(ctx: WorkflowContext, _: Any) -> None:
-    await ctx.call_activity("nothing", retry=RetryPolicy(maximum_interval=SECOND))
-
-
-@workflow
 async def never_rests(ctx: WorkflowContext, _: Any) -> None:
     while True:
         await ctx.sleep(0)
@@ -197,7 +192,7 @@ async def writes(ctx: WorkflowContext, _: Any) -> None:
     await ctx.call_activity("write", agent="friend")
 
 
-ENDLESS = [renews, renews_after_a_call, insists, asks_nobody, never_rests, has_children, writes]
+ENDLESS = [renews, renews_after_a_call, insists, never_rests, has_children, writes]
 
 
 @pytest.mark.parametrize("code", ENDLESS, ids=lambda code: code.name)
