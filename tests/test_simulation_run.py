@@ -7,7 +7,7 @@ import re
 from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import Agent, Run, Start, World, simulate
 from flowlab.simulation.run import MAX_SHOWN
-from flowlab.workflow import Step
+from flowlab.workflow import Step, WorkflowContext, workflow
 
 STEP = Step("pay", agent="<bank>", kind="pivot")
 
@@ -57,3 +57,20 @@ def test_the_table_of_a_run_names_its_faults_and_who_is_stuck() -> None:
     never = simulate(World([Agent("<bank>", named={"pay": pay})], STEP, timeout=None),
                      faults={"loss": 1.0})  # fmt: skip
     assert [row[:2] for row in rows_of(never) if row[0] == "stuck"] == [["stuck", "plan-1"]]
+
+
+def test_a_workflow_that_fails_by_a_defect_of_its_code_is_told_and_the_run_is_not_ok() -> None:
+    @workflow
+    async def broken(ctx: WorkflowContext, _: object) -> None:
+        await ctx.call_activty("stamp")  # type: ignore[attr-defined]
+
+    @workflow
+    async def declined(ctx: WorkflowContext, _: object) -> None:
+        await ctx.call_activity("refuse")
+
+    clerk = Agent("clerk", refuse)
+    run = simulate(World([clerk], broken))
+
+    assert not run.ok
+    assert str(run).splitlines()[1].startswith("defect: broken-1: AttributeError: ")
+    assert simulate(World([clerk], declined)).ok

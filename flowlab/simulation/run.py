@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from flowlab.simulation.schedule import Entry
     from flowlab.simulation.twin import Moment
 
+_DEFECTS: Final = frozenset(
+    {
+        "AttributeError",
+        "InvalidArgumentError",
+        "InvalidEventError",
+        "NameError",
+        "PlanError",
+        "TypeError",
+        "UnboundLocalError",
+    }
+)
 MAX_SHOWN: Final = 5
 MAX_RESULT_CHARS: Final = 80
 """So much of a result stands in the table of a run."""
@@ -115,8 +126,24 @@ class Run:
 
     @property
     def ok(self) -> bool:
-        """Whether every invariant holds and every workflow ended."""
-        return not self.violations and not self.stuck and not self.stopped
+        """Whether every invariant holds, and every workflow ended, and none by a defect of code."""
+        return not (self.violations or self.stuck or self.stopped or self.defects)
+
+    @property
+    def defects(self) -> tuple[str, ...]:
+        """The workflows that failed because their code is wrong, each with its error.
+
+        Those are the errors that Python and flowlab raise where something is used as it must not
+        be: a name that does not exist, a saga with two pivots. What agents and workflows raise
+        themselves is business, and no defect.
+        """
+        found = []
+        for name, status in self.statuses.items():
+            result = self.results[name]
+            error = result.get("error") if status == "failed" and isinstance(result, dict) else None
+            if isinstance(error, dict) and error.get("type") in _DEFECTS:
+                found.append(f"{name}: {error['type']}: {error.get('message', '')}")
+        return tuple(found)
 
     def twin(
         self,
@@ -189,6 +216,7 @@ class Run:
             f"held: {lock}, which is {self.statuses.get(lock.owner, 'no workflow')}"
             for lock in self.locks[:MAX_SHOWN]
         ]
+        lines += [f"defect: {defect}" for defect in self.defects[:MAX_SHOWN]]
         if self.stopped:
             lines.append(f"stopped: {self.stopped}")
         return "\n".join(lines)
