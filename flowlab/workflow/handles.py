@@ -286,17 +286,23 @@ def all_of(handles: Sequence[Handle]) -> Handle:
     """Return a handle for all: their values in order, or the first error when it comes."""
     whole = Handle(f"all of {len(handles)}")
 
-    def look() -> None:
-        bad = next((handle for handle in handles if handle.error is not None), None)
-        if bad is not None:
+    left = len(handles)
+
+    def look(handle: Handle) -> None:
+        nonlocal left
+        left -= 1
+        if whole.done:
+            return
+        if handle.error is not None:
+            bad = next(each for each in handles if each.error is not None)
             assert bad.error is not None
             whole.reject(bad.error, bad.because)
-        elif all(handle.done for handle in handles):
-            values = [handle.result() for handle in handles]
-            whole.resolve(values, joined(handle.because for handle in handles))
+        elif not left:
+            values = [each.result() for each in handles]
+            whole.resolve(values, joined(each.because for each in handles))
 
     for handle in handles:
-        handle.then(look)
+        handle.then(partial(look, handle))
     if not handles:
         whole.resolve([], {})
     whole.stopper = partial(_stop, handles)
