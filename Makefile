@@ -31,7 +31,7 @@ demo: .venv/core.stamp
 	@$(PY) -m flowlab demo $${FOLDER:+"$$FOLDER"}
 
 test: lint
-	@$(PY) -m pytest
+	@$(PY) -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/test.stamp
 	@$(PY) -m ruff check --quiet $(CHECKED) data docs notebooks tests

@@ -65,6 +65,18 @@ def _absent_means(fixtures: set[str]) -> str | None:
     return None
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a process that runs a part of the tests tell which it has left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = _left_out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it from each: all of them leave out the same."""
+    _left_out.update(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say which tests were left out, and why."""
     for reason, count in _left_out.items():
