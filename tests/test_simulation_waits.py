@@ -28,7 +28,8 @@ def work(ctx: AgentContext) -> None:
 
 
 def one(**options: Any) -> World:
-    return World([Agent("bank", work)], Step("work", agent="bank", kind="pivot"), **options)
+    step = Step("pay", agent="bank", activity="work", kind="pivot")
+    return World([Agent("bank", work)], step, **options)
 
 
 def found(world: World, faults: Faults, text: str) -> str:
@@ -42,13 +43,13 @@ def found(world: World, faults: Faults, text: str) -> str:
 def test_a_message_that_was_lost_is_told_with_its_fault() -> None:
     patient = one(timeout=None)
     assert found(patient, Faults(loss=0.3), "message") == (
-        "work by bank; the message to bank was lost (loss:plan-1/work/1/request)"
+        "work by bank; the message to bank was lost (loss:plan-1/pay/1/request)"
     )
     assert found(patient, Faults(loss=0.3), "answer") == (
-        "work by bank; the answer of bank was lost (loss:plan-1/work/1/reply)"
+        "work by bank; the answer of bank was lost (loss:plan-1/pay/1/reply)"
     )
     assert found(patient, Faults(hang=0.3), "hangs") == (
-        "work by bank; bank hangs on it (hang:bank:plan-1/work/1)"
+        "work by bank; bank hangs on it (hang:bank:plan-1/pay/1)"
     )
 
 

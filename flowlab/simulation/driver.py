@@ -41,6 +41,8 @@ class Over(Exception):  # noqa: N818 - no error: the world has come to its end
 class Driver:
     """One workflow of one world, from its start to its end.
 
+    What raises NotImplementedError here is never asked of a kind that does not have it.
+
     Attributes:
         workflow_id, code: its id, and its stream.
         name: of the plan or the code.
@@ -83,15 +85,15 @@ class Driver:
         raise NotImplementedError
 
     def answer(self, now_ns: int, call: Call) -> None:
-        """Take the answer to a call."""
+        """Take the answer to a call, which a choreography has none of."""
         raise NotImplementedError
 
     def give_up(self, now_ns: int, call: Call) -> None:
-        """Take note that a call was not answered in time."""
+        """Take note that a call was not answered in time; a choreography has no calls."""
         raise NotImplementedError
 
     def canceled(self, now_ns: int, call: Call) -> None:
-        """Take note that an agent gave a call up before it began."""
+        """Take note that an agent gave a call up before it began; only code withdraws one."""
         raise NotImplementedError
 
     def signal(self, now_ns: int, name: str, value: Any, cause: int) -> None:
@@ -105,11 +107,11 @@ class Driver:
     def child_ended(
         self, now_ns: int, asked: int, name: str, status: str, result: Any, end: int
     ) -> None:
-        """Take the end of a child that the row `asked` asked for; `end` is the row of its end."""
+        """Take the end of a child, which only code has; `asked` and `end` are rows."""
         raise NotImplementedError
 
     def bind(self, roles: Mapping[str, str]) -> None:
-        """Say which agent takes each role of a plan."""
+        """Say which agent takes each role of a plan; elsewhere a world refuses roles."""
         raise NotImplementedError
 
     def waiting(self) -> list[str]:
@@ -132,7 +134,7 @@ class Driver:
         return False
 
     def recover(self) -> None:
-        """Come back after a crash of the process: nothing is left but the history."""
+        """Come back after a crash of the process, which a choreography has none of."""
         raise NotImplementedError
 
     def record(self, now_ns: int, event: Event, causes: Sequence[tuple[int, int]]) -> int:
