@@ -1,0 +1,5 @@
+"""What caused what: the exact order of a log's events, and what follows from it."""
+
+from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Horizon, read_graph
+
+__all__ = ["KIND_LABELS", "LANE", "CausalGraph", "Horizon", "read_graph"]

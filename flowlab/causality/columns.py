@@ -1,0 +1,121 @@
+"""A log's columns as integers: worlds, streams and lanes as codes, and events found by their id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DENSE: Final = 4
+"""A table of all sequences is made while it has at most so many places for each event."""
+_FAR: Final = 2**40
+
+
+def encode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
+    """Return a string column as codes, and the values that they stand for, as first met."""
+    encoded = column.combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], "string")
+    encoded = encoded.dictionary_encode()
+    return encoded.indices.to_numpy(), encoded.dictionary
+
+
+def pair(
+    left: NDArray[np.int32], right: NDArray[np.int32], width: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the code of each pair (left, right), and the left and right of each code.
+
+    Args:
+        left: codes, and `right`: codes below `width`, of the same rows.
+        right: see `left`.
+        width: how many codes there are on the right.
+    """
+    keys = left.astype(np.int64) * width + right
+    top = int(keys.max(initial=-1)) + 1
+    if top <= 4 * len(keys) + 1024:
+        present = np.zeros(top, bool)
+        present[keys] = True
+        kept = np.flatnonzero(present)
+        place = np.cumsum(present, dtype=np.int32) - 1
+        codes = place[keys].astype(np.int32)
+    else:
+        kept, inverse = np.unique(keys, return_inverse=True)
+        codes = inverse.astype(np.int32)
+    return codes, kept // max(width, 1), kept % max(width, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Places:
+    """Where the event of a stream and a sequence stands: `rows_of` finds it.
+
+    Args:
+        low: the least sequence of each stream.
+        high: the greatest sequence of each stream.
+        start: where each stream begins in `table`; the table is empty where sequences lie far
+            apart, and `keys` is searched instead.
+        table: the row at each place, -1 where there is none.
+        keys: sorted (stream, sequence) pairs as a structured array, with `rows`.
+        rows: the row of each key.
+    """
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    start: NDArray[np.int64]
+    table: NDArray[np.int32]
+    keys: NDArray[np.void]
+    rows: NDArray[np.int32]
+
+    def rows_of(self, stream: NDArray[np.int32], sequence: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the row of each (stream, sequence), -1 where the log has no such event."""
+        known = stream >= 0
+        safe = np.where(known, stream, 0)
+        if not len(self.low):
+            return np.full(len(stream), -1, np.int32)
+        inside = known & (sequence >= self.low[safe]) & (sequence <= self.high[safe])
+        found = np.full(len(stream), -1, np.int32)
+        at = np.flatnonzero(inside)
+        if len(self.table):
+            found[at] = self.table[self.start[safe[at]] + sequence[at] - self.low[safe[at]]]
+            return found
+        wanted = _keys(safe[at], sequence[at])
+        spot = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        hit = self.keys[spot] == wanted
+        found[at[hit]] = self.rows[spot[hit]]
+        return found
+
+
+def place(stream: NDArray[np.int32], sequence: NDArray[np.int64], streams: int) -> Places:
+    """Index events by stream and sequence; of two with one id, the first is found."""
+    low = np.full(streams, np.iinfo(np.int64).max)
+    high = np.full(streams, np.iinfo(np.int64).min)
+    np.minimum.at(low, stream, sequence)
+    np.maximum.at(high, stream, sequence)
+    rows = np.arange(len(stream), dtype=np.int32)
+    none = np.zeros(0, np.int32)
+    far = streams and int(high.max()) - int(low.min()) > _FAR
+    spans = np.zeros(0, np.int64) if far else high - low + 1
+    if not far and int(spans.sum()) <= _DENSE * len(stream) + 1024:
+        start = np.cumsum(spans) - spans
+        table = np.full(int(spans.sum()), -1, np.int32)
+        where = start[stream] + sequence - low[stream]
+        table[where[::-1]] = rows[::-1]
+        return Places(low, high, start, table, _keys(none, none.astype(np.int64)), none)
+    keys = _keys(stream, sequence)
+    order = np.argsort(keys, kind="stable").astype(np.int32)
+    first = np.ones(len(order), bool)
+    first[1:] = keys[order][1:] != keys[order][:-1]
+    return Places(low, high, np.zeros(streams, np.int64), none, keys[order][first], order[first])
+
+
+def _keys(stream: NDArray[np.int32], sequence: NDArray[np.int64]) -> NDArray[np.void]:
+    """Return pairs that compare as bytes do: stream first, then sequence."""
+    both = np.empty((len(stream), 2), ">u8")
+    both[:, 0] = stream
+    both[:, 1] = sequence.astype(np.int64).view(np.uint64) ^ np.uint64(1 << 63)
+    keys: NDArray[np.void] = both.view("V16").reshape(-1)
+    return keys
