@@ -90,6 +90,53 @@ class EventLog:
         return cls(conform(arrow), tuple(runs), anomalies)
 
     @classmethod
+    def from_text(cls, text: str, *, run_id: str = "", namespace: str = "default") -> EventLog:
+        """Build a log from a diagram in words: a lane a line, messages by name.
+
+        The notation is described in `flowlab.events.notation`: `|` or a new line parts lanes,
+        `send>m` sends and `recv<m` receives, `name:Type` has a type, `a1@5` a time, `=b=` is a
+        barrier, `!crash` and `!restart` are faults, and `~` stands before what does not follow.
+
+        Args:
+            text: the lanes; `=== name ===` on a line begins another run.
+            run_id: the run before the first such line.
+            namespace: of all runs.
+
+        Raises:
+            InvalidArgumentError: the text breaks the grammar, names a message that nobody sends,
+                or puts an event before itself; the message shows the place.
+
+        Example:
+            >>> log = EventLog.from_text("A: a1 send>m a2 | B: recv<m b1")
+            >>> [(event.agent_id, event.name, event.time_ns) for event in log]
+            [('A', 'a1', 1), ('A', 'send', 2), ('A', 'a2', 3), ('B', 'recv', 3), ('B', 'b1', 4)]
+        """
+        from flowlab.events.notation import read_text  # noqa: PLC0415 - it makes logs
+
+        return read_text(text, run_id=run_id, namespace=namespace)
+
+    def to_text(self, *, exact: bool = True) -> str:
+        """Write the log in the notation of `from_text`.
+
+        Args:
+            exact: the text gives an equal log (but for the positions, which a store gives). If
+                not, whatever the notation has no words for is left out: times, payloads, cells,
+                streams, and why an event is a cause; lanes and causal order stay.
+
+        Raises:
+            InvalidArgumentError: an exact text was asked for, and the log holds more than the
+                notation can say; the message names it.
+
+        Example:
+            >>> print(EventLog.from_text("A: >order paid<receipt | B: <order >receipt").to_text())
+            A: >order paid<receipt
+            B: <order >receipt
+        """
+        from flowlab.events.notation_writer import write_text  # noqa: PLC0415 - it makes logs
+
+        return write_text(self, exact=exact)
+
+    @classmethod
     def concat(cls, logs: Iterable[EventLog]) -> EventLog:
         """Put logs of different runs together.
 
