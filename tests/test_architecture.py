@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "runtime": frozenset({"workflow", "store", "events"}),
     "exploration": frozenset({"simulation", "workflow", "causality", "events"}),
     "recovery": frozenset({"runtime", "simulation", "workflow", "store", "causality", "events"}),
-    "interop": frozenset({"store", "events"}),
+    "interop": frozenset({"store", "causality", "events"}),
     "scenarios": frozenset({"simulation", "workflow", "events"}),
     "figures": frozenset({"causality", "workflow", "recovery", "events"}),
     "widgets": frozenset({"figures", "causality", "workflow", "recovery", "events"}),

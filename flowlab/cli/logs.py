@@ -135,8 +135,8 @@ VERBS: Final = (
         name="export",
         summary="Write runs of a store in another system's format.",
         text="What was imported from Temporal goes out as the same JSON, and from ShiViz with the "
-        "same events and clocks, host by host; any run goes out as JSON Lines or CSV. Prints the "
-        "files written.",
+        "same events and clocks, host by host; any other run goes out to ShiViz with the clocks "
+        "that its causes give, and to JSON Lines or CSV. Prints the files written.",
         example="flowlab export --store S --as shiviz --run chord -o chord.log",
         run=_export,
         arguments=_export_arguments,

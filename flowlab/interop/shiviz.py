@@ -14,6 +14,7 @@ import networkx as nx
 from flowlab.errors import ImportFormatError, InvalidArgumentError
 from flowlab.events import Cause, CauseKind, Event, EventLog, RunInfo, encode_payload
 from flowlab.interop.decoding import clean, parse_time_ns, short_text
+from flowlab.interop.shiviz_clocks import derive
 from flowlab.interop.shiviz_text import NEVER, Line, executions
 from flowlab.interop.trace import Source, Trace
 
@@ -225,31 +226,20 @@ class _Tick:
 
 
 def encode(log: EventLog, info: RunInfo) -> str:
-    """Return a run as a ShiViz log that imports back with an equal digest.
+    """Return a run as a ShiViz log.
 
-    A log whose hosts or texts the plain shape cannot tell apart begins with a line that says its
-    shape, as ShiViz itself reads it.
+    One that was imported from ShiViz comes back with an equal digest. Of any other run the clocks
+    are derived from the causes, and what comes back has the same causal order. A log whose hosts
+    or texts the plain shape cannot tell apart begins with a line that says its shape, as ShiViz
+    itself reads it.
 
     Raises:
-        InvalidArgumentError: an event has no recorded clock, or a host or a text that the format
-            cannot hold.
+        InvalidArgumentError: a host or a text that the format cannot hold.
+        LimitError: the derived clocks would be too large.
     """
-    rows = []
-    for event in sorted(log, key=lambda event: (event.agent_id, event.sequence)):
-        data: Any = event.data
-        if not isinstance(data, dict) or not {"clock", "host", "text"} <= set(data):
-            message = (
-                f"run {info.run_id!r} cannot be exported as shiviz: {event!r} holds no vector "
-                "clock (its payload was hashed or dropped, or it comes from another format)"
-            )
-            raise InvalidArgumentError(message)
-        if "\n" in data["host"] or " {" in data["host"] or not data["host"]:
-            message = f"host {data['host']!r} cannot be told from a clock in a ShiViz log"
-            raise InvalidArgumentError(message)
-        if "\n" in data["text"]:
-            message = f"{event!r} has a text of several lines, which a ShiViz log cannot hold"
-            raise InvalidArgumentError(message)
-        rows.append(data)
+    rows = _recorded(log) if info.scenario == SCENARIO else None
+    if rows is None:
+        rows = derive(log)
     lines = list(_heading(rows))
     timed = any("timestamp" in row for row in rows)
     for row in rows:
@@ -258,6 +248,23 @@ def encode(log: EventLog, info: RunInfo) -> str:
         if timed:
             lines.append(row.get("timestamp", ""))
     return "\n".join(lines) + "\n"
+
+
+def _recorded(log: EventLog) -> list[dict[str, Any]] | None:
+    """Return host, clock and text of each event as they were imported; None where one has none."""
+    rows = []
+    for event in sorted(log, key=lambda event: (event.agent_id, event.sequence)):
+        data: Any = event.data
+        if not isinstance(data, dict) or not {"clock", "host", "text"} <= set(data):
+            return None
+        if "\n" in data["host"] or " {" in data["host"] or not data["host"]:
+            message = f"host {data['host']!r} cannot be told from a clock in a ShiViz log"
+            raise InvalidArgumentError(message)
+        if "\n" in data["text"]:
+            message = f"{event!r} has a text of several lines, which a ShiViz log cannot hold"
+            raise InvalidArgumentError(message)
+        rows.append(data)
+    return rows
 
 
 def _heading(rows: Iterable[dict[str, Any]]) -> tuple[str, ...]:
