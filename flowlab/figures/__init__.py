@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flowlab.figures.beside import beside
 from flowlab.figures.curves import curves
+from flowlab.figures.figure import Figure
 from flowlab.figures.flow import flow
-from flowlab.figures.space_time import Figure, space_time
+from flowlab.figures.space_time import space_time
 
 __all__ = ["Figure", "beside", "curves", "flow", "space_time"]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from types import MethodType
 
 from flowlab.events import EventLog
-from flowlab.figures.space_time import Figure, space_time
+from flowlab.figures.figure import Figure
+from flowlab.figures.space_time import space_time
 
 
 def diagram(log: EventLog) -> Callable[..., Figure]:

@@ -34,6 +34,8 @@ STYLES: Final = {
     "cause": Style("causes", theme.MUTED),
     "assumed": Style("causes, as far as the log tells", theme.MUTED, "4 3", hollow=True),
     "back": Style("undoes", theme.PURPLE, "5 3", 1.6),
+    "outside": Style("cause outside of this log", theme.MUTED, "1.5 2", hollow=True),
+    "broken": Style("damage: would close a cycle", theme.VERMILION, "7 2 1 2", 1.8),
     "in flight": Style("message never received", theme.BLUE, "2 3", 1.5, hollow=True),
 }
 
@@ -57,6 +59,7 @@ def arrows(scene: Scene, layout: Layout) -> list[Arrow]:
         *_calls(scene, layout),
         *_backs(scene, layout),
         *_in_flight(scene, layout),
+        *_damaged(scene, layout),
     ]
 
 
@@ -140,6 +143,18 @@ def _in_flight(scene: Scene, layout: Layout) -> Iterator[Arrow]:
             x, y = layout.anchors[row]
             r = layout.radius
             yield Arrow("in flight", x + r * 0.7, y + r * 0.7, x + r + 9, y + r + 9)
+
+
+def _damaged(scene: Scene, layout: Layout) -> Iterator[Arrow]:
+    r = layout.radius * 0.7
+    for row in sorted(scene.window.outside):
+        if row in layout.anchors:
+            x, y = layout.anchors[row]
+            yield Arrow("outside", x - r - 11, y - r - 11, x - r, y - r)
+    lanes = _drawn_lanes(scene)
+    for cause, effect in scene.broken:
+        if lanes.get(cause, -1) != lanes.get(effect, -1) and {cause, effect} <= lanes.keys():
+            yield Arrow("broken", *layout.anchors[cause], *layout.anchors[effect])
 
 
 def draw_arrow(arrow: Arrow, *, many: bool = False, opacity: float = 0.85) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from flowlab.events import Event
 from flowlab.figures.bar import Bar, status_of, tip_of
+from flowlab.figures.calls import read_calls
 from flowlab.figures.holds import barrier_bars, lock_bars
 from flowlab.figures.text import clean, plural
 from flowlab.figures.visits import Visit, read_visits
-from flowlab.figures.window import Window, lane_key
+from flowlab.figures.window import LaneKey, Window, lane_key
 
 PAIRS: Final = {
     "CompensationCompleted": "CompensationScheduled",
@@ -34,26 +35,20 @@ _KINDS: Final = {
     "ChildWorkflowInitiated": "child",
     "OperationScheduled": "child",
 }
-_CALL_ROWS: Final = (
-    ("workflow_id", "sequence"),
-    ("started_workflow_id", "started_sequence"),
-    ("workflow_id", "ended_sequence"),
-)
 
 
-def read_bars(window: Window, lane_of: Mapping[tuple[str, str, str], int]) -> list[Bar]:
+def read_bars(window: Window, lane_of: Mapping[LaneKey, int]) -> list[Bar]:
     """Read every bar out of a window, in the order in which they were asked for."""
-    rows = {event.id: row for row, event in enumerate(window.events)}
     visits: dict[int | None, list[Visit]] = {}
-    for visit in read_visits(window, rows):
+    for visit in read_visits(window):
         visits.setdefault(visit.request, []).append(visit)
     bars = [
-        *_calls(window, rows, lane_of, visits),
-        *_pairs(window, rows, lane_of, visits),
+        *_calls(window, lane_of, visits),
+        *_pairs(window, lane_of, visits),
         # What is left was handled for nobody who waits: a message, a copy, or what came too late.
         *(_alone(window, lane_of, visit) for some in visits.values() for visit in some),
         *lock_bars(window, lane_of),
-        *barrier_bars(window, rows, lane_of),
+        *barrier_bars(window, lane_of),
     ]
     return sorted(bars, key=lambda bar: (bar.asked, bar.lane, bar.kind))
 
@@ -71,7 +66,7 @@ def _take(
     return tuple(within)
 
 
-def _alone(window: Window, lane_of: Mapping[tuple[str, str, str], int], visit: Visit) -> Bar:
+def _alone(window: Window, lane_of: Mapping[LaneKey, int], visit: Visit) -> Bar:
     """Return the bar of a visit that no call waits for."""
     event = window.events[visit.start]
     crashed, hung = visit.outcome == "crashed", visit.outcome == "hung"
@@ -97,19 +92,18 @@ def _alone(window: Window, lane_of: Mapping[tuple[str, str, str], int], visit: V
 
 def _calls(
     window: Window,
-    rows: Mapping[Any, int],
-    lane_of: Mapping[tuple[str, str, str], int],
+    lane_of: Mapping[LaneKey, int],
     visits: dict[int | None, list[Visit]],
 ) -> Iterator[Bar]:
-    attempts = _attempts(window, rows)
+    attempts = _attempts(window)
     crashes = _crashes(window)
-    names = (
-        "namespace, run_id, workflow_id, sequence, agent_id, name, attempt, status, tokens, "
-        "started_workflow_id, started_sequence, ended_sequence"
-    )
-    for call in window.log.query(f"SELECT {names} FROM activities").to_pylist():
-        key = (call["namespace"], call["run_id"], call["agent_id"])
-        asked, began, ended = _rows_of(call, window, rows)
+    for call in read_calls(window):
+        event = window.events[call.asked]
+        key = (event.namespace, event.run_id, call.agent_id)
+        asked, began, ended = (
+            row if row is not None and window.visible[row] else None
+            for row in (call.asked, call.began, call.ended)
+        )
         first = next((row for row in (asked, began, ended) if row is not None), None)
         if first is None:
             continue
@@ -120,53 +114,46 @@ def _calls(
         starts = tuple(visit.start for visit in mine) or attempts.get(first, ())
         if not starts and began is not None and asked not in visits:
             starts = (began,)
-        if not starts and ended is not None and call["status"] != "timed_out":
+        if not starts and ended is not None and call.status != "timed_out":
             starts = (first,)
         last = starts[-1] if starts else first
         cut = None
         if ended is None and not mine:
             cut = next((crash for crash in crashes.get(key, ()) if crash > last), None)
-        facts = [] if call["tokens"] is None else [plural(call["tokens"], "token")]
+        facts = [] if call.tokens is None else [plural(call.tokens, "token")]
+        told = {"name": event.name, "agent_id": call.agent_id, "attempt": call.attempt}
+        told["status"] = call.status
         yield Bar(
             lane,
             "activity",
-            clean(call["name"] or "activity"),
-            call["status"],
+            clean(event.name or "activity"),
+            call.status,
             first,
             starts,
             ended,
-            call["attempt"],
-            tip_of(window.events, call, (asked, began, ended), facts),
+            call.attempt,
+            tip_of(window.events, told, (asked, began, ended), facts),
             window.events[first].step_id,
             cut,
             mine,
         )
 
 
-def _rows_of(
-    call: Mapping[str, Any], window: Window, rows: Mapping[Any, int]
-) -> Iterator[int | None]:
-    """Yield the visible rows at which a call was asked for, began and ended."""
-    for stream, sequence in _CALL_ROWS:
-        row = rows.get((call["namespace"], call["run_id"], call[stream], call[sequence]))
-        yield None if row is None or not window.visible[row] else row
-
-
-def _attempts(window: Window, rows: Mapping[Any, int]) -> dict[int, tuple[int, ...]]:
+def _attempts(window: Window) -> dict[int, tuple[int, ...]]:
     """Return the rows of the recorded starts of each call."""
     found: dict[int, list[int]] = {}
     for row, event in enumerate(window.events):
         if event.event_type != "ActivityStarted" or not window.visible[row]:
             continue
         for cause in event.causes:
-            asked = rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
+            asked = window.rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
             if asked is not None and window.events[asked].event_type == "ActivityScheduled":
                 found.setdefault(asked, []).append(row)
     return {asked: tuple(starts) for asked, starts in found.items()}
 
 
-def _crashes(window: Window) -> dict[tuple[str, str, str], list[int]]:
-    found: dict[tuple[str, str, str], list[int]] = {}
+def _crashes(window: Window) -> dict[LaneKey, list[int]]:
+    found: dict[LaneKey, list[int]] = {}
     for row, event in enumerate(window.events):
         if event.event_type == "AgentCrashed":
             found.setdefault(lane_key(event), []).append(row)
@@ -175,8 +162,7 @@ def _crashes(window: Window) -> dict[tuple[str, str, str], list[int]]:
 
 def _pairs(
     window: Window,
-    rows: Mapping[Any, int],
-    lane_of: Mapping[tuple[str, str, str], int],
+    lane_of: Mapping[LaneKey, int],
     visits: dict[int | None, list[Visit]],
 ) -> Iterator[Bar]:
     """Pair the beginnings and ends that are no activities: compensations, timers, children."""
@@ -187,7 +173,7 @@ def _pairs(
         if event.event_type in _KINDS and window.visible[row]
     }
     for row, event in enumerate(events):
-        start = _beginning_of(event, window, rows, begun) if window.visible[row] else None
+        start = _beginning_of(event, window, begun) if window.visible[row] else None
         if start is not None and not _has_held(events, begun[start]):
             begun[start] = row
     for asked, ended in begun.items():
@@ -229,15 +215,13 @@ def _has_held(events: Sequence[Event], ended: int | None) -> bool:
     return ended is not None and events[ended].event_type == "CompensationCompleted"
 
 
-def _beginning_of(
-    event: Event, window: Window, rows: Mapping[Any, int], begun: Mapping[int, int | None]
-) -> int | None:
+def _beginning_of(event: Event, window: Window, begun: Mapping[int, int | None]) -> int | None:
     """Find what an end belongs to: its cause, or else the oldest open one with its name."""
     wanted = PAIRS.get(event.event_type)
     if wanted is None:
         return None
     for cause in event.causes:
-        found = rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
+        found = window.rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
         if found is not None and found in begun and window.events[found].event_type == wanted:
             return found
     stream, mine = event.id[:3], (wanted, event.name)

@@ -14,12 +14,13 @@ from flowlab.events import Event, EventLog
 from flowlab.events.matching import Matching, match_events
 from flowlab.figures import theme
 from flowlab.figures.draw import TOP
+from flowlab.figures.figure import Figure
 from flowlab.figures.layout import Layout, lay_out, name_column
 from flowlab.figures.legend import LINE_HEIGHT, draw_legend
 from flowlab.figures.panel import AXIS_HEIGHT, draw_panel
 from flowlab.figures.scene import Scene, read_scene
 from flowlab.figures.sheet import sheet
-from flowlab.figures.space_time import MAX_MARKS, MIN_WIDTH, Figure
+from flowlab.figures.space_time import MAX_MARKS, MIN_WIDTH
 from flowlab.figures.svg import group, line, rect, text
 from flowlab.figures.text import clean, ellipsize, moment, number, plural, text_width, words
 from flowlab.figures.window import choose_window
@@ -105,7 +106,7 @@ def beside(
 def _side(
     log: EventLog, rows: Sequence[int], heading: str, *, mark: str, detail: str, limit: int
 ) -> _Side:
-    window = choose_window(log, axis="time", lanes=None, detail=detail, limit=limit)
+    window = choose_window(log, axis="time", lanes="given", detail=detail, limit=limit)
     ids = zip(log.table["workflow_id"].to_pylist(), log.table["sequence"].to_pylist(), strict=True)
     listed = set(rows)
     known = {found for row, found in enumerate(ids) if row in listed}

@@ -26,6 +26,7 @@ _SIGNS: Final = {
     "end": "<",
 }
 _FILLS: Final = {"activity": "█", "compensation": "▓", "barrier": "░"}
+_DAMAGE: Final = "!"
 _OTHER_FILL: Final = "─"
 _KEY: Final = (
     ("█", "work"),
@@ -39,6 +40,7 @@ _KEY: Final = (
     ("R", "restarted"),
     ("◆", "pivot"),
     ("|", "barrier"),
+    (_DAMAGE, "damage in the log"),
     (">", "start"),
     ("<", "end"),
     ("·", "event"),
@@ -86,6 +88,9 @@ def _lanes(scene: Scene) -> Iterator[tuple[str, str, str]]:
         for bar in bars:
             if bar.status in _SIGNS and bar.ended is not None:
                 cells[_cell(axis, scene.at[bar.ended])] = _SIGNS[bar.status]
+        for row in scene.damaged:
+            if row in scene.at and scene.lane_of(row) == index:
+                cells[_cell(axis, scene.at[row])] = _DAMAGE
         short = lane.label if len(lane.label) <= _NAME else lane.label[: _NAME - 1] + "…"
         yield f"{short:<{_NAME}}", "".join(cells), lane.note
 

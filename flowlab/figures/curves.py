@@ -8,8 +8,9 @@ from typing import Final
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.figures import theme
+from flowlab.figures.figure import Figure
 from flowlab.figures.sheet import sheet
-from flowlab.figures.space_time import MIN_WIDTH, Figure
+from flowlab.figures.space_time import MIN_WIDTH
 from flowlab.figures.svg import circle, line, num, path, text
 from flowlab.figures.text import clean, ellipsize, number, text_width
 

@@ -6,10 +6,11 @@ from typing import Final, Protocol, runtime_checkable
 
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.figures import theme
+from flowlab.figures.figure import Figure
 from flowlab.figures.flow_layout import Flow, lay_out_flow
 from flowlab.figures.flow_signs import draw_edge, draw_legend, draw_node, draw_words
 from flowlab.figures.sheet import sheet
-from flowlab.figures.space_time import MIN_WIDTH, Figure
+from flowlab.figures.space_time import MIN_WIDTH
 from flowlab.figures.svg import line, rect, text
 from flowlab.figures.text import clean, plural, wrap
 from flowlab.workflow.plan_drawing import Drawing

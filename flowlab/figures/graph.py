@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from flowlab.events import Event, EventLog
+from flowlab.causality import KIND_LABELS
+from flowlab.figures.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,15 @@ class Link:
     bridged: bool = False
 
 
-def visible_links(log: EventLog, events: Sequence[Event], visible: Sequence[bool]) -> list[Link]:
+def visible_links(window: Window) -> list[Link]:
     """Return the links between visible events; chains of hidden events become one link each.
 
     A bridged link that follows from others is left out.
     """
-    rows: dict[tuple[Any, ...], int] = {event.id: row for row, event in enumerate(events)}
-    incoming: list[list[tuple[int, str]]] = [[] for _ in events]
-    names = ("namespace", "run_id", "workflow_id", "sequence")
-    causes = ("namespace", "run_id", "cause_workflow_id", "cause_sequence")
-    edges = log.query("SELECT * FROM edges").to_pydict()
-    for effect_id, cause_id, kind in zip(
-        zip(*(edges[name] for name in names), strict=True),
-        zip(*(edges[name] for name in causes), strict=True),
-        edges["kind"],
-        strict=True,
-    ):
-        cause = rows.get(cause_id)
-        if cause is not None and cause != rows[effect_id]:
-            incoming[rows[effect_id]].append((cause, kind))
+    visible = window.visible
+    incoming: list[list[tuple[int, str]]] = [[] for _ in visible]
+    for cause, effect, kind in window.edges:
+        incoming[effect].append((cause, KIND_LABELS[kind]))
     found: dict[tuple[int, int], Link] = {}
     for row, shown in enumerate(visible):
         if shown:
@@ -50,7 +40,7 @@ def visible_links(log: EventLog, events: Sequence[Event], visible: Sequence[bool
                 key = (link.cause, link.effect)
                 if key not in found or _rank(link) < _rank(found[key]):
                     found[key] = link
-    return _without_implied([found[key] for key in sorted(found)], len(events))
+    return _without_implied([found[key] for key in sorted(found)], len(visible))
 
 
 def _rank(link: Link) -> tuple[bool, bool, str]:

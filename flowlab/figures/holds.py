@@ -56,9 +56,7 @@ def _lock(
     yield Bar(lane, "lock", name, status, asked, starts, released, 1, cut_text(tip))
 
 
-def barrier_bars(
-    window: Window, rows: Mapping[Any, int], lane_of: Mapping[tuple[str, str, str], int]
-) -> Iterator[Bar]:
+def barrier_bars(window: Window, lane_of: Mapping[tuple[str, str, str], int]) -> Iterator[Bar]:
     """Yield the times for which a lane waited at a barrier."""
     waiting: dict[tuple[Any, ...], list[int]] = {}
     for row, event in enumerate(window.events):
@@ -69,7 +67,8 @@ def barrier_bars(
             waiting.setdefault(key, []).append(row)
             continue
         named = {
-            rows.get((*event.id[:2], cause.workflow_id, cause.sequence)) for cause in event.causes
+            window.rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
+            for cause in event.causes
         }
         came = waiting.pop(key, [])
         for others in waiting.values():

@@ -128,6 +128,9 @@ def _obstacles(scene: Scene, layout: Layout) -> Iterator[Box]:
         x, y = layout.anchors[point.row]
         r = layout.radius + 1.5
         yield Box(x - r, y - (r * 2.4 if point.glyph == "signal" else r), x + r, y + r)
+    for row in scene.damaged.keys() & layout.anchors.keys():
+        x, y = layout.anchors[row]
+        yield Box(x - 8, y - 21, x + 8, y - 6)
     for barrier in scene.barriers:
         x = layout.anchors[barrier.row][0]
         touched = [*barrier.lanes, scene.lane_of(barrier.row)]
@@ -148,13 +151,14 @@ def _heads(arrows: Sequence[Arrow]) -> Iterator[Box]:
 
 
 def _along(arrows: Sequence[Arrow]) -> Iterator[Box]:
-    """Cover each arrow with small boxes."""
+    """Cover each arrow with boxes: narrow ones where it is steep, low ones where it is flat."""
     for arrow in arrows:
         dx, dy = arrow.x2 - arrow.x1, arrow.y2 - arrow.y1
-        steps = int(max(abs(dx), abs(dy)) // 8) + 1
-        for step in range(steps + 1):
-            x, y = arrow.x1 + dx * step / steps, arrow.y1 + dy * step / steps
-            yield Box(x - 1, y - 1, x + 1, y + 1)
+        steps = int(min(abs(dx), abs(dy)) // 8) + 1
+        for step in range(steps):
+            x1, y1 = arrow.x1 + dx * step / steps, arrow.y1 + dy * step / steps
+            x2, y2 = x1 + dx / steps, y1 + dy / steps
+            yield Box(min(x1, x2) - 1, min(y1, y2) - 1, max(x1, x2) + 1, max(y1, y2) + 1)
 
 
 def _bar_label(

@@ -11,8 +11,9 @@ from flowlab.figures.bar import Bar, cut_text, said_in, status_of
 from flowlab.figures.bars import read_bars
 from flowlab.figures.graph import Link, causal_depth, causal_order, visible_links
 from flowlab.figures.holds import taking_part
+from flowlab.figures.lane_order import order_lanes
 from flowlab.figures.text import clean, duration, moment, plural, words
-from flowlab.figures.window import Window, lane_key
+from flowlab.figures.window import WORLD, LaneKey, Window, lane_key
 
 GLYPHS: Final = {
     "WorkflowStarted": "start",
@@ -53,7 +54,6 @@ GLYPHS: Final = {
 _QUIET: Final = frozenset({"start", "end", "restart", "commit", "call", "answer", "arrived"})
 _ADRIFT: Final = frozenset({"MessageDropped", "MessageDuplicated", "FaultInjected"})
 """What befalls a message on its way: in a simulated world, nobody's lane is the place for it."""
-_WORLD: Final = "@world"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Point:
 class Lane:
     """Who did it: an agent, a host, a workflow; and how much."""
 
-    key: tuple[str, str, str]
+    key: LaneKey
     label: str
     note: str
 
@@ -104,7 +104,10 @@ class Back:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything a picture of one run shows. `at` gives each row its place on the axis."""
+    """Everything a picture of one run shows.
+
+    `at` gives each row its place on the axis; `broken` are the causes left out of a cycle.
+    """
 
     window: Window
     lanes: tuple[Lane, ...]
@@ -116,6 +119,7 @@ class Scene:
     backs: tuple[Back, ...]
     in_flight: tuple[int, ...]
     damaged: Mapping[int, str]
+    broken: tuple[tuple[int, int], ...]
     at: Mapping[int, int]
     adrift: Mapping[int, tuple[int, int]]
 
@@ -136,11 +140,13 @@ class Scene:
 def read_scene(window: Window) -> Scene:
     """Read everything that is drawn out of a window."""
     events = window.events
-    links = visible_links(window.log, events, window.visible)
+    links = visible_links(window)
     shown = [row for row, flag in enumerate(window.visible) if flag]
     flying = _flying(window)
     at_home = {lane_key(events[row]) for row in shown if row not in flying}
     keys = [key for key in window.lanes if key in at_home]
+    at = _places(window, links, shown)
+    keys = _ordered(window, keys, links, at)
     lane_of = {key: index for index, key in enumerate(keys)}
     adrift = {
         row: (source, lane_of[key]) for row, (source, key) in flying.items() if key in lane_of
@@ -164,21 +170,39 @@ def read_scene(window: Window) -> Scene:
         tuple(_backs(window, bars)),
         tuple(_in_flight(window)),
         _damage(window),
-        _places(window, links, shown),
+        _broken(window),
+        at,
         adrift,
     )
 
 
-def _flying(window: Window) -> dict[int, tuple[int, tuple[str, str, str]]]:
+def _ordered(
+    window: Window, keys: list[LaneKey], links: Sequence[Link], at: Mapping[int, int]
+) -> list[LaneKey]:
+    """Put the lanes whose order says nothing so that few arrows cross."""
+    if len(window.loose) < 2:
+        return keys
+    number = {key: index for index, key in enumerate(keys)}
+    lanes = {row: number.get(lane_key(window.events[row]), -1) for row in at}
+    arrows = [
+        (lanes[link.cause], at[link.cause], lanes[link.effect], at[link.effect])
+        for link in links
+        if lanes[link.cause] >= 0 and lanes[link.effect] >= 0
+    ]
+    worlds = list(dict.fromkeys(key[:2] for key in keys))
+    groups = [worlds.index(key[:2]) if key in window.loose else None for key in keys]
+    return [keys[index] for index in order_lanes(arrows, groups, least_gain=window.least_gain)]
+
+
+def _flying(window: Window) -> dict[int, tuple[int, LaneKey]]:
     """Return what the world does to messages: the row that sent each, and whose lane it was for."""
-    rows: dict[tuple[object, ...], int] = {event.id: row for row, event in enumerate(window.events)}
     lanes = set(window.lanes)
-    found: dict[int, tuple[int, tuple[str, str, str]]] = {}
+    found: dict[int, tuple[int, LaneKey]] = {}
     for row, event in enumerate(window.events):
-        if event.agent_id != _WORLD or event.event_type not in _ADRIFT or not window.visible[row]:
+        if event.agent_id != WORLD or event.event_type not in _ADRIFT or not window.visible[row]:
             continue
         for cause in event.causes:
-            source = rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
+            source = window.rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
             if source is None or not window.visible[source]:
                 continue
             to = _addressee(event) or _addressee(window.events[source])
@@ -208,7 +232,7 @@ def _places(window: Window, links: Sequence[Link], shown: Sequence[int]) -> dict
 
 
 def _rows_of(
-    bars: Sequence[Bar], events: Sequence[Event], lanes: Sequence[tuple[str, str, str]]
+    bars: Sequence[Bar], events: Sequence[Event], lanes: Sequence[LaneKey]
 ) -> Iterator[int]:
     """Yield the rows that a bar shows: those on its own lane, and every attempt of a call."""
     for bar in bars:
@@ -246,7 +270,7 @@ def _point(event: Event) -> tuple[str, str, str]:
 
 def _lanes(
     window: Window,
-    keys: Sequence[tuple[str, str, str]],
+    keys: Sequence[LaneKey],
     bars: Sequence[Bar],
     points: Sequence[Point],
 ) -> Iterator[Lane]:
@@ -283,7 +307,7 @@ def _busy(window: Window, bars: Sequence[Bar]) -> int:
     return total
 
 
-def _gaps(window: Window, lane_of: Mapping[tuple[str, str, str], int]) -> Iterator[Gap]:
+def _gaps(window: Window, lane_of: Mapping[LaneKey, int]) -> Iterator[Gap]:
     down: dict[int, int] = {}
     for row, event in enumerate(window.events):
         if not window.visible[row]:
@@ -298,7 +322,7 @@ def _gaps(window: Window, lane_of: Mapping[tuple[str, str, str], int]) -> Iterat
 
 
 def _barriers(
-    window: Window, bars: Sequence[Bar], lane_of: Mapping[tuple[str, str, str], int]
+    window: Window, bars: Sequence[Bar], lane_of: Mapping[LaneKey, int]
 ) -> Iterator[Barrier]:
     came: dict[int, list[int]] = {}
     for bar in bars:
@@ -347,12 +371,18 @@ def _in_flight(window: Window) -> Iterator[int]:
 
 
 def _damage(window: Window) -> dict[int, str]:
-    rows = {event.id: row for row, event in enumerate(window.events)}
     found: dict[int, str] = {}
-    for anomaly in window.log.anomalies.to_pylist():
-        names = ("namespace", "run_id", "workflow_id", "sequence")
-        row = rows.get(tuple(anomaly[name] for name in names))  # type: ignore[call-overload]
-        if row is not None and window.visible[row]:
-            said = f"damage: {clean(anomaly['kind'])}: {clean(anomaly['detail'])}"
+    for damage in window.damage:
+        row, said = damage.row, damage.words
+        if window.visible[row]:
             found[row] = cut_text(f"{found[row]} · {said}" if row in found else said)
     return found
+
+
+def _broken(window: Window) -> tuple[tuple[int, int], ...]:
+    """Return the causes that would close a cycle, as (cause, effect)."""
+    return tuple(
+        (damage.source, damage.row)
+        for damage in window.damage
+        if damage.kind == "cycle" and damage.source is not None
+    )

@@ -7,8 +7,10 @@ DejaVu Sans, one of the widest fonts that systems set a page in: elsewhere text 
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _WIDTHS: Final = {
@@ -26,14 +28,18 @@ _WIDTH_OF: Final = {sign: width for width, signs in _WIDTHS.items() for sign in 
 _OTHER_WIDTH: Final = 0.64
 _CAPITAL_WIDTH: Final = 0.70
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_UNSAFE: Final = frozenset("\u061c\u200b\u200e\u200f\u2028\u2029\ufeff\ufffe\uffff") | frozenset(
-    chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_UNCLEAN: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    "\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _SMALL_UNITS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 _WALL_FROM_NS: Final = 10**17
 THIN_SPACE: Final = "\u202f"
 MAX_LINE: Final = 600
 """Characters of a line that are looked at: more would not fit any picture."""
+_ENTITIES: Final = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
+)
 _JOINTS: Final = frozenset(" /._-:")
 
 
@@ -47,10 +53,11 @@ def clean(text: object) -> str:
         >>> clean("a\\nb\\x00")
         'a b␀'
     """
-    return "".join(_clean_character(character) for character in str(text))
+    return _UNCLEAN.sub(_clean_character, str(text))
 
 
-def _clean_character(character: str) -> str:
+def _clean_character(found: re.Match[str]) -> str:
+    character = found.group()
     code = ord(character)
     if character in "\n\r\t":
         return " "
@@ -58,9 +65,7 @@ def _clean_character(character: str) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
-    if 0x80 <= code < 0xA0 or 0xD800 <= code < 0xE000 or character in _UNSAFE:
-        return "\ufffd"
-    return character
+    return "\ufffd"
 
 
 def escape(text: object) -> str:
@@ -70,8 +75,7 @@ def escape(text: object) -> str:
         >>> escape('<a title="x">&')
         '&lt;a title=&quot;x&quot;&gt;&amp;'
     """
-    safe = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return safe.replace('"', "&quot;").replace("'", "&#39;")
+    return clean(text).translate(_ENTITIES)
 
 
 def text_width(text: str, size: float) -> float:
@@ -81,10 +85,16 @@ def text_width(text: str, size: float) -> float:
         >>> text_width("iii", 10) < text_width("mmm", 10)
         True
     """
+    return size * _em_width(text)
+
+
+@lru_cache(maxsize=8_192)
+def _em_width(text: str) -> float:
     # sum() rounds otherwise from Python 3.12 on, and a picture is the same to the byte everywhere.
-    return size * math.fsum(_character_width(character) for character in text)
+    return math.fsum(map(_character_width, text))
 
 
+@lru_cache(maxsize=4_096)
 def _character_width(character: str) -> float:
     known = _WIDTH_OF.get(character)
     if known is not None:

@@ -8,6 +8,7 @@ dark with `dark_rules`: rules on presentation attributes, which any style sheet 
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 PANEL: Final = "#ffffff"
@@ -62,3 +63,23 @@ def dark_rules(scope: str) -> str:
         rules.append(f'{scope} [fill="{light}"]{{fill:{dark}}}')
         rules.append(f'{scope} [stroke="{light}"]{{stroke:{_DARK_LINES.get(light, dark)}}}')
     return "\n".join(rules)
+
+
+_PAINTED: Final = re.compile(r'\b(fill|stroke)="(#[0-9a-f]{6})"')
+
+
+def darkened(svg: str) -> str:
+    """Return a picture with every colour replaced by that for dark ground.
+
+    Example:
+        >>> darkened('<rect fill="#ffffff" stroke="#0072b2"/>')
+        '<rect fill="#161b22" stroke="#5aa9e6"/>'
+    """
+
+    def other(found: re.Match[str]) -> str:
+        name, light = found.groups()
+        dark = _DARK_LINES.get(light) if name == "stroke" else None
+        return f'{name}="{dark or _DARK.get(light, light)}"'
+
+    # Texts are escaped, so a quotation mark stands in an element's head alone.
+    return _PAINTED.sub(other, svg)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from flowlab.events import CauseKind, Event
 from flowlab.figures.window import Window, lane_key
@@ -43,7 +42,7 @@ class Visit:
         return (self.start, self.done) if ended and self.done is not None else (self.start,)
 
 
-def read_visits(window: Window, rows: Mapping[Any, int]) -> list[Visit]:
+def read_visits(window: Window) -> list[Visit]:
     """Read every visit of the visible lanes, in the order in which they began."""
     found: list[Visit] = []
     begun: dict[tuple[str, str, str], int] = {}
@@ -54,12 +53,12 @@ def read_visits(window: Window, rows: Mapping[Any, int]) -> list[Visit]:
         lane = lane_key(event)
         if event.event_type == "MessageReceived":
             if lane in begun:
-                found.append(_visit(window, rows, begun.pop(lane), None))
+                found.append(_visit(window, begun.pop(lane), None))
             if _takes_up(event):
                 begun[lane] = row
         elif lane in begun and _ends(events[begun[lane]], event):
-            found.append(_visit(window, rows, begun.pop(lane), row))
-    found += [_visit(window, rows, start, None) for start in begun.values()]
+            found.append(_visit(window, begun.pop(lane), row))
+    found += [_visit(window, start, None) for start in begun.values()]
     return sorted(found, key=lambda visit: visit.start)
 
 
@@ -76,18 +75,18 @@ def _ends(start: Event, event: Event) -> bool:
     return event.event_type in _OUTCOMES and event.name == start.name
 
 
-def _visit(window: Window, rows: Mapping[Any, int], start: int, done: int | None) -> Visit:
+def _visit(window: Window, start: int, done: int | None) -> Visit:
     outcome = "open" if done is None else _OUTCOMES[window.events[done].event_type]
-    return Visit(start, done, outcome, _request(window, rows, start))
+    return Visit(start, done, outcome, _request(window, start))
 
 
-def _request(window: Window, rows: Mapping[Any, int], row: int) -> int | None:
+def _request(window: Window, row: int) -> int | None:
     """Return what sent the message that a row received; a copy is as good as the message."""
     for _ in range(2):
         event = window.events[row]
         found = next(
             (
-                rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
+                window.rows.get((*event.id[:2], cause.workflow_id, cause.sequence))
                 for cause in event.causes
                 if cause.kind == CauseKind.MESSAGE
             ),

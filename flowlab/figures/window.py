@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowlab.causality import LANE, CausalGraph, read_graph
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import UNSTAMPED, Event, EventLog, events_from_table, rank_strings
+from flowlab.figures.text import clean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,10 +25,17 @@ HOUSEKEEPING: Final = frozenset(
 """Event types of an orchestrator's own turns: hidden unless every detail is asked for."""
 MAX_LANES: Final = 60
 """Lanes that one picture holds."""
+LEAST_GAIN: Final = 3
+"""Crossings that another order of lanes must save, before it is taken unasked."""
 MAX_PAYLOAD: Final = 65_536
 """Bytes of a payload that a picture looks into; larger ones are not read."""
+WORLD: Final = "@world"
+"""The lane of what happens to messages and agents from outside: always the last."""
 MAX_BACKWARD_SHARE: Final = 0.05
 """Up to this share of causes may lie after their effects before times count as unusable."""
+
+LaneKey = tuple[str, str, str]
+"""Namespace, run and agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,73 +45,163 @@ class Window:
     Args:
         log: the events of the window, the hidden ones among them, in drawing order.
         events: the same as values, without payloads that are too large to be looked into.
+        rows: where each id stands; of two events with one id, the first.
         visible: for each of them, whether it is drawn.
+        edges: (cause, effect, kind) by rows of the window, sorted by effect, without cycles.
+        damage: rows, and what is wrong with their references; (row, None) or (row, other row).
+        outside: rows of which a cause lies in a stream that the log does not hold.
         total: events of the whole log; `hidden`: left out by detail; `left_out`: by the limit.
         lanes, total_lanes: lanes allowed here and lanes of the whole log.
+        loose: lanes that may change places with one another; `least_gain`: crossings that this
+            must save.
         whole: the log holds every stream of its run, so what has no effect here has none at all.
     """
 
     log: EventLog
     events: tuple[Event, ...]
+    rows: Mapping[tuple[object, ...], int]
     visible: tuple[bool, ...]
+    edges: tuple[tuple[int, int, int], ...]
+    damage: tuple[Damage, ...]
+    outside: frozenset[int]
     total: int
     hidden: int
     left_out: int
-    lanes: tuple[tuple[str, str, str], ...]
+    lanes: tuple[LaneKey, ...]
     total_lanes: int
+    loose: frozenset[LaneKey]
+    least_gain: int
     axis: str
     whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong with a row's references, in words; `source`: the row that it points to."""
+
+    row: int
+    words: str
+    kind: str
+    source: int | None = None
 
 
 def choose_window(
     log: EventLog,
     *,
     axis: str,
-    lanes: Sequence[str] | None,
+    lanes: Sequence[str] | str | None,
     detail: str,
     limit: int,
-    whole: bool = True,
+    workflow_id: str | None = None,
 ) -> Window:
     """Choose the first `limit` events to draw: by time, or by place in their streams.
+
+    Args:
+        log: of one run or of several.
+        axis: as in `space_time`.
+        lanes: as in `space_time`.
+        detail: as in `space_time`.
+        limit: how many events are visible at most.
+        workflow_id: that workflow's events alone; the rest of the log still tells their causes.
 
     Raises:
         NotFoundError: a lane asked for is not in the log.
     """
+    graph = read_graph(log)
     if axis == "auto":
-        axis = "time" if times_are_usable(log) else "depth"
+        axis = "time" if _times_are_usable(log, graph) else "depth"
     order = _drawing_order(log, by_time=axis == "time")
+    if workflow_id is not None:
+        mine = pc.equal(log.table.column("workflow_id"), workflow_id).to_numpy()
+        order = order[mine[order]]
+    seen = graph.lane[order]
+    codes = _first_met(seen)
+    chosen, loose = _choose_lanes(log, graph, codes, order, lanes)
+    mask = np.isin(seen, chosen)
     ordered = log.table.take(pa.array(order))
-    keys = _lane_keys(ordered)
-    chosen = _choose_lanes(log, keys, lanes)
-    mask = np.ones(len(ordered), bool)
-    if len(chosen) < len(set(keys)):
-        allowed = set(chosen)
-        mask = np.fromiter((key in allowed for key in keys), bool, len(keys))
-    visible = mask.copy()
-    if detail == "activities":
-        types = pa.array(sorted(HOUSEKEEPING))
-        noise = pc.is_in(ordered.column("event_type"), types).to_numpy(zero_copy_only=False)
-        visible &= ~np.asarray(noise, bool)
+    visible = mask if detail == "all" else mask & ~_is_housekeeping(ordered)
     last = len(ordered)
     shown = np.flatnonzero(visible)
     if len(shown) > limit:
         last = int(shown[limit - 1]) + 1
     table = ordered.slice(0, last)
+    events = tuple(events_from_table(_without_large_payloads(table)))
+    rows: dict[tuple[object, ...], int] = {}
+    for row, event in enumerate(events):
+        rows.setdefault(event.id, row)
+    damage, outside = _damage(log, graph, rows)
     return Window(
         EventLog(table, log.runs, log.anomalies),
-        tuple(events_from_table(_without_large_payloads(table))),
+        events,
+        rows,
         tuple(bool(flag) for flag in visible[:last]),
+        _edges(graph, order[:last]),
+        damage,
+        outside,
         total=len(ordered),
         hidden=int(mask[:last].sum() - visible[:last].sum()),
         left_out=max(0, len(shown) - limit),
-        lanes=chosen,
-        total_lanes=len(set(keys)),
+        lanes=tuple(_key(graph, code) for code in chosen),
+        total_lanes=len(codes),
+        loose=frozenset(_key(graph, code) for code in loose),
+        least_gain=0 if lanes == "fewest" else LEAST_GAIN,
         axis=axis,
-        whole=whole and len(chosen) == len(set(keys)),
+        whole=workflow_id is None and len(chosen) == len(codes),
     )
 
 
-def lane_key(event: Event) -> tuple[str, str, str]:
+def _is_housekeeping(table: pa.Table) -> NDArray[np.bool_]:
+    types = pa.array(sorted(HOUSEKEEPING))
+    found = pc.is_in(table.column("event_type"), types).to_numpy(zero_copy_only=False)
+    return np.asarray(found, bool)
+
+
+def _first_met(codes: NDArray[np.int32]) -> list[int]:
+    """Return the codes that occur, in the order in which they do first."""
+    values, first = np.unique(codes, return_index=True)
+    return [int(code) for code in values[np.argsort(first)]]
+
+
+def _key(graph: CausalGraph, code: int) -> LaneKey:
+    return (*graph.worlds[graph.lanes.world[code]], graph.lanes.ids[code])
+
+
+def _edges(graph: CausalGraph, order: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
+    """Return the edges among the rows that a window holds."""
+    place = np.full(graph.size, -1, np.int64)
+    place[order] = np.arange(len(order))
+    cause, effect = place[graph.cause], place[graph.effect]
+    inside = np.flatnonzero((cause >= 0) & (effect >= 0))
+    inside = inside[np.argsort(effect[inside], kind="stable")]
+    columns = (cause[inside], effect[inside], graph.kind[inside])
+    return tuple(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _damage(
+    log: EventLog, graph: CausalGraph, rows: Mapping[tuple[object, ...], int]
+) -> tuple[tuple[Damage, ...], frozenset[int]]:
+    """Return what is wrong with the rows, and the rows with causes outside of the log."""
+    found: list[Damage] = []
+    outside: set[int] = set()
+    held = {
+        (*graph.worlds[world], stream)
+        for world, stream in zip(graph.streams.world, graph.streams.ids, strict=True)
+    } if graph.anomalies.num_rows else set()  # fmt: skip
+    for anomaly in [*log.anomalies.to_pylist(), *graph.anomalies.to_pylist()]:
+        world = (anomaly["namespace"], anomaly["run_id"])
+        row = rows.get((*world, anomaly["workflow_id"], anomaly["sequence"]))
+        if row is None:
+            continue
+        source = (*world, anomaly["ref_workflow_id"], anomaly["ref_sequence"])
+        words = f"damage: {clean(anomaly['kind'])}: {clean(anomaly['detail'])}"
+        if anomaly["kind"] == "never_logged" and held and source[:3] not in held:
+            outside.add(row)
+            continue
+        found.append(Damage(row, words, anomaly["kind"], rows.get(source)))
+    return tuple(found), frozenset(outside)
+
+
+def lane_key(event: Event) -> LaneKey:
     """Return what makes two events share a lane: namespace, run and agent."""
     return (event.namespace, event.run_id, event.agent_id)
 
@@ -123,18 +222,18 @@ def times_are_usable(log: EventLog) -> bool:
         >>> times_are_usable(EventLog.from_events([]))
         False
     """
+    return _times_are_usable(log, None)
+
+
+def _times_are_usable(log: EventLog, graph: CausalGraph | None) -> bool:
     if not len(log):
         return False
     times = log.table.column("time_ns").to_numpy()
     if int(times.min()) == UNSTAMPED or int(times.min()) == int(times.max()):
         return False
-    counted = log.query(
-        "SELECT count(*) AS edges, count(*) FILTER (e.time_ns < c.time_ns) AS backward "
-        "FROM edges JOIN events e USING (namespace, run_id, workflow_id, sequence) "
-        "JOIN events c ON (edges.namespace, edges.run_id, edges.cause_workflow_id, "
-        "edges.cause_sequence) = (c.namespace, c.run_id, c.workflow_id, c.sequence)"
-    ).to_pylist()[0]
-    return bool(counted["backward"] <= MAX_BACKWARD_SHARE * counted["edges"])
+    graph = graph or read_graph(log)
+    backward = int(np.count_nonzero(times[graph.effect] < times[graph.cause]))
+    return backward <= MAX_BACKWARD_SHARE * len(graph.cause)
 
 
 def _drawing_order(log: EventLog, *, by_time: bool) -> NDArray[np.int64]:
@@ -150,55 +249,70 @@ def _drawing_order(log: EventLog, *, by_time: bool) -> NDArray[np.int64]:
     return np.lexsort(keys)
 
 
-def _lane_keys(table: pa.Table) -> list[tuple[str, str, str]]:
-    names = ("namespace", "run_id", "agent_id")
-    columns = [table.column(name).to_pylist() for name in names]
-    return list(zip(*columns, strict=True))
-
-
 def _choose_lanes(
-    log: EventLog, keys: list[tuple[str, str, str]], lanes: Sequence[str] | None
-) -> tuple[tuple[str, str, str], ...]:
-    """Order the lanes: by run, then as its metadata says, then by first event.
+    log: EventLog,
+    graph: CausalGraph,
+    codes: list[int],
+    order: NDArray[np.int64],
+    lanes: Sequence[str] | str | None,
+) -> tuple[list[int], list[int]]:
+    """Order the lanes: by run, then as its metadata says, then by first event, the world last.
 
-    In a simulated world, what runs stands above the agents that it asks, and the world below.
+    In a simulated world, what runs stands above the agents that it asks. Returned are the lanes,
+    and those whose order says nothing, so that another may be chosen.
     """
-    seen = list(dict.fromkeys(keys))
-    if lanes is not None:
-        if isinstance(lanes, str):
-            message = f"lanes is the text {lanes!r}; give a list of agent ids, as [{lanes!r}]"
-            raise InvalidArgumentError(message)
-        known = {key[2] for key in seen}
-        for lane in lanes:
-            if lane not in known:
-                near = difflib.get_close_matches(lane, sorted(known), 3, 0.3) or sorted(known)[:5]
-                message = f"no lane {lane!r} in this log; the nearest are {near}"
-                raise NotFoundError(message)
-        return tuple(key for lane in lanes for key in seen if key[2] == lane)
+    names = {code: _key(graph, code) for code in codes}
+    if lanes is not None and not isinstance(lanes, str):
+        return _named_lanes(names, lanes), []
+    if lanes not in {None, "auto", "given", "fewest"}:
+        message = f"lanes is {lanes!r}; expected auto, given, fewest, or a list of agent ids"
+        raise InvalidArgumentError(message)
     ranks = {(*run.key, agent): rank for run in log.runs for rank, agent in enumerate(run.agents)}
-    worlds = list(dict.fromkeys(key[:2] for key in seen))
-    first = {key: place for place, key in enumerate(seen)}
-    simulated = {run.key for run in log.runs if run.clock == "virtual"}
-    asked = _first_requests(log) if simulated else {}
+    worlds = list(dict.fromkeys(key[:2] for key in names.values()))
+    first = {code: place for place, code in enumerate(codes)}
+    simulated = {run.key for run in log.runs if run.clock == "virtual" and run.scenario}
+    asked = _first_requests(log, graph, order) if simulated else {}
 
-    def place(key: tuple[str, str, str]) -> tuple[int, int, int, int]:
+    def group(code: int) -> tuple[int, bool, int]:
+        key = names[code]
         rank = ranks.get(key, len(ranks))
         if key[:2] in simulated:
             rank = 2 if key[2].startswith("@") else int(key in ranks)
-        return worlds.index(key[:2]), rank, asked.get(key, len(asked)), first[key]
+        return worlds.index(key[:2]), key[2] == WORLD, rank
 
-    seen.sort(key=place)
-    return tuple(seen[:MAX_LANES])
+    codes = sorted(codes, key=lambda code: (*group(code), asked.get(code, len(asked)), first[code]))
+    kept = codes[:MAX_LANES]
+    if lanes == "given":
+        return kept, []
+    last = len(ranks)
+    agents = [
+        code
+        for code in kept
+        for _, outside, rank in [group(code)]
+        if not outside and rank == (1 if names[code][:2] in simulated else last)
+    ]
+    return kept, agents
 
 
-def _first_requests(log: EventLog) -> dict[tuple[str, str, str], int]:
+def _named_lanes(names: Mapping[int, LaneKey], lanes: Sequence[str]) -> list[int]:
+    known = sorted({key[2] for key in names.values()})
+    for lane in lanes:
+        if lane not in known:
+            near = difflib.get_close_matches(lane, known, 3, 0.3) or known[:5]
+            message = f"no lane {lane!r} in this log; the nearest are {near}"
+            raise NotFoundError(message)
+    return [code for lane in dict.fromkeys(lanes) for code in names if names[code][2] == lane]
+
+
+def _first_requests(log: EventLog, graph: CausalGraph, order: NDArray[np.int64]) -> dict[int, int]:
     """Number the lanes in the order in which they were first sent a message."""
-    rows = log.query(
-        "SELECT r.namespace, r.run_id, r.agent_id FROM (SELECT namespace, run_id, agent_id, "
-        "unnest(causes) AS ref FROM events WHERE event_type = 'MessageReceived') r "
-        "JOIN events s ON (r.namespace, r.run_id, r.ref.workflow_id, r.ref.sequence) = "
-        "(s.namespace, s.run_id, s.workflow_id, s.sequence) GROUP BY ALL "
-        "ORDER BY min((s.time_ns, s.workflow_id, s.sequence)), r.agent_id"
-    ).to_pylist()
-    keys = ((row["namespace"], row["run_id"], row["agent_id"]) for row in rows)
-    return {key: number for number, key in enumerate(keys)}
+    types = log.table.column("event_type")
+    received = np.asarray(pc.equal(types, "MessageReceived").to_numpy(zero_copy_only=False), bool)
+    edges = np.flatnonzero((graph.kind != LANE) & received[graph.effect])
+    place = np.full(graph.size, graph.size, np.int64)
+    place[order] = np.arange(len(order))
+    sent = place[graph.cause[edges]]
+    return {
+        code: number
+        for number, code in enumerate(_first_met(graph.lane[graph.effect[edges[np.argsort(sent)]]]))
+    }
