@@ -83,6 +83,7 @@ _NAMES: Final[dict[str, str]] = {
 _ACCESSORS: Final[dict[str, str]] = {
     "beside": "flowlab.figures.accessor:next_to",
     "diagram": "flowlab.figures.accessor:diagram",
+    "explore": "flowlab.widgets.accessor:explore",
 }
 """What rooms above `events` add to every EventLog: attribute -> "module:function of the log"."""
 

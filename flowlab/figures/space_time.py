@@ -85,7 +85,7 @@ def space_time(
         scenes.append(read_scene(window))
         headings.append(clean(run[:400]) or "live run")
         left -= sum(window.visible)
-    name = title if title is not None else _title(part, run_id, workflow_id)
+    name = title if title is not None else title_of(part, run_id, workflow_id)
     picture = Picture(tuple(scenes), tuple(headings), len(part), len(runs), name)
     lines = [clean(name), summary(picture), *chart(picture)]
     return Figure(draw(picture, width=width), "\n".join(lines), name)
@@ -121,7 +121,7 @@ def _runs(log: EventLog) -> list[tuple[str, str]]:
     return [(namespace, run) for _, namespace, run in sorted(rows)]
 
 
-def _title(log: EventLog, run_id: str | None, workflow_id: str | None) -> str:
+def title_of(log: EventLog, run_id: str | None, workflow_id: str | None) -> str:
     """Name a picture: by what was asked for, else by its only run or workflow, else by its size."""
     for named in (run_id, workflow_id):
         if named:

@@ -51,6 +51,38 @@ _DARK_LINES: Final = {BLUE: "#5aa9e6", VERMILION: "#f0803c"}
 """Thin lines on dark ground need more light than areas."""
 
 
+def palette(*, dark: bool = False) -> dict[str, str]:
+    """Return the colours by role, as a live view paints them.
+
+    Lines that are thinner than an area have colours of their own: `blue_line`, `vermilion_line`.
+
+    Example:
+        >>> palette()["blue"], palette(dark=True)["blue_line"]
+        ('#0072b2', '#5aa9e6')
+    """
+    light = {
+        "panel": PANEL,
+        "border": BORDER,
+        "band": BAND,
+        "grid": GRID,
+        "ink": INK,
+        "muted": MUTED,
+        "faint": FAINT,
+        "blue": BLUE,
+        "sky": SKY,
+        "orange": ORANGE,
+        "vermilion": VERMILION,
+        "green": GREEN,
+        "purple": PURPLE,
+        "wash": WASH,
+    }
+    roles = {role: _DARK[colour] if dark else colour for role, colour in light.items()}
+    for role in ("blue", "vermilion"):
+        own = light[role]
+        roles[f"{role}_line"] = _DARK_LINES[own] if dark else own
+    return roles | {"on_bar": ON_BAR}
+
+
 def dark_rules(scope: str) -> str:
     """Return CSS rules that turn the pictures below a selector dark.
 

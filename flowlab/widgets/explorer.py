@@ -1,0 +1,307 @@
+"""The live view of a log in a notebook: what is selected in it, the next cell uses."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from itertools import count
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import anywidget
+import numpy as np
+import pyarrow as pa
+import traitlets
+
+from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
+from flowlab.events import EventId, EventLog, counted
+from flowlab.figures import space_time
+from flowlab.figures.text import clean, escape
+from flowlab.widgets.content import read_content
+from flowlab.widgets.kernel import Kernel
+from flowlab.widgets.module import module
+from flowlab.widgets.packing import pack
+from flowlab.widgets.page import page_of
+
+MAX_PICTURE: Final = 300
+"""Events of the static picture, which stands where no view can be live."""
+_numbers = count(1)
+
+
+class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
+    """A log that a person looks into: `log.explore()`.
+
+    In a notebook it is shown as a picture, which becomes live where a kernel runs; without one it
+    stays a picture. What is chosen in the view is in the traits, and what is put there is shown.
+
+    Args:
+        log: any log.
+        title: of the view.
+        axis: `time`, `depth` (causal), or `auto`: time where it is usable.
+        group: `agent`, `workflow`, `run`, or `auto`: agents of one run, else runs.
+
+    Attributes:
+        log: the events, in order of time.
+        selected: the chosen events as `EventId`s: one, or two whose relation is shown. May be set
+            to ids, to (workflow_id, sequence) where the log has one run, or to events.
+        range_ns: the times on screen, (first, last); None for all.
+        cut: the place of the cut: how many of its events each agent has done, by agent, or by
+            (run_id, agent) in a log of several runs; empty where no cut is shown.
+
+    Example:
+        >>> log = EventLog.from_events([{"workflow_id": "w", "sequence": n, "time_ns": n * 10,
+        ...                              "event_type": "Signaled"} for n in (1, 2)])
+        >>> view = Explorer(log, title="two signals")
+        >>> view
+        Explorer('two signals', 2 events)
+        >>> view.selected = [("w", 2)]
+        >>> [event.sequence for event in view.selected_events]
+        [2]
+    """
+
+    _esm = module()
+    _header = traitlets.Unicode("{}").tag(sync=True)
+    _data = traitlets.Bytes(b"").tag(sync=True)
+    _place = traitlets.Unicode("").tag(sync=True)
+    _rows = traitlets.List(traitlets.Int()).tag(sync=True)
+    _range = traitlets.List(traitlets.Float()).tag(sync=True)
+    _cut = traitlets.List(traitlets.Int()).tag(sync=True)
+
+    selected = traitlets.Any(())
+    range_ns = traitlets.Any(None, allow_none=True)
+    cut = traitlets.Any(None, allow_none=True)
+
+    def __init__(
+        self, log: EventLog, *, title: str, axis: str = "auto", group: str = "auto"
+    ) -> None:
+        _check(axis, group)
+        content = read_content(log, title=title, axis=axis, group=group)
+        directory, data = pack(content.columns)
+        header = json.dumps({**content.header, "columns": directory})
+        digest = sha256(header.encode() + data).hexdigest()[:16]
+        self._content = content
+        self._kernel = Kernel(content)
+        self._picture = ""
+        self._options = (axis, group)
+        super().__init__(
+            _header=header,
+            _data=data,
+            _place=f"{digest}-{next(_numbers)}",
+            selected=(),
+            range_ns=None,
+            cut={},
+        )
+        self.on_msg(self._hear)
+
+    @property
+    def log(self) -> EventLog:
+        """The events, in order of time."""
+        return self._content.log
+
+    @property
+    def title(self) -> str:
+        """What stands above the view."""
+        return str(self._content.header["title"])
+
+    @property
+    def selected_events(self) -> EventLog:
+        """The chosen events as a log."""
+        return self._part(list(self._rows))
+
+    @property
+    def range_events(self) -> EventLog:
+        """The events of the times on screen."""
+        times = self.log.table.column("time_ns").to_numpy()
+        if self.range_ns is None:
+            return self.log
+        first, last = self.range_ns
+        return self._part(np.flatnonzero((times >= first) & (times <= last)))
+
+    @property
+    def cut_events(self) -> EventLog:
+        """The events before the cut; none where no cut is shown."""
+        if not self._cut:
+            return self._part([])
+        codes = self._content.lanes.codes
+        order = np.argsort(codes, kind="stable")
+        firsts = np.searchsorted(codes[order], np.arange(len(self._cut)))
+        rank = np.empty(len(codes), np.int64)
+        rank[order] = np.arange(len(codes)) - firsts[codes[order]]
+        return self._part(np.flatnonzero(rank < np.asarray(self._cut)[codes]))
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the view as a page that can be explored offline; return its path.
+
+        Of a log of more than 20 000 events the page holds marks that stand for many events each,
+        and says so.
+        """
+        target = Path(path)
+        target.write_text(page_of(self._content), encoding="utf-8")
+        return target
+
+    def widget(self) -> WidgetView:
+        """Return the view as an ordinary widget, for hosts that keep each output apart."""
+        return WidgetView(self)
+
+    def _part(self, rows: Any) -> EventLog:
+        table = self.log.table.take(pa.array(rows, pa.int64()))
+        return EventLog(table, self.log.runs, self.log.anomalies)
+
+    def __repr__(self) -> str:
+        return f"Explorer({self.title!r}, {counted(len(self.log), 'event')})"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # type: ignore[override]
+        if not self._picture:
+            self._picture = _picture(self.log, self.title)
+        name = escape(self._place)
+        html = f'<div data-flowlab-view="{name}" class="flowlab-view">{self._picture}</div>'
+        return {"text/plain": repr(self), "text/html": html}
+
+    # -- what the page says, and what it is told
+
+    def _hear(self, _: Any, message: Any, __: Any) -> None:
+        """Answer a question of the page; an error is an answer too."""
+        if not isinstance(message, Mapping) or "flowlab" not in message:
+            return
+        try:
+            answer, buffers = self._kernel.answer(dict(message))
+        except FlowlabError as error:
+            self.send({"id": message.get("id"), "error": str(error)})
+            return
+        self.send({"id": message.get("id"), "answer": answer}, buffers)
+
+    @traitlets.validate("selected")
+    def _valid_selected(self, proposal: Any) -> tuple[EventId, ...]:
+        value = proposal["value"]
+        rows = [self._row(item) for item in ([value] if _is_one(value) else list(value or ()))]
+        if len(rows) > 2:  # noqa: PLR2004 - a relation has two ends
+            message = (
+                f"{len(rows)} events are selected; a view shows one, or two and their relation"
+            )
+            raise InvalidArgumentError(message)
+        return tuple(self._id(row) for row in rows)
+
+    @traitlets.observe("selected")
+    def _put_rows(self, _: Any) -> None:
+        self._rows = [self._row(item) for item in self.selected]
+
+    @traitlets.observe("_rows")
+    def _take_rows(self, _: Any) -> None:
+        self.selected = tuple(self._id(row) for row in self._rows)
+
+    @traitlets.validate("range_ns")
+    def _valid_range(self, proposal: Any) -> tuple[int, int] | None:
+        value = proposal["value"]
+        if value is None:
+            return None
+        first, last = (int(end) for end in value)
+        if first > last:
+            message = f"range_ns is {first} to {last}; give the earlier time first"
+            raise InvalidArgumentError(message)
+        return first, last
+
+    @traitlets.observe("range_ns")
+    def _put_range(self, _: Any) -> None:
+        base = int(self._content.header["base_ns"])
+        self._range = [] if self.range_ns is None else [float(end - base) for end in self.range_ns]
+
+    @traitlets.observe("_range")
+    def _take_range(self, _: Any) -> None:
+        base = int(self._content.header["base_ns"])
+        self.range_ns = tuple(base + round(end) for end in self._range) if self._range else None
+
+    @traitlets.validate("cut")
+    def _valid_cut(self, proposal: Any) -> dict[Any, int]:
+        value = dict(proposal["value"] or {})
+        known = self._lane_names()
+        counts = np.bincount(self._content.lanes.codes, minlength=len(known))
+        for name, done in value.items():
+            if name not in known:
+                message = f"no agent {name!r} in this log; it has {list(known)[:8]}"
+                raise NotFoundError(message)
+            if not 0 <= done <= counts[known[name]]:
+                message = f"{name!r} has {counts[known[name]]} events; a cut after {done} is none"
+                raise InvalidArgumentError(message)
+        return {name: int(value.get(name, 0)) for name in known} if value else {}
+
+    @traitlets.observe("cut")
+    def _put_cut(self, _: Any) -> None:
+        self._cut = list(self.cut.values())
+
+    @traitlets.observe("_cut")
+    def _take_cut(self, _: Any) -> None:
+        self.cut = dict(zip(self._lane_names(), self._cut, strict=True)) if self._cut else {}
+
+    def _lane_names(self) -> dict[Any, int]:
+        names = self._content.lanes.names
+        alone = len({name[:2] for name in names}) < 2  # noqa: PLR2004 - one run, or more
+        return {(name[2] if alone else name[1:]): code for code, name in enumerate(names)}
+
+    def _id(self, row: int) -> EventId:
+        if not 0 <= row < len(self.log):
+            message = f"row {row} is none of a log of {len(self.log)} events"
+            raise NotFoundError(message)
+        columns = ("namespace", "run_id", "workflow_id", "sequence")
+        return EventId(*(self.log.table.column(name)[row].as_py() for name in columns))
+
+    def _row(self, item: Any) -> int:
+        """Find an event: by its id, by (workflow_id, sequence), or as a value that has an id."""
+        name = tuple(getattr(item, "id", item)) if not isinstance(item, int) else ()
+        if isinstance(item, int):
+            self._id(item)
+            return item
+        if len(name) == 2 and len(self._content.header["worlds"]) == 1:  # noqa: PLR2004
+            name = (
+                *self._content.log.table.select(["namespace", "run_id"])
+                .slice(0, 1)
+                .to_pylist()[0]
+                .values(),
+                *name,
+            )
+        row = self._content.find(name)
+        if row < 0:
+            message = f"no event {item!r} in this log; give its id, or (workflow_id, sequence)"
+            raise NotFoundError(message)
+        return row
+
+
+class WidgetView:
+    """An explorer as an ordinary widget: what a host shows that keeps each output apart."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        self._explorer = explorer
+
+    def __repr__(self) -> str:
+        return f"WidgetView({self._explorer.title!r})"
+
+    def _repr_mimebundle_(self, **_: Any) -> Any:
+        kind = "application/vnd.jupyter.widget-view+json"
+        view = {"version_major": 2, "version_minor": 0, "model_id": self._explorer.model_id}
+        return {"text/plain": repr(self), kind: view}
+
+
+def _is_one(value: Any) -> bool:
+    """Say whether a value is one event rather than a list of them."""
+    if isinstance(value, int | EventId) or hasattr(value, "event_type"):
+        return True
+    return isinstance(value, tuple) and len(value) in {2, 4} and isinstance(value[0], str)
+
+
+def _check(axis: str, group: str) -> None:
+    if axis not in {"auto", "time", "depth"} or group not in {"auto", "agent", "workflow", "run"}:
+        message = (
+            f"axis is {axis!r} and group {group!r}; expected auto, time or depth, and auto, agent, "
+            "workflow or run"
+        )
+        raise InvalidArgumentError(message)
+
+
+def _picture(log: EventLog, title: str) -> str:
+    """Return the static picture as an image: hosts that do not trust a page keep images alone."""
+    figure = space_time(log, limit=MAX_PICTURE, title=title)
+    data = b64encode(figure.svg.encode()).decode()
+    words = escape(clean(figure.text.split("\n")[1]))
+    return f'<img alt="{escape(title)}: {words}" src="data:image/svg+xml;base64,{data}">'

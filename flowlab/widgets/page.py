@@ -1,0 +1,77 @@
+"""A log as one page that needs nothing else: no server, no kernel, no network."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from flowlab.events import EventLog
+from flowlab.figures.text import escape
+from flowlab.widgets.content import MAX_LOCAL, Content, read_content
+from flowlab.widgets.module import module
+from flowlab.widgets.packing import pack
+from flowlab.widgets.thin import thin
+
+_POLICY: Final = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+_STYLE: Final = (
+    ":root{color-scheme:light dark}"
+    "body{margin:0 auto;max-width:1600px;padding:16px;background:#fff}"
+    "@media (prefers-color-scheme:dark){body{background:#0d1117}}"
+)
+
+
+def save_page(
+    log: EventLog,
+    path: str | PathLike[str],
+    *,
+    title: str,
+    axis: str = "auto",
+    group: str = "auto",
+) -> Path:
+    """Write a log as a page that can be explored offline; return its path.
+
+    Up to `MAX_LOCAL` events everything is in it. Of a larger log it holds marks that stand for
+    many events each, and says so.
+
+    Example:
+        >>> import tempfile
+        >>> log = EventLog.from_events([{"workflow_id": "w", "sequence": 1, "time_ns": 0,
+        ...                              "event_type": "Signaled"}])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_page(log, Path(folder, "run.html"), title="one event").name
+        'run.html'
+    """
+    content = read_content(log, title=title, axis=axis, group=group)
+    target = Path(path)
+    target.write_text(page_of(content), encoding="utf-8")
+    return target
+
+
+def page_of(content: Content) -> str:
+    """Return the page of a log: its data stand in it as text, never as markup."""
+    if len(content.log) > MAX_LOCAL:
+        content = thin(content)
+    directory, data = pack(content.columns)
+    header = json.dumps({**content.header, "local": True, "columns": directory})
+    title = escape(content.header["title"])
+    return "\n".join(
+        (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width,initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
+            '<main id="flowlab-view"><noscript>This page draws with JavaScript.</noscript></main>',
+            f'<script type="application/json" id="flowlab-header">{_inert(header)}</script>',
+            f'<script type="text/plain" id="flowlab-data">{b64encode(data).decode()}</script>',
+            f'<script type="module">\n{module()}\nopenPage();\n</script>\n</body>\n</html>\n',
+        )
+    )
+
+
+def _inert(text: str) -> str:
+    """Write JSON so that nothing in it can end or open an element."""
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,165 @@
+"""The standalone page in headless Chromium: what a person does in it, and what it then shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import networkx as nx
+from playwright.sync_api import Page
+from views import ask, open_page, position, row_of, trip
+
+import flowlab as fl
+from flowlab.scenarios import SCENARIOS
+
+
+def order_of(log: fl.EventLog) -> tuple[nx.DiGraph, list[tuple[str, int]]]:
+    """Return the causal order by brute force, and the ids in the order of a view's rows."""
+    graph = nx.DiGraph()
+    ids = [(event.workflow_id, event.sequence) for event in log.explore().log]
+    graph.add_nodes_from(ids)
+    for edge in log.relation("edges").iter_rows(named=True):
+        graph.add_edge(
+            (edge["cause_workflow_id"], edge["cause_sequence"]),
+            (edge["workflow_id"], edge["sequence"]),
+        )
+    return graph, ids
+
+
+def test_a_click_tells_past_future_and_concurrent_apart_as_the_graph_does(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    log = trip()
+    page = open_page(offline_page, log, tmp_path)
+    graph, ids = order_of(log)
+    row = row_of(log, "trip-2", 8)
+    page.mouse.click(*position(page, row))
+    page.wait_for_function("document.querySelector('.flowlab-live').flowlab.classes !== null")
+    assert ask(page, "v.selected") == [row]
+    classes = ask(page, "[...v.classes]")
+    past, future = nx.ancestors(graph, ids[row]), nx.descendants(graph, ids[row])
+    wanted = [1 if i in past else 2 if i in future else 3 for i in ids]
+    wanted[row] = 0
+    assert classes == wanted
+    counts = [len(past), len(future), len(ids) - 1 - len(past) - len(future)]
+    said = "{} before, {} after, {} concurrent".format(*counts)
+    panel = page.locator(".panel")
+    assert said in panel.inner_text()
+    assert "id\ntrip-2/8\n" in panel.inner_text()
+    assert said in page.locator("[aria-live=polite]").inner_text()
+    panel.locator(".link").first.click()
+    page.wait_for_function(f"document.querySelector('.flowlab-live').flowlab.selected[0] !== {row}")
+    assert ids[ask(page, "v.selected")[0]] in set(graph.predecessors(ids[row]))
+
+
+def test_a_second_event_shows_how_the_two_are_related_in_words_and_as_a_way(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    log = trip()
+    page = open_page(offline_page, log, tmp_path)
+    graph, ids = order_of(log)
+    first, second = row_of(log, "trip-3", 1), row_of(log, "trip-3", 12)
+    page.mouse.click(*position(page, first))
+    page.keyboard.down("Shift")
+    page.mouse.click(*position(page, second))
+    page.keyboard.up("Shift")
+    page.wait_for_selector(".relation")
+    length = nx.shortest_path_length(graph, ids[first], ids[second]) + 1
+    said = f"A happened before B: a path of {length} events"
+    assert page.locator(".relation").inner_text() == said
+    assert len(ask(page, "v.way")) == length
+    other = row_of(log, "trip-1", 14)
+    ask(page, "v.choose([a, v.selected[1]])", other)
+    assert "A and B are concurrent" in page.locator(".relation").inner_text()
+
+
+def test_the_keyboard_goes_from_event_to_event_and_zooms(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    page = open_page(offline_page, trip(), tmp_path)
+    page.locator(".canvas").focus()
+    page.keyboard.press("ArrowRight")
+    first = ask(page, "v.selected[0]")
+    page.keyboard.press("ArrowRight")
+    second = ask(page, "v.selected[0]")
+    assert ask(page, "v.log.lane[a[0]] === v.log.lane[a[1]]", [first, second])
+    page.keyboard.press("ArrowDown")
+    assert ask(page, "v.log.lane[v.selected[0]] !== v.log.lane[a]", second)
+    page.keyboard.press("Shift+ArrowRight")
+    assert len(ask(page, "v.selected")) == 2
+    span = ask(page, "v.frame.to - v.frame.from")
+    page.keyboard.press("+")
+    assert ask(page, "v.frame.to - v.frame.from") < span
+    page.keyboard.press("0")
+    assert ask(page, "v.frame.to - v.frame.from") == span
+    page.keyboard.press("?")
+    assert page.locator(".help").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator(".help").is_visible()
+    assert (
+        page.evaluate("document.querySelector('.flowlab-live').shadowRoot.activeElement.className")
+        == "canvas"
+    )
+    page.keyboard.press("Escape")
+    assert ask(page, "v.selected") == []
+    for key, axis in (("a", "depth"), ("a", "time")):
+        page.keyboard.press(key)
+        assert ask(page, "v.axisKind") == axis
+
+
+def test_a_range_that_is_brushed_on_the_ruler_is_zoomed_to(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    page = open_page(offline_page, trip(), tmp_path)
+    box = page.locator(".ruler").bounding_box()
+    assert box is not None
+    wanted = ask(page, "[v.frame.place(100), v.frame.place(300)]")
+    page.mouse.move(box["x"] + 100, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 300, box["y"] + 10, steps=3)
+    page.mouse.up()
+    found = ask(page, "[v.frame.from, v.frame.to]")
+    assert [round(place / 1e6) for place in found] == [round(place / 1e6) for place in wanted]
+    shown = page.locator(".status").inner_text()
+    assert shown.startswith("showing ")
+    assert " of 70 events" in shown
+    assert not shown.startswith("showing 70 of")
+
+
+def test_search_finds_by_word_type_and_agent_and_may_hide_the_rest(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    log = trip()
+    page = open_page(offline_page, log, tmp_path)
+    page.locator("input.search").fill("cancel")
+    named = sum(event.name == "cancel" for event in log)
+    assert ask(page, "v.foundRows.length") == named
+    page.locator("select.agents").select_option(label="garage")
+    here = sum(event.name == "cancel" and event.agent_id == "garage" for event in log)
+    assert ask(page, "v.foundRows.length") == here
+    page.get_by_text(f" {here} found ").wait_for()
+    page.locator("button.only").click()
+    assert page.locator(".lane .name").all_inner_texts() == ["garage"]
+    page.locator("button.only").click()
+    page.locator("input.search").press("Enter")
+    assert ask(page, "v.selected[0] === v.foundRows[0]")
+
+
+def test_lanes_are_agents_workflows_or_runs_and_open_into_each_other(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    log = fl.EventLog.concat(fl.simulate(SCENARIOS["trip"], seed=seed).log for seed in (1, 2))
+    page = open_page(offline_page, log, tmp_path)
+    names = page.locator(".lane .name")
+    assert names.all_inner_texts() == ["trip-1", "trip-2"]
+    page.locator("button.open").first.click()
+    assert names.all_inner_texts()[1:9] == ask(
+        page, "v.layout.lanes.slice(1, 9).map((l) => l.name)"
+    )
+    assert page.locator("button.open").first.get_attribute("aria-expanded") == "true"
+    page.locator("select.grouping").select_option("workflow")
+    assert ask(page, "v.layout.lanes.map((l) => l.name)").count("trip-3") == 2
+    page.locator("select.grouping").select_option("agent")
+    rows = ask(page, "v.layout.lanes.map((l) => [l.name, l.rows.length])")
+    agents = [event.agent_id for event in log]
+    assert sum(count for _, count in rows) == len(log)
+    assert {name for name, _ in rows} == set(agents)

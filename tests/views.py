@@ -1,0 +1,47 @@
+"""What the tests of live views share: a page opened in Chromium, and logs that try it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+import flowlab as fl
+from flowlab.scenarios import SCENARIOS
+
+VIEW = "document.querySelector('.flowlab-live').flowlab"
+
+
+def trip() -> fl.EventLog:
+    """Three trips, of which the last fails and undoes what it booked."""
+    return fl.simulate(SCENARIOS["trip"], seed=1).log
+
+
+def open_page(page: Page, log: fl.EventLog, folder: Path, **options: Any) -> Page:
+    """Save a log as a page, open it, and wait until it is drawn."""
+    page.goto(log.explore(**options).save(folder / "run.html").as_uri())
+    page.wait_for_selector(".flowlab-live[data-drawn-ms]")
+    return page
+
+
+def ask(page: Page, code: str, argument: Any = None) -> Any:
+    """Evaluate JavaScript about the view `v`, with an argument `a`."""
+    return page.evaluate(f"async (a) => {{ const v = {VIEW}; return {code}; }}", argument)
+
+
+def position(page: Page, row: int) -> tuple[float, float]:
+    """Return where on the page the sign of a row is."""
+    x, y = ask(
+        page,
+        "(() => { const b = v.dom.canvas.getBoundingClientRect();"
+        " return [b.left + v.frame.x(v.axis.at[a]), b.top + v.markY(a) - v.scroll]; })()",
+        row,
+    )
+    return x, y
+
+
+def row_of(log: fl.EventLog, workflow_id: str, sequence: int) -> int:
+    """Return the row of an event in the order in which a view has them."""
+    ids = [(event.workflow_id, event.sequence) for event in log.explore().log]
+    return ids.index((workflow_id, sequence))
