@@ -1,12 +1,21 @@
 """What caused what: the exact order of a log's events, and what follows from it."""
 
+from flowlab.causality.chains import Chains
 from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
-from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Horizon, read_graph
+from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
+from flowlab.causality.order import CausalOrder
+from flowlab.causality.paths import CriticalPath
+from flowlab.causality.selecting import EventRef
 
 __all__ = [
     "KIND_LABELS",
     "LANE",
     "CausalGraph",
+    "CausalOrder",
+    "Chains",
+    "CriticalPath",
+    "Edges",
+    "EventRef",
     "Horizon",
     "read_graph",
     "to_dot",

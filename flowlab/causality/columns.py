@@ -18,11 +18,26 @@ _FAR: Final = 2**40
 
 def encode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
     """Return a string column as codes, and the values that they stand for, as first met."""
-    encoded = column.combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = pa.concat_arrays(encoded.chunks) if encoded.num_chunks else pa.array([], "string")
-    encoded = encoded.dictionary_encode()
+    whole = column.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], pa.string())
+    if len(whole) and _is_constant(whole):
+        return np.zeros(len(whole), np.int32), whole.slice(0, 1)
+    encoded = whole.dictionary_encode()
     return encoded.indices.to_numpy(), encoded.dictionary
+
+
+def _is_constant(values: pa.StringArray) -> bool:
+    """Say whether a column holds one value: sooner known by its bytes than by hashing each."""
+    if not pa.types.is_string(values.type) or values.null_count or values[0] != values[-1]:
+        return False
+    _, offsets, data = values.buffers()
+    ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    width = int(ends[1] - ends[0])
+    if int(ends[-1] - ends[0]) != width * len(values) or np.any(np.diff(ends) != width):
+        return False
+    text = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
+    return bool(np.array_equal(text[width:], text[: len(text) - width]))
 
 
 def pair(
@@ -70,8 +85,17 @@ class Places:
     keys: NDArray[np.void]
     rows: NDArray[np.int32]
 
+    def twice(self, size: int) -> bool:
+        """Say whether two of so many events have one id."""
+        found = np.count_nonzero(self.table >= 0) if len(self.table) else len(self.rows)
+        return bool(found < size)
+
     def rows_of(self, stream: NDArray[np.int32], sequence: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the row of each (stream, sequence), -1 where the log has no such event."""
+        if len(self.table) and bool(np.all(stream >= 0)):
+            place = sequence - self.low[stream]
+            if bool(np.all((place >= 0) & (sequence <= self.high[stream]))):
+                return self.table[self.start[stream] + place]
         known = stream >= 0
         safe = np.where(known, stream, 0)
         if not len(self.low):

@@ -55,6 +55,8 @@ def recorded_late(
 ) -> list[Found]:
     """Tell effects that stand in the log before their cause: by position, or in one stream."""
     position = table.column("position").to_numpy()
+    if not position.any():
+        return []
     late = (position[effect] > 0) & (position[cause] > position[effect])
     at = np.flatnonzero(late)
     if not len(at):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,32 +26,28 @@ KIND_LABELS: Final = (*(kind.label for kind in CauseKind), "lane")
 """The word for each kind of an edge."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+# Not slotted: what is derived is computed when it is first asked for, and kept.
+@dataclass(frozen=True, eq=False, repr=False)
 class CausalGraph:
     """Events and edges of a log as arrays; a row is the event's place in `log.table`.
 
     Every edge leads from a cause to an effect in the same world (namespace and run), and the edges
-    have no cycle: what would close one is damage, left out here and told in `anomalies`. Edges are
-    sorted by effect, those into a row being `into[row]:into[row + 1]`; of one effect the explicit
-    causes come in their recorded order, then the lane's.
+    have no cycle: what would close one is damage, left out here and told in `anomalies`.
 
     Args:
         log: the log.
         world: of each event, the code of its world.
         worlds: (namespace, run_id) of each code.
         stream: of each event, the code of its stream.
-        streams: (namespace, run_id, workflow_id) of each code, as columns: world codes and ids.
+        streams: what the codes of streams stand for.
         sequence: of each event.
         lane: of each event, the code of its lane.
-        lanes: like `streams`, with the agent's id.
+        lanes: what the codes of lanes stand for.
         lane_rows: all rows, lane by lane, each lane in its own order.
         lane_start: where each lane begins in `lane_rows`, and the end.
-        cause: of each edge, the cause's row.
-        effect: of each edge, the effect's row.
-        kind: of each edge, a `CauseKind`, or `LANE`.
-        into: where the edges into each row begin, and the end.
+        named: the edges to the causes that events name, sorted by effect.
+        before: of each row, the row before it on its lane if it follows that one, else -1.
         order: all rows, every cause before its effects.
-        rank: the place of each row in `order`.
         places: finds rows by stream and sequence.
         anomalies: damage that was found here, `ANOMALY_SCHEMA`.
         horizon: rows that name a cause before the horizon (a truncated event), and which.
@@ -66,12 +63,9 @@ class CausalGraph:
     lanes: Names
     lane_rows: NDArray[np.int32]
     lane_start: NDArray[np.int64]
-    cause: NDArray[np.int32]
-    effect: NDArray[np.int32]
-    kind: NDArray[np.int8]
-    into: NDArray[np.int64]
+    named: Edges
+    before: NDArray[np.int32]
     order: NDArray[np.int32]
-    rank: NDArray[np.int32]
     places: Places
     anomalies: pa.Table
     horizon: Horizon
@@ -81,11 +75,77 @@ class CausalGraph:
         """How many events there are."""
         return len(self.stream)
 
+    @cached_property
+    def rank(self) -> NDArray[np.int32]:
+        """The place of each row in `order`."""
+        rank = np.empty(self.size, np.int32)
+        rank[self.order] = np.arange(self.size, dtype=np.int32)
+        return rank
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Whether the rows themselves stand in causal order."""
+        return bool(np.all(self.order[:-1] < self.order[1:]))
+
+    @cached_property
+    def edges(self) -> Edges:
+        """All edges, sorted by effect: of one effect the named causes, then the lane's."""
+        return with_lanes(self.named, self.before)
+
+    @property
+    def cause(self) -> NDArray[np.int32]:
+        """Of each of all edges, the cause's row."""
+        return self.edges.cause
+
+    @property
+    def effect(self) -> NDArray[np.int32]:
+        """Of each of all edges, the effect's row."""
+        return self.edges.effect
+
+    @property
+    def kind(self) -> NDArray[np.int8]:
+        """Of each of all edges, a `CauseKind`, or `LANE`."""
+        return self.edges.kind
+
+    @cached_property
+    def into(self) -> NDArray[np.int64]:
+        """Where the edges into each row begin, and the end: `into[row]:into[row + 1]`."""
+        return starts(self.effect, self.size)
+
+    @cached_property
+    def out(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """The edges out of each row: where they begin among the second, and their effects."""
+        order = np.argsort(self.cause, kind="stable")
+        return starts(self.cause, self.size), self.effect[order]
+
     def __repr__(self) -> str:
-        return f"CausalGraph({self.size} events, {len(self.cause)} edges)"
+        edges = len(self.named.cause) + int(np.count_nonzero(self.before >= 0))
+        return f"CausalGraph({self.size} events, {edges} edges)"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Edges:
+    """Edges as columns.
+
+    Args:
+        cause: the row of each cause.
+        effect: the row of each effect.
+        kind: a `CauseKind`, or `LANE`.
+    """
+
+    cause: NDArray[np.int32]
+    effect: NDArray[np.int32]
+    kind: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.cause)
+
+    def where(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Edges:
+        """Return some of the edges."""
+        return Edges(self.cause[kept], self.effect[kept], self.kind[kept])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Names:
     """What codes of streams or lanes stand for.
 
@@ -99,6 +159,17 @@ class Names:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def _codes(self) -> dict[str, list[int]]:
+        codes: dict[str, list[int]] = {}
+        for code, name in enumerate(self.ids):
+            codes.setdefault(name, []).append(code)
+        return codes
+
+    def codes_of(self, name: str) -> NDArray[np.int32]:
+        """Return the codes of an id, one for each world that has it."""
+        return np.array(self._codes.get(name, []), np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -114,16 +185,6 @@ class Horizon:
     row: NDArray[np.int32]
     stream: NDArray[np.int32]
     sequence: NDArray[np.int64]
-
-
-@dataclass(slots=True)
-class _Edges:
-    """Edges as they are collected, and what was wrong with them."""
-
-    cause: NDArray[np.int32]
-    effect: NDArray[np.int32]
-    kind: NDArray[np.int8]
-    found: list[damage.Found] = field(default_factory=list)
 
 
 def read_graph(log: EventLog) -> CausalGraph:
@@ -155,30 +216,50 @@ def read_graph(log: EventLog) -> CausalGraph:
     lane, lanes = _names(world, len(worlds), agents, agent_ids)
     sequence = _integers(table, "sequence")
     places = place(stream, sequence, len(streams))
-    rows = np.arange(len(stream), dtype=np.int32)
-    firsts = places.rows_of(stream, sequence)
-    twice = np.flatnonzero(firsts != rows).astype(np.int32)
-
-    edges, horizon = _explicit(table, world, workflow_ids, streams, places)
+    found: list[damage.Found] = []
+    named, horizon = _named(table, world, workflow_ids, streams, places, found)
     lane_rows, lane_start = _lane_order(table, lane, len(lanes), streams.ids, stream)
-    edges = _with_lanes(table, edges, lane_rows, lane)
-    edges.found += [damage.duplicate_id(twice)] if len(twice) else []
-    edges.found += damage.recorded_late(table, edges.cause, edges.effect)
-    order, kept = sort_rows(table, edges.cause, edges.effect, edges.kind == LANE)
-    if len(kept) < len(edges.cause):
-        closing = np.setdiff1d(np.arange(len(edges.cause)), kept)
-        edges.found.append(damage.cycle(edges.cause[closing], edges.effect[closing]))
-        edges.cause, edges.effect = edges.cause[kept], edges.effect[kept]
-        edges.kind = edges.kind[kept]
-    into = np.zeros(len(stream) + 1, np.int64)
-    np.cumsum(np.bincount(edges.effect, minlength=len(stream)), out=into[1:])
-    rank = np.empty(len(order), np.int32)
-    rank[order] = rows
+    before = _before(table, lane, lane_rows)
+    if places.twice(len(stream)):
+        again = places.rows_of(stream, sequence) != np.arange(len(stream))
+        found.append(damage.duplicate_id(np.flatnonzero(again).astype(np.int32)))
+    found += damage.recorded_late(table, named.cause, named.effect)
+    order, kept = sort_rows(table, named.cause, named.effect, before)
+    if not kept.all():
+        found.append(damage.cycle(named.cause[~kept], named.effect[~kept]))
+        named = named.where(kept)
     return CausalGraph(
         log, world, worlds, stream, streams, sequence, lane, lanes, lane_rows, lane_start,
-        edges.cause, edges.effect, edges.kind, into, order, rank, places,
-        damage.table(log, edges.found), horizon,
+        named, before, order, places, damage.table(log, found), horizon,
     )  # fmt: skip
+
+
+def with_lanes(named: Edges, before: NDArray[np.int32]) -> Edges:
+    """Return the named edges and those of the lanes, sorted by effect, the lane's last."""
+    follows = before >= 0
+    ends = np.cumsum(np.bincount(named.effect, minlength=len(before)) + follows)
+    total = int(ends[-1]) if len(ends) else 0
+    lane = np.zeros(total, bool)
+    lane[ends[follows] - 1] = True
+    rest = ~lane
+    merged = []
+    rows = np.flatnonzero(follows)
+    for mine, theirs in (
+        (named.cause, before[rows]),
+        (named.effect, rows),
+        (named.kind, np.full(len(rows), LANE)),
+    ):
+        column = np.empty(total, mine.dtype)
+        column[rest], column[lane] = mine, theirs
+        merged.append(column)
+    return Edges(*merged)
+
+
+def starts(codes: NDArray[np.int32], size: int) -> NDArray[np.int64]:
+    """Return where each code's run begins once the codes are sorted, and the end."""
+    begin = np.zeros(size + 1, np.int64)
+    np.cumsum(np.bincount(codes, minlength=size), out=begin[1:])
+    return begin
 
 
 def _integers(table: pa.Table, name: str) -> NDArray[np.int64]:
@@ -210,14 +291,38 @@ def _names(
     return paired, Names(left.astype(np.int32), values.take(pa.array(right)).to_pylist())
 
 
-def _explicit(
+def _named(  # noqa: PLR0917 - one pass over what was read
     table: pa.Table,
     world: NDArray[np.int32],
     workflow_ids: pa.Array,
     streams: Names,
     places: Places,
-) -> tuple[_Edges, Horizon]:
-    """Resolve the causes that events name."""
+    found: list[damage.Found],
+) -> tuple[Edges, Horizon]:
+    """Resolve the causes that events name; add what leads nowhere to `found`."""
+    effect, flat, kinds = _causes(table)
+    stream = _cause_streams(flat, world, effect, workflow_ids, streams)
+    sequence = pc.struct_field(flat, 1).to_numpy()
+    cause = places.rows_of(stream, sequence)
+    good = (cause >= 0) & (cause != effect)
+    if good.all():
+        none = np.zeros(0, np.int32)
+        return Edges(cause, effect, kinds), Horizon(none, none, none.astype(np.int64))
+    there = cause >= 0
+    low = places.low[np.where(stream >= 0, stream, 0)] if len(places.low) else sequence
+    before = ~there & (stream >= 0) & (sequence >= 1) & (sequence < low)
+    lost = np.flatnonzero(~there & ~before)
+    if len(lost):
+        found.append(damage.never_logged(effect[lost], flat.take(pa.array(lost))))
+    itself = effect[cause == effect]
+    if len(itself):
+        found.append(damage.cycle(itself, itself))
+    edges = Edges(cause, effect, kinds).where(good)
+    return edges, Horizon(effect[before], stream[before], sequence[before])
+
+
+def _causes(table: pa.Table) -> tuple[NDArray[np.int32], pa.StructArray, NDArray[np.int8]]:
+    """Return the causes of all events one after the other, with their effects and kinds."""
     column = table.column("causes").combine_chunks()
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     effect = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
@@ -231,44 +336,29 @@ def _explicit(
             "give each cause of an event one kind"
         )
         raise InvalidEventError(message)
-    if not len(effect):
-        none = np.zeros(0, np.int32)
-        return _Edges(none, none, kinds), Horizon(none, none, none.astype(np.int64))
-    stream = _cause_streams(flat, world[effect], workflow_ids, streams)
-    sequence = pc.struct_field(flat, 1).to_numpy()
-    cause = places.rows_of(stream, sequence)
-    there = cause >= 0
-    known = np.where(stream >= 0, stream, 0)
-    before = ~there & (stream >= 0) & (sequence >= 1) & (sequence < places.low[known])
-    lost = np.flatnonzero(~there & ~before)
-    itself = cause == effect
-    found = []
-    if len(lost):
-        refs = flat.take(pa.array(lost))
-        found.append(damage.never_logged(effect[lost], refs))
-    if itself.any():
-        found.append(damage.cycle(effect[itself], effect[itself]))
-    good = there & ~itself
-    horizon = Horizon(effect[before], stream[before], sequence[before])
-    if good.all():
-        return _Edges(cause, effect, kinds, found), horizon
-    return _Edges(cause[good], effect[good], kinds[good], found), horizon
+    return effect, flat, kinds
 
 
 def _cause_streams(
-    flat: pa.StructArray, world: NDArray[np.int32], workflow_ids: pa.Array, streams: Names
+    flat: pa.StructArray,
+    world: NDArray[np.int32],
+    effect: NDArray[np.int32],
+    workflow_ids: pa.Array,
+    streams: Names,
 ) -> NDArray[np.int32]:
     """Return the stream of each cause, -1 where the effect's world has none of that name."""
     codes, values = encode(pa.chunked_array([pc.struct_field(flat, 0)]))
     places = pc.index_in(values, value_set=workflow_ids).fill_null(-1).to_numpy()
-    workflow = places[codes] if len(values) else codes
+    if not len(values):
+        return codes
+    workflow = codes if np.array_equal(places, np.arange(len(places))) else places[codes]
     if not len(streams) or int(streams.world.max()) == 0:
-        return workflow.astype(np.int32)
+        return workflow.astype(np.int32, copy=False)
     width = np.int64(len(workflow_ids))
     own = pc.index_in(pa.array(streams.ids), value_set=workflow_ids).to_numpy()
     keys = streams.world.astype(np.int64) * width + own
     order = np.argsort(keys)
-    wanted = world.astype(np.int64) * width + workflow
+    wanted = world[effect].astype(np.int64) * width + workflow
     spot = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
     hit = (keys[order[spot]] == wanted) & (workflow >= 0)
     return np.where(hit, order[spot], -1).astype(np.int32)
@@ -295,24 +385,16 @@ def _lane_order(
     return np.lexsort(keys).astype(np.int32), start
 
 
-def _with_lanes(
-    table: pa.Table, edges: _Edges, lane_rows: NDArray[np.int32], lane: NDArray[np.int32]
-) -> _Edges:
-    """Add an edge from the lane's previous event to each event that follows its lane."""
-    follows = table.column("follows_lane").to_numpy()
-    before, after = lane_rows[:-1], lane_rows[1:]
-    linked = (lane[before] == lane[after]) & follows[after]
-    size = len(lane)
-    counts = np.bincount(edges.effect, minlength=size)
-    own = np.full(size, -1, np.int32)
-    own[after[linked]] = before[linked]
-    ends = np.cumsum(counts + (own >= 0))
-    total = int(ends[-1]) if size else 0
-    cause, effect = np.empty(total, np.int32), np.empty(total, np.int32)
-    kind = np.empty(total, np.int8)
-    lanes = np.flatnonzero(own >= 0)
-    spot = np.ones(total, bool)
-    spot[ends[lanes] - 1] = False
-    cause[~spot], effect[~spot], kind[~spot] = own[lanes], lanes, LANE
-    cause[spot], effect[spot], kind[spot] = edges.cause, edges.effect, edges.kind
-    return _Edges(cause, effect, kind, edges.found)
+def _before(
+    table: pa.Table, lane: NDArray[np.int32], lane_rows: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Return the row before each on its lane, -1 where it is the first or does not follow it."""
+    before = np.empty(len(lane), np.int32)
+    before[lane_rows[1:]] = lane_rows[:-1]
+    starts_lane = np.flatnonzero(lane[lane_rows[1:]] != lane[lane_rows[:-1]]) + 1
+    before[lane_rows[:1]] = -1
+    before[lane_rows[starts_lane]] = -1
+    follows = table.column("follows_lane")
+    if not pc.all(follows).as_py():
+        before[~follows.to_numpy()] = -1
+    return before

@@ -17,8 +17,8 @@ def sort_rows(
     table: pa.Table,
     cause: NDArray[np.int32],
     effect: NDArray[np.int32],
-    certain: NDArray[np.bool_],
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    before: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Return the rows with every cause before its effects, and the edges for which that holds.
 
     Most logs have such an order already: the rows', the positions', or that of time. Where none
@@ -28,26 +28,30 @@ def sort_rows(
         table: the events, of which positions and times are tried.
         cause: of each edge, the cause's row.
         effect: of each edge, the effect's row.
-        certain: edges that are not left out to open a cycle (they have none among themselves).
+        before: of each row, one that stands before it in any case, or -1; these have no cycle.
 
     Returns:
-        All rows in order, and the indices of the edges that are kept: all, unless there is a cycle.
+        All rows in order, and which edges are kept: all, unless there is a cycle.
     """
     rows = np.arange(table.num_rows, dtype=np.int32)
-    everything = np.arange(len(cause))
-    if bool(np.all(cause < effect)):
+    everything = np.ones(len(cause), bool)
+    if bool(np.all(cause < effect)) and bool(np.all(before < rows)):
         return rows, everything
+    follows = np.flatnonzero(before >= 0).astype(np.int32)
+    first, second = before[follows], follows
     for name in ("position", "time_ns"):
         order = np.argsort(table.column(name).to_numpy(), kind="stable").astype(np.int32)
         rank = np.empty_like(order)
         rank[order] = rows
-        if bool(np.all(rank[cause] < rank[effect])):
+        if bool(np.all(rank[cause] < rank[effect])) and bool(np.all(rank[first] < rank[second])):
             return order, everything
-    order = _sorted(table.num_rows, cause, effect)
+    every = np.concatenate([cause, first]), np.concatenate([effect, second])
+    order = _sorted(table.num_rows, *every)
     if len(order) == table.num_rows:
         return order, everything
-    kept = _without_cycles(table.num_rows, order, cause, effect, certain)
-    return _sorted(table.num_rows, cause[kept], effect[kept]), kept
+    kept = ~_inside_knots(table.num_rows, order, *every)
+    kept[len(cause) :] = True
+    return _sorted(table.num_rows, every[0][kept], every[1][kept]), kept[: len(cause)]
 
 
 def _sorted(size: int, cause: NDArray[np.int32], effect: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -70,14 +74,10 @@ def _sorted(size: int, cause: NDArray[np.int32], effect: NDArray[np.int32]) -> N
     return np.array(order, np.int32)
 
 
-def _without_cycles(
-    size: int,
-    order: NDArray[np.int32],
-    cause: NDArray[np.int32],
-    effect: NDArray[np.int32],
-    certain: NDArray[np.bool_],
-) -> NDArray[np.int64]:
-    """Return the edges without those inside a cycle's knot, the certain ones kept."""
+def _inside_knots(
+    size: int, order: NDArray[np.int32], cause: NDArray[np.int32], effect: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Return which edges lie between events that are each before the other."""
     free = np.zeros(size, bool)
     free[order] = True
     held = np.flatnonzero(~free[cause] & ~free[effect])
@@ -86,5 +86,5 @@ def _without_cycles(
     for number, rows in enumerate(nx.strongly_connected_components(graph)):
         if len(rows) > 1:
             knot[list(rows)] = number
-    inside = (knot[cause] >= 0) & (knot[cause] == knot[effect]) & ~certain
-    return np.flatnonzero(~inside)
+    inside: NDArray[np.bool_] = (knot[cause] >= 0) & (knot[cause] == knot[effect])
+    return inside

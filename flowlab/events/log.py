@@ -45,6 +45,7 @@ class EventLog:
         table: the events, `EVENT_SCHEMA` first, unknown columns after; any row order.
         runs: metadata of each run that has some.
         anomalies: damage found, `ANOMALY_SCHEMA`.
+        derived: what accessors have computed from the log, by name, and keep with it.
 
     The value is immutable: every method returns a new one. Rooms above add accessors
     (`.causality`, `.diagram`, `.explore`); the façade registers them.
@@ -58,6 +59,7 @@ class EventLog:
     table: pa.Table
     runs: tuple[RunInfo, ...] = ()
     anomalies: pa.Table = field(default_factory=ANOMALY_SCHEMA.empty_table)
+    derived: dict[str, Any] = field(default_factory=dict, init=False)
 
     accessors: ClassVar[dict[str, Callable[[EventLog], Any] | str]] = {}
 
@@ -297,6 +299,10 @@ class EventLog:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to make the log again: what was derived stays behind."""
+        return type(self), (self.table, self.runs, self.anomalies)
 
     def __repr__(self) -> str:
         by = ("namespace", "run_id", "workflow_id")

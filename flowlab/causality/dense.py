@@ -1,0 +1,135 @@
+"""The order as clocks: for each event, how much of every chain of its world lies in its past."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowlab.causality.compiled import propagate
+from flowlab.causality.joins import find_steps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flowlab.causality.chains import Chains
+    from flowlab.causality.graph import CausalGraph
+    from flowlab.causality.joins import Joins
+
+
+class DenseIndex:
+    """Clocks over chains, one for each event that learns something from another chain.
+
+    The clock of any event is that of the last such event at or before it on its own chain, and its
+    own place there; so an event that only goes on in its chain takes no memory, and none takes any
+    for the chains of other worlds.
+
+    Args:
+        graph: the events and edges.
+        chains: the partition.
+        joins: where each clock lies in `cells`.
+        cells: the clocks, one after the other: how many events of a chain lie in the past.
+    """
+
+    def __init__(
+        self,
+        graph: CausalGraph,
+        chains: Chains,
+        joins: Joins,
+        cells: NDArray[np.int32 | np.uint16],
+    ) -> None:
+        self.graph = graph
+        self.chains = chains
+        self._joins = joins
+        self._cells = cells
+        self._clock = joins.start[joins.at]
+        self._worlds = len(graph.worlds)
+
+    def reaches(self, cause: int, effect: int) -> bool:
+        """Say whether one row happened before another."""
+        chains = self.chains
+        chain = chains.chain[cause]
+        if chain == chains.chain[effect]:
+            return bool(chains.place[cause] < chains.place[effect])
+        if self._worlds > 1 and self.graph.world[cause] != self.graph.world[effect]:
+            return False
+        known = self._cells[self._clock[effect] + self._joins.local[chain]]
+        return bool(known >= chains.place[cause])
+
+    def reaches_many(
+        self, cause: NDArray[np.int32], effect: NDArray[np.int32]
+    ) -> NDArray[np.bool_]:
+        """Say it of many pairs at once."""
+        chains = self.chains
+        chain, place = chains.chain[cause], chains.place[cause]
+        cell = self._clock[effect] + self._joins.local[chain]
+        own = chain == chains.chain[effect]
+        if self._worlds > 1:
+            same = self.graph.world[cause] == self.graph.world[effect]
+            cell = np.where(same, cell, 0)
+        known: NDArray[np.bool_] = self._cells[cell] >= place
+        if self._worlds > 1:
+            known &= same
+        at = np.flatnonzero(own)
+        known[at] = place[at] < chains.place[effect[at]]
+        return known
+
+    def prefix(self, row: int) -> NDArray[np.int64]:
+        """Return how many events of each chain are the row's past or the row itself."""
+        mine = self._joins.chains_of(int(self.graph.world[row]))
+        clock = np.zeros(len(self.chains), np.int64)
+        begin = int(self._clock[row])
+        clock[mine] = self._cells[begin : begin + len(mine)]
+        clock[self.chains.chain[row]] = self.chains.place[row]
+        return clock
+
+    def suffix(self, row: int) -> NDArray[np.int64]:
+        """Return how many events of each chain come before its first in the row's future.
+
+        Of the row's own chain, the row itself is counted.
+        """
+        chains = self.chains
+        chain, place = chains.chain[row], chains.place[row]
+        clocks = self._clock + self._joins.local[chain]
+        mine = self._joins.chains_of(int(self.graph.world[row]))
+        low, high = np.zeros(len(mine), np.int64), chains.lengths[mine]
+        begin, end = chains.start[mine], high.copy()
+        while bool(np.any(low < high)):
+            middle = (low + high) // 2
+            at = chains.rows[begin + np.minimum(middle, end - 1)]
+            knows = self._cells[clocks[at]] >= place
+            open_ = low < high
+            high = np.where(open_ & knows, middle, high)
+            low = np.where(open_ & ~knows, middle + 1, low)
+        bounds = chains.lengths.copy()
+        bounds[mine] = low
+        bounds[chain] = place
+        return bounds
+
+    def past_sizes(self) -> NDArray[np.int64]:
+        """Return how many events lie in the past of each."""
+        joins = self._joins
+        sums = np.zeros(len(joins.start), np.int64)
+        for world, (first, last) in enumerate(joins.spans):
+            width = len(joins.chains_of(world))
+            if width:
+                cells = self._cells[joins.start[first] :][: (last - first) * width]
+                sums[first:last] = cells.reshape(-1, width).sum(axis=1, dtype=np.int64)
+        own = self._cells[self._clock + joins.local[self.chains.chain]]
+        sizes: NDArray[np.int64] = sums[joins.at] - own + self.chains.place - 1
+        return sizes
+
+
+def build_dense(graph: CausalGraph, chains: Chains, joins: Joins) -> DenseIndex:
+    """Compute the clocks."""
+    cells = np.zeros(joins.cells, cell_type(chains))
+    steps = find_steps(graph, chains, joins)
+    cell = joins.start[steps.made] + joins.local[chains.chain[steps.cause]]
+    place = chains.place[steps.cause]
+    propagate(cells, joins.start, (steps.made, steps.base, steps.source), cell, place)
+    return DenseIndex(graph, chains, joins, cells)
+
+
+def cell_type(chains: Chains) -> type[np.uint16 | np.int32]:
+    """Return the narrowest type that holds a place in any chain."""
+    return np.uint16 if int(chains.lengths.max(initial=0)) < 2**16 else np.int32

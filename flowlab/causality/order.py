@@ -1,0 +1,250 @@
+"""CausalOrder: what came before, what after, and what was concurrent, for every event of a log."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import pyarrow as pa
+
+from flowlab.causality.chains import Chains, split_chains
+from flowlab.causality.dense import DenseIndex, build_dense
+from flowlab.causality.graph import CausalGraph, Edges, read_graph
+from flowlab.causality.joins import Joins, find_joins, find_steps
+from flowlab.causality.paths import CriticalPath, critical_path, depths
+from flowlab.causality.reduction import reduced
+from flowlab.causality.selecting import EventRef, find_row, find_rows
+from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+class CausalOrder:
+    """The exact causal order of a log: the transitive closure of its causes and its lanes.
+
+    Events are cut into chains (a sequential lane is one; a lane whose work overlaps is split), and
+    for each event it is known how much of every chain lies in its past. So a pair is compared in
+    constant time, and a past is a prefix of each chain. Wherever a method takes an event, it takes
+    its row in the log's table, an `Event`, an `EventId`, a pair (workflow_id, sequence) or a key.
+
+    Args:
+        log: any log; of several worlds (namespace and run), events of different ones are
+            concurrent.
+
+    The order is computed when it is first asked for and never changes. Damage (a cause that the
+    log does not hold, a cycle, two events with one id) is left out of it and told in `anomalies`.
+
+    Example:
+        >>> log = EventLog.from_events([
+        ...     {"workflow_id": "@a", "sequence": 1, "agent_id": "a", "event_type": "MessageSent"},
+        ...     {"workflow_id": "@b", "sequence": 1, "agent_id": "b", "event_type": "Signaled"},
+        ...     {"workflow_id": "@b", "sequence": 2, "agent_id": "b", "agent_sequence": 1,
+        ...      "event_type": "MessageReceived", "causes": [{"workflow_id": "@a", "sequence": 1}]},
+        ... ])
+        >>> order = CausalOrder(log)
+        >>> order.happened_before(("@a", 1), ("@b", 2)), order.concurrent(("@a", 1), ("@b", 1))
+        (True, True)
+        >>> order
+        CausalOrder(3 events, 2 chains)
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+
+    @cached_property
+    def graph(self) -> CausalGraph:
+        """Events and edges as arrays."""
+        return read_graph(self.log)
+
+    @cached_property
+    def chains(self) -> Chains:
+        """The chains into which the events are cut."""
+        return split_chains(self.graph)
+
+    @cached_property
+    def joins(self) -> Joins:
+        """The events at which a chain learns of another."""
+        return find_joins(self.graph, self.chains)
+
+    @cached_property
+    def index(self) -> DenseIndex:
+        """What answers questions about pairs."""
+        return build_dense(self.graph, self.chains, self.joins)
+
+    def __len__(self) -> int:
+        return len(self.log)
+
+    def __repr__(self) -> str:
+        chains = counted(len(self.chains), "chain")
+        return f"CausalOrder({counted(len(self.log), 'event')}, {chains})"
+
+    @property
+    def anomalies(self) -> pa.Table:
+        """Damage: what the log says of itself, and what was found in its references."""
+        own = self.log.anomalies.select(ANOMALY_SCHEMA.names)
+        return pa.concat_tables([own, self.graph.anomalies])
+
+    def row(self, event: EventRef) -> int:
+        """Return the row of an event in the log's table.
+
+        Raises:
+            NotFoundError: the log has no such event.
+            InvalidArgumentError: it names none, or events of several worlds.
+        """
+        return find_row(self.graph, event)
+
+    def event(self, row: int) -> Event:
+        """Return the event of a row."""
+        return EventLog(self.log.table.slice(row, 1)).events()[0]
+
+    def take(self, rows: ArrayLike) -> EventLog:
+        """Return the events of some rows as a log, with the runs they belong to."""
+        table = self.log.table.take(pa.array(np.asarray(rows, np.int64)))
+        part = EventLog(table)
+        worlds = {tuple(row.values()) for row in _worlds(part)}
+        return EventLog(table, tuple(run for run in self.log.runs if run.key in worlds))
+
+    def happened_before(self, cause: EventRef, effect: EventRef) -> bool:
+        """Say whether one event happened before another: it is in the other's causal past."""
+        return self.index.reaches(self.row(cause), self.row(effect))
+
+    def concurrent(self, one: EventRef, other: EventRef) -> bool:
+        """Say whether two different events are concurrent: neither happened before the other."""
+        return self.relation(one, other) == "concurrent"
+
+    def relation(self, one: EventRef, other: EventRef) -> str:
+        """Return how an event stands to another: `before`, `after`, `concurrent` or `same`."""
+        mine, yours = self.row(one), self.row(other)
+        if mine == yours:
+            return "same"
+        if self.index.reaches(mine, yours):
+            return "before"
+        return "after" if self.index.reaches(yours, mine) else "concurrent"
+
+    def happened_before_many(self, causes: ArrayLike, effects: ArrayLike) -> NDArray[np.bool_]:
+        """Say of many pairs of rows at once whether the first happened before the second."""
+        return self.index.reaches_many(
+            find_rows(self.graph, causes), find_rows(self.graph, effects)
+        )
+
+    def prefix(self, event: EventRef) -> NDArray[np.int64]:
+        """Return how many events of each chain the event and its past are: a clock over chains."""
+        return self.index.prefix(self.row(event))
+
+    def past(self, event: EventRef) -> NDArray[np.int32]:
+        """Return the rows of the events that happened before one, in chains."""
+        row = self.row(event)
+        bounds = self.index.prefix(row)
+        bounds[self.chains.chain[row]] -= 1
+        return self._heads(bounds)
+
+    def future(self, event: EventRef) -> NDArray[np.int32]:
+        """Return the rows of the events that an event happened before, in chains."""
+        row = self.row(event)
+        bounds, chains = self.index.suffix(row), self.chains
+        parts = [
+            chains.rows[begin + first : end]
+            for begin, end, first in zip(
+                chains.start[:-1].tolist(), chains.start[1:].tolist(), bounds.tolist(), strict=True
+            )
+            if begin + first < end
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+    def _heads(self, bounds: NDArray[np.int64]) -> NDArray[np.int32]:
+        some = np.flatnonzero(bounds)
+        begins = self.chains.start[some]
+        spans = zip(begins.tolist(), (begins + bounds[some]).tolist(), strict=True)
+        parts = [self.chains.rows[begin:end] for begin, end in spans]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+    def concurrent_with(self, event: EventRef) -> NDArray[np.int32]:
+        """Return the rows of the events of its world that are concurrent with one, in row order."""
+        row = self.row(event)
+        rest = self.graph.world == self.graph.world[row]
+        rest[self.past(row)] = False
+        rest[self.future(row)] = False
+        rest[row] = False
+        return np.flatnonzero(rest).astype(np.int32)
+
+    def cone(self, events: Iterable[EventRef], *, direction: str = "past") -> NDArray[np.int32]:
+        """Return the rows of some events and all that came before (or after) any of them.
+
+        Args:
+            events: the tips of the cone.
+            direction: `past` or `future`.
+        """
+        inside = np.zeros(len(self.log), bool)
+        for event in events:
+            row = self.row(event)
+            inside[row] = True
+            inside[self.past(row) if direction == "past" else self.future(row)] = True
+        return np.flatnonzero(inside).astype(np.int32)
+
+    @cached_property
+    def reduced(self) -> Edges:
+        """The edges of the transitive reduction: the fewest that give the same order."""
+        return reduced(self.graph, self.index)
+
+    def causes(self, event: EventRef) -> NDArray[np.int32]:
+        """Return the rows of an event's immediate causes: no other event lies between."""
+        row = self.row(event)
+        found: NDArray[np.int32] = self.reduced.cause[self.reduced.effect == row]
+        return found
+
+    def effects(self, event: EventRef) -> NDArray[np.int32]:
+        """Return the rows of an event's immediate effects."""
+        row = self.row(event)
+        found: NDArray[np.int32] = self.reduced.effect[self.reduced.cause == row]
+        return found
+
+    @cached_property
+    def depth(self) -> NDArray[np.int32]:
+        """The causal depth of each row: events on the longest chain of causes that ends there."""
+        steps = find_steps(self.graph, self.chains, self.joins)
+        return depths(self.chains, self.joins, steps)
+
+    @property
+    def causal_depth(self) -> int:
+        """How many events the longest chain of causes has."""
+        return int(self.depth.max(initial=0))
+
+    def critical_path(self, event: EventRef | None = None, *, by: str = "time") -> CriticalPath:
+        """Return the chain of causes that an event waited for longest.
+
+        Args:
+            event: where it ends; by default at the last event (by time), or the deepest.
+            by: `time` goes back from each event to the cause that was last to happen, so that it
+                explains why the event was not earlier; `events` takes the longest chain.
+        """
+        row = None if event is None else self.row(event)
+        return critical_path(self.log, self.graph, self.depth, row, by=by)
+
+    @cached_property
+    def ordered_pairs(self) -> int:
+        """How many pairs of events are ordered."""
+        return int(self.index.past_sizes().sum())
+
+    @property
+    def concurrent_pairs(self) -> int:
+        """How many pairs of events of one world are concurrent."""
+        sizes = np.bincount(self.graph.world).astype(object)
+        return int((sizes * (sizes - 1) // 2).sum()) - self.ordered_pairs
+
+
+def _worlds(log: EventLog) -> list[dict[str, str]]:
+    names = ["namespace", "run_id"]
+    rows: list[dict[str, str]] = log.table.select(names).group_by(names).aggregate([]).to_pylist()
+    return rows
+
+
+def order_of(log: EventLog) -> CausalOrder:
+    """Return the order of a log: `log.causality`, computed once."""
+    order = log.derived.get("causality")
+    if order is None:
+        order = log.derived["causality"] = CausalOrder(log)
+    return cast("CausalOrder", order)

@@ -1,0 +1,229 @@
+"""The causal order against the transitive closure, on logs whose lanes overlap."""
+
+from __future__ import annotations
+
+import pickle
+from itertools import pairwise
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+from causal_logs import edges_of, logs, pasts_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+import flowlab as fl
+from flowlab import EventLog
+from flowlab.causality import CausalOrder
+from flowlab.causality.compiled import propagate
+from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.scenarios import scenario_named
+from flowlab.studies.simulation_laws import HEALING
+
+
+@given(logs(worlds=2))
+def test_happened_before_is_the_transitive_closure_of_the_edges(log: EventLog) -> None:
+    order, pasts = CausalOrder(log), pasts_of(log)
+    size = len(log)
+
+    assert [
+        [order.happened_before(cause, effect) for cause in range(size)] for effect in range(size)
+    ] == [[cause in pasts[effect] for cause in range(size)] for effect in range(size)]
+
+
+@given(logs(worlds=2))
+def test_many_pairs_are_answered_as_one_by_one(log: EventLog) -> None:
+    order = CausalOrder(log)
+    pairs = [(a, b) for a in range(len(log)) for b in range(len(log))]
+    causes, effects = [a for a, _ in pairs], [b for _, b in pairs]
+
+    many = order.happened_before_many(np.array(causes, int), np.array(effects, int))
+
+    assert many.tolist() == [order.happened_before(a, b) for a, b in pairs]
+
+
+@given(logs(worlds=2))
+def test_past_future_and_what_is_concurrent_part_each_world(log: EventLog) -> None:
+    order, pasts = CausalOrder(log), pasts_of(log)
+    runs = log.table.column("run_id").to_pylist()
+    for row in range(len(log)):
+        past, future = order.past(row).tolist(), order.future(row).tolist()
+        assert sorted(past) == sorted(pasts[row])
+        assert sorted(future) == [other for other in range(len(log)) if row in pasts[other]]
+        rest = set(order.concurrent_with(row).tolist())
+        world = {other for other in range(len(log)) if runs[other] == runs[row]}
+        assert rest == world - set(past) - set(future) - {row}
+
+
+@given(logs(worlds=2))
+def test_the_pairs_are_counted_as_they_are(log: EventLog) -> None:
+    order, pasts = CausalOrder(log), pasts_of(log)
+    runs = log.table.column("run_id").to_pylist()
+    pairs = sum(runs[a] == runs[b] for a in range(len(log)) for b in range(a))
+
+    assert order.ordered_pairs == sum(map(len, pasts))
+    assert order.ordered_pairs + order.concurrent_pairs == pairs
+
+
+@given(logs(worlds=2))
+def test_the_reduction_is_the_one_of_networkx(log: EventLog) -> None:
+    order = CausalOrder(log)
+    graph = nx.DiGraph((cause, effect) for cause, effect, _ in edges_of(log))
+
+    found = list(zip(order.reduced.cause.tolist(), order.reduced.effect.tolist(), strict=True))
+
+    assert len(found) == len(set(found))
+    assert set(found) == set(nx.transitive_reduction(graph).edges)
+
+
+@given(logs(worlds=2))
+def test_depth_is_the_longest_chain_of_causes(log: EventLog) -> None:
+    order = CausalOrder(log)
+    graph = nx.DiGraph((cause, effect) for cause, effect, _ in edges_of(log))
+    graph.add_nodes_from(range(len(log)))
+    longest = dict.fromkeys(range(len(log)), 1)
+    for row in nx.topological_sort(graph):
+        longest[row] = 1 + max((longest[cause] for cause in graph.predecessors(row)), default=0)
+
+    assert order.depth.tolist() == [longest[row] for row in range(len(log))]
+    assert order.causal_depth == max(longest.values(), default=0)
+
+
+@given(logs(worlds=2))
+def test_each_event_of_a_chain_happened_before_the_next(log: EventLog) -> None:
+    order, pasts = CausalOrder(log), pasts_of(log)
+    chains = order.chains
+
+    assert sorted(chains.rows.tolist()) == list(range(len(log)))
+    for chain in range(len(chains)):
+        rows = chains.rows_of(chain).tolist()
+        assert chains.place[rows].tolist() == list(range(1, len(rows) + 1))
+        assert all(first in pasts[second] for first, second in pairwise(rows))
+
+
+@given(logs(overlapping=False))
+def test_of_sequential_lanes_each_is_one_chain(log: EventLog) -> None:
+    assert len(CausalOrder(log).chains) == len(set(log.table.column("agent_id").to_pylist()))
+
+
+@given(logs(), st.data())
+def test_a_cone_is_its_tips_and_their_pasts(log: EventLog, data: st.DataObject) -> None:
+    order, pasts = CausalOrder(log), pasts_of(log)
+    rows = range(len(log))
+    tips = data.draw(st.sets(st.sampled_from(rows))) if len(log) else set()
+
+    cone = set(order.cone(tips).tolist())
+
+    assert cone == tips.union(*(pasts[tip] for tip in tips))
+    ahead = {row for row in rows if tips & pasts[row]}
+    assert set(order.cone(tips, direction="future").tolist()) == tips | ahead
+
+
+@given(logs(worlds=2))
+def test_a_critical_path_leads_from_a_root_along_edges_to_its_end(log: EventLog) -> None:
+    order, edges = CausalOrder(log), {(a, b) for a, b, _ in edges_of(log)}
+    times = log.table.column("time_ns").to_pylist()
+    for by in ("time", "events"):
+        for end in range(len(log)):
+            rows = order.critical_path(end, by=by).rows.tolist()
+            assert rows[-1] == end
+            assert not any(effect == rows[0] for _, effect in edges)
+            assert all(pair in edges for pair in pairwise(rows))
+            if by == "events":
+                assert len(rows) == order.depth[end]
+            for cause, effect in pairwise(rows):
+                rivals = [a for a, b in edges if b == effect]
+                if by == "time":
+                    assert times[cause] == max(times[rival] for rival in rivals)
+
+
+@pytest.mark.parametrize("name", ["trip", "nested", "mapreduce"])
+def test_the_order_of_a_simulated_log_is_the_closure(name: str) -> None:
+    log = fl.simulate(scenario_named(name), seed=5, faults=HEALING).log
+    order = CausalOrder(log)
+    graph = nx.DiGraph((cause, effect) for cause, effect, _ in edges_of(log))
+    graph.add_nodes_from(range(len(log)))
+
+    for row in range(len(log)):
+        assert set(order.past(row).tolist()) == nx.ancestors(graph, row)
+        assert set(order.future(row).tolist()) == nx.descendants(graph, row)
+
+
+@given(st.data())
+def test_machine_code_makes_the_clocks_that_python_makes(data: st.DataObject) -> None:
+    pytest.importorskip("numba")
+    count, width = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 4))
+    earlier = [data.draw(st.integers(0, made)) for made in range(count)]
+    source = [data.draw(st.integers(0, made)) for made in range(count)]
+    chain = [data.draw(st.integers(0, width - 1)) for _ in range(count)]
+    place = np.array([data.draw(st.integers(1, 9)) for _ in range(count)], np.int32)
+    made = np.arange(1, count + 1, dtype=np.int32)
+    steps = (made, np.array(earlier, np.int32), np.array(source, np.int32))
+    start = np.arange(count + 1, dtype=np.int64) * width
+    cell = start[made] + np.array(chain)
+    both = [np.zeros((count + 1) * width, np.uint16) for _ in range(2)]
+
+    for compiled, cells in zip((False, True), both, strict=True):
+        propagate(cells, start, steps, cell, place, compiled=compiled)
+
+    assert both[0].tolist() == both[1].tolist()
+
+
+def test_an_event_is_named_by_row_event_id_pair_or_key() -> None:
+    log = fl.simulate(scenario_named("trip"), seed=1).log
+    order = CausalOrder(log)
+    event = order.event(7)
+    key = f"/runs/{event.run_id}/workflows/{event.workflow_id}/events/{event.sequence}"
+
+    for name in (7, np.int32(7), event, event.id, (event.workflow_id, event.sequence), key):
+        assert order.row(name) == 7
+
+
+@pytest.mark.parametrize("bad", [-1, 10**6, ("nobody", 1), "/workflows/nobody/events/1"])
+def test_an_event_that_the_log_does_not_have_is_refused(bad: object) -> None:
+    order = CausalOrder(fl.simulate(scenario_named("trip"), seed=1).log)
+
+    with pytest.raises(NotFoundError, match="row|the log has no event"):
+        order.row(bad)
+
+
+@pytest.mark.parametrize("bad", [True, None, 1.5, "/agents/a", ("a", "b"), "/workflows/w"])
+def test_what_names_no_event_is_refused_with_what_does(bad: object) -> None:
+    order = CausalOrder(fl.simulate(scenario_named("trip"), seed=1).log)
+
+    with pytest.raises(InvalidArgumentError, match="expected a row, an Event"):
+        order.row(bad)
+
+
+FACTS = {
+    "facebook": (4, 47, 43, 23, 1_013, 68, 35),
+    "simple-reliable-broadcast": (3, 39, 36, 16, 546, 195, 17),
+    "simpledb": (5, 509, 504, 95, 112_349, 16_937, 175),
+    "chord": (8, 1_235, 1_227, 541, 746_099, 15_896, 880),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_the_order_of_a_real_log_is_known(shared: Path, name: str) -> None:
+    (file,) = [path for path in shared.glob("data/shiviz/*") if path.stem == name]
+    log = fl.import_log(file).log
+    order = CausalOrder(log)
+    lanes, edges = order.graph.lane, order.reduced
+    cross = int(np.count_nonzero(lanes[edges.cause] != lanes[edges.effect]))
+    local = len(edges) - cross
+
+    assert FACTS[name] == (
+        len(order.graph.lanes), len(log), len(log) - len(order.graph.lanes), cross,
+        order.ordered_pairs, order.concurrent_pairs, order.causal_depth,
+    )  # fmt: skip
+    assert local <= len(log) - len(order.graph.lanes)
+
+
+def test_a_log_computes_its_order_once_and_sends_none_of_it_to_other_processes() -> None:
+    log = fl.simulate(scenario_named("trip"), seed=1).log
+
+    assert log.causality is log.causality
+    assert isinstance(log.causality, CausalOrder)
+    assert len(log.causality.past(5)) >= 0
+    assert pickle.loads(pickle.dumps(log)).derived == {}
