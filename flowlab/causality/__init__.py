@@ -6,6 +6,7 @@ from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horiz
 from flowlab.causality.order import CausalOrder
 from flowlab.causality.paths import CriticalPath
 from flowlab.causality.selecting import EventRef
+from flowlab.causality.variants import Variant, Variants, variants
 
 __all__ = [
     "KIND_LABELS",
@@ -17,8 +18,11 @@ __all__ = [
     "Edges",
     "EventRef",
     "Horizon",
+    "Variant",
+    "Variants",
     "read_graph",
     "to_dot",
     "to_mermaid",
     "to_networkx",
+    "variants",
 ]

@@ -1,0 +1,107 @@
+"""The transitive reduction of many small graphs at once, in masks of bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+from flowlab.causality.units import Cut, levels, spread
+from flowlab.events import CAUSE_TYPE, EventLog
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BITS: Final = 64
+_SIZES: Final = (1, 4, 16)
+"""Words of a mask: pieces of up to 64, 256 and 1 024 events are reduced together."""
+
+
+def reduce_cut(cut: Cut, log: EventLog) -> Cut:
+    """Leave out every edge that another way from its cause to its effect replaces."""
+    keep = np.ones(len(cut.cause), bool)
+    counts = np.diff(cut.start)
+    several = np.bincount(cut.effect, minlength=len(cut.rows))[cut.effect] > 1
+    needed = np.zeros(len(counts), bool)
+    needed[cut.piece[cut.effect[several]]] = True
+    least = 0
+    for words in _SIZES:
+        chosen = needed & (counts > least) & (counts <= words * _BITS)
+        edges = np.flatnonzero(chosen[cut.piece[cut.effect]])
+        if len(edges):
+            keep[edges] = _kept(cut, edges, np.flatnonzero(chosen), words)
+        least = words * _BITS
+    for piece in np.flatnonzero(needed & (counts > least)).tolist():
+        _reduce_large(cut, piece, log, keep)
+    return cut.with_edges(cut.cause[keep], cut.effect[keep])
+
+
+def _kept(
+    cut: Cut, edges: NDArray[np.int64], chosen: NDArray[np.int64], words: int
+) -> NDArray[np.bool_]:
+    """Say which edges of some pieces stay: those whose cause no other cause has in its past."""
+    own = spread(cut.start, chosen)
+    number = np.full(len(cut.rows), -1, np.int32)
+    number[own] = np.arange(len(own), dtype=np.int32)
+    cause, effect = number[cut.cause[edges]], number[cut.effect[edges]]
+    place = own - cut.start[cut.piece[own]]
+    bit = np.uint64(1) << (place % _BITS).astype(np.uint64)
+    word = place // _BITS
+    # A mask is an event's past and itself; `beyond`, what lies in the past of any of its causes.
+    mask = np.zeros((len(own), words), np.uint64)
+    mask[np.arange(len(own)), word] = bit
+    beyond = np.zeros((len(own), words), np.uint64)
+    steps = levels(len(own), cause, effect)
+    for begin, end in zip(steps.start[1:-1].tolist(), steps.start[2:].tolist(), strict=True):
+        here = steps.edges[begin:end]
+        causes, effects = cause[here], effect[here]
+        first = np.flatnonzero(np.r_[True, effects[1:] != effects[:-1]])
+        past = mask[causes]
+        mask[effects[first]] |= np.bitwise_or.reduceat(past, first, axis=0)
+        past[np.arange(len(causes)), word[causes]] &= ~bit[causes]
+        beyond[effects[first]] = np.bitwise_or.reduceat(past, first, axis=0)
+    kept: NDArray[np.bool_] = (beyond[effect, word[cause]] & bit[cause]) == 0
+    return kept
+
+
+def _reduce_large(cut: Cut, piece: int, log: EventLog, keep: NDArray[np.bool_]) -> None:
+    """Reduce a large piece by the exact order of its events as a log of their own."""
+    from flowlab.causality.order import CausalOrder  # noqa: PLC0415 - large pieces alone need it
+
+    first, last = (int(cut.start[at]) for at in (piece, piece + 1))
+    edges = np.flatnonzero((cut.effect >= first) & (cut.effect < last))
+    cause, effect = cut.cause[edges] - first, cut.effect[edges] - first
+    agents = log.table.column("agent_id").take(pa.array(cut.rows[first:last]))
+    reduced = CausalOrder(_with_edges(agents, cause, effect)).reduced
+    kept = reduced.effect.astype(np.int64) * (last - first) + reduced.cause
+    keep[edges] = np.isin(effect.astype(np.int64) * (last - first) + cause, kept)
+
+
+def _with_edges(
+    agents: pa.ChunkedArray, cause: NDArray[np.int32], effect: NDArray[np.int32]
+) -> EventLog:
+    """Return a log of events that have nothing but lanes and the causes given."""
+    size = len(agents)
+    numbers = pa.array(np.arange(1, size + 1))
+    ends = np.zeros(size + 1, np.int32)
+    np.cumsum(np.bincount(effect, minlength=size), out=ends[1:])
+    refs = pa.StructArray.from_arrays(
+        [pa.repeat("w", len(cause)), pa.array(cause.astype(np.int64) + 1)],
+        fields=list(CAUSE_TYPE),
+    )
+    table = pa.table(
+        {
+            "workflow_id": pa.repeat("w", size),
+            "sequence": numbers,
+            "agent_id": agents,
+            "agent_sequence": numbers,
+            "event_type": pa.repeat("MarkerRecorded", size),
+            "follows_lane": pa.repeat(False, size),
+            "causes": pa.ListArray.from_arrays(pa.array(ends), refs),
+            "cause_kinds": pa.ListArray.from_arrays(
+                pa.array(ends), pa.array(np.zeros(len(cause), np.int8))
+            ),
+        }
+    )
+    return EventLog.from_table(table)
