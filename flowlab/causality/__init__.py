@@ -1,6 +1,7 @@
 """What caused what: the exact order of a log's events, and what follows from it."""
 
 from flowlab.causality.chains import Chains
+from flowlab.causality.clocks import MAX_CLOCK_CELLS, CausalityInfo
 from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
 from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
 from flowlab.causality.order import CausalOrder
@@ -11,8 +12,10 @@ from flowlab.causality.variants import Variant, Variants, variants
 __all__ = [
     "KIND_LABELS",
     "LANE",
+    "MAX_CLOCK_CELLS",
     "CausalGraph",
     "CausalOrder",
+    "CausalityInfo",
     "Chains",
     "CriticalPath",
     "Edges",

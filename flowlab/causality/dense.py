@@ -83,6 +83,15 @@ class DenseIndex:
         clock[self.chains.chain[row]] = self.chains.place[row]
         return clock
 
+    def prefixes(self, rows: NDArray[np.int32], out: NDArray[np.int32]) -> None:
+        """Write the prefixes of many rows into rows by chains, zeros before."""
+        for world in np.unique(self.graph.world[rows]).tolist():
+            mine = self._joins.chains_of(world)
+            at = np.flatnonzero(self.graph.world[rows] == world)
+            cells = self._clock[rows[at]][:, None] + np.arange(len(mine))
+            out[at[:, None], mine] = self._cells[cells]
+        out[np.arange(len(rows)), self.chains.chain[rows]] = self.chains.place[rows]
+
     def suffix(self, row: int) -> NDArray[np.int64]:
         """Return how many events of each chain come before its first in the row's future.
 

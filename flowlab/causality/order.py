@@ -7,19 +7,29 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowlab.causality.chains import Chains, split_chains
+from flowlab.causality.clocks import (
+    CausalityInfo,
+    hybrid_clocks,
+    info,
+    info_table,
+    vector_clock,
+    vector_clocks,
+)
 from flowlab.causality.dense import DenseIndex, build_dense
 from flowlab.causality.graph import CausalGraph, Edges, read_graph
 from flowlab.causality.joins import Joins, find_joins, find_steps
 from flowlab.causality.paths import CriticalPath, critical_path, depths
 from flowlab.causality.reduction import reduced
 from flowlab.causality.selecting import EventRef, find_row, find_rows
-from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, counted
+from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, connect, counted, run_query, to_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -223,6 +233,66 @@ class CausalOrder:
         """
         row = None if event is None else self.row(event)
         return critical_path(self.log, self.graph, self.depth, row, by=by)
+
+    @property
+    def lamport(self) -> NDArray[np.int32]:
+        """The Lamport clock of each row, from 1: its causal depth."""
+        return self.depth
+
+    @cached_property
+    def hybrid(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The hybrid logical clock of each row: time parts in nanoseconds, and counters."""
+        return hybrid_clocks(self.graph, self.log.table.column("time_ns").to_numpy())
+
+    def vector_clock(self, event: EventRef) -> dict[str, int]:
+        """Return an event's vector clock: of each agent, how many events it and its past have."""
+        return vector_clock(self, self.row(event))
+
+    def vector_clocks(self, rows: ArrayLike | None = None) -> NDArray[np.int32]:
+        """Return vector clocks as a matrix: the given rows (all) by `graph.lanes`.
+
+        Of sequential lanes, one event happened before another exactly if its clock is less or equal
+        everywhere and not the same. Where a lane overlaps, that need not be so: ask the order.
+
+        Raises:
+            LimitError: it would have more than `MAX_CLOCK_CELLS` cells.
+        """
+        every = np.arange(len(self.log), dtype=np.int32)
+        return vector_clocks(self, every if rows is None else find_rows(self.graph, rows))
+
+    def info(self, event: EventRef) -> CausalityInfo:
+        """Return an event's vector clock, its immediate causes, and its barrier."""
+        return info(self, self.row(event))
+
+    @cached_property
+    def barriers(self) -> NDArray[np.int64]:
+        """The rows of the events that released a barrier."""
+        types = self.log.table.column("event_type")
+        return np.flatnonzero(pc.equal(types, "BarrierReleased").to_numpy())
+
+    def sql(self, query: str, *, streams: Iterable[str] = ()) -> pl.DataFrame:
+        """Query the log's relations, and the relation `causality` of the streams asked for.
+
+        Args:
+            query: SQL; `causality` has each event's id, `lamport`, `hybrid_ns`, `hybrid_counter`,
+                `agent_clock` (a map), `dependencies` and `coordination_barrier`.
+            streams: the workflow ids whose events `causality` holds; every stream if none is named.
+
+        Raises:
+            QueryError: the SQL is refused.
+
+        Example:
+            >>> log = EventLog.from_text("A: a1 send>m | B: recv<m")
+            >>> log.causality.sql("SELECT agent_clock['A'] FROM causality", streams=["@B"]).item()
+            2
+        """
+        wanted = list(streams)
+        column = self.log.table.column("workflow_id")
+        chosen = pc.is_in(column, value_set=pa.array(wanted, pa.string())).to_numpy()
+        rows = np.flatnonzero(chosen) if wanted else np.arange(len(self.log))
+        with connect(self.log) as connection:
+            connection.register("causality", info_table(self, rows.tolist()))
+            return to_frame(run_query(connection, query))
 
     @cached_property
     def ordered_pairs(self) -> int:

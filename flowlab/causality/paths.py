@@ -108,7 +108,8 @@ class CriticalPath:
         frame = EventLog(self.log.table.take(self.rows)).to_polars().select(names)
         kinds = pl.Series("edge", [None, *self.kinds][: len(self.rows)], pl.String)
         waited = pl.col("time_ns").diff().alias("took_ns")
-        return frame.with_columns(kinds, waited)
+        path: pl.DataFrame = frame.with_columns(kinds, waited)
+        return path
 
     def __repr__(self) -> str:
         return (

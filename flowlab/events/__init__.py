@@ -11,7 +11,7 @@ from flowlab.events.event import (
     as_event,
 )
 from flowlab.events.keys import Key, decode_id, encode_id, event_key, parse_key
-from flowlab.events.log import EventLog, register_accessor
+from flowlab.events.log import EventLog, register_accessor, to_frame
 from flowlab.events.ranks import rank_strings
 from flowlab.events.relations import (
     RELATION_NAMES,
@@ -93,4 +93,5 @@ __all__ = [
     "run_info_table",
     "run_query",
     "table_from_events",
+    "to_frame",
 ]

@@ -170,9 +170,9 @@ class EventLog:
         """Return the events as an Arrow table."""
         return self.table
 
-    def to_polars(self) -> pl.DataFrame:
+    def toto_frame(self) -> pl.DataFrame:
         """Return the events as a Polars frame, without copying where the types allow."""
-        return _polars(self.table)
+        return to_frame(self.table)
 
     def sql(self, query: str) -> pl.DataFrame:
         """Query the relations (`events`, `workflows`, `activities`, `edges`, ...) with DuckDB.
@@ -186,7 +186,7 @@ class EventLog:
             >>> log.sql("SELECT status FROM workflows").item()
             'open'
         """
-        return _polars(self.query(query))
+        return to_frame(self.query(query))
 
     def query(self, query: str) -> pa.Table:
         """Run `sql` and return an Arrow table."""
@@ -357,7 +357,8 @@ def register_accessor(name: str, accessor: Callable[[EventLog], Any] | str) -> N
     EventLog.accessors[name] = accessor
 
 
-def _polars(table: pa.Table) -> pl.DataFrame:
+def to_frame(table: pa.Table) -> pl.DataFrame:
+    """Return an Arrow table as a Polars frame, without copying where the types allow."""
     import polars as pl  # noqa: PLC0415
 
     frame = pl.from_arrow(table)
