@@ -3,6 +3,7 @@
 from flowlab.causality.chains import Chains
 from flowlab.causality.clocks import MAX_CLOCK_CELLS, CausalityInfo
 from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
+from flowlab.causality.flows import Flow, directly_causes, directly_follows
 from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
 from flowlab.causality.order import CausalOrder
 from flowlab.causality.paths import CriticalPath
@@ -20,9 +21,12 @@ __all__ = [
     "CriticalPath",
     "Edges",
     "EventRef",
+    "Flow",
     "Horizon",
     "Variant",
     "Variants",
+    "directly_causes",
+    "directly_follows",
     "read_graph",
     "to_dot",
     "to_mermaid",

@@ -23,7 +23,8 @@ CONTENT_COLUMNS: Final = (
     "agent_id event_type name step_id coordination_id workflow_id payload reads writes generation"
 ).split()
 """What may belong to an event's content; places, times and causes do not."""
-_OWN: Final = frozenset({"agent_id", "coordination_id", "workflow_id"})
+OWN_COLUMNS: Final = frozenset({"agent_id", "coordination_id", "workflow_id"})
+"""Those of a content that may name the workflow itself."""
 
 
 def check_content(content: Sequence[str]) -> tuple[str, ...]:
@@ -88,7 +89,7 @@ def _column(
         column = pa.chunked_array([pa.array(texts, pa.string())])
     elif pa.types.is_integer(column.type):
         column = column.cast(pa.string())
-    if own is not None and name in _OWN:
+    if own is not None and name in OWN_COLUMNS:
         same = pc.fill_null(pc.equal(column, own), False)
         if pc.any(same).as_py():
             column = pc.if_else(same, "", column)

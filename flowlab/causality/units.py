@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.causality.columns import encode, pair
+from flowlab.causality.contents import OWN_COLUMNS
 from flowlab.causality.graph import LANE, CausalGraph
 from flowlab.errors import InvalidArgumentError
 
@@ -33,9 +35,13 @@ class Pieces:
     names: list[tuple[str, str, str | None]]
 
 
-def own_names(parts: Pieces) -> pa.Array | None:
-    """Return the name of each event's own workflow, "" where it has none; None for runs."""
-    if not any(name[2] is not None for name in parts.names):
+def own_names(parts: Pieces, content: Sequence[str]) -> pa.Array | None:
+    """Return the name of each event's own workflow, "" where it has none.
+
+    None where that makes no difference: for runs, and where the content names nobody.
+    """
+    named = any(name[2] is not None for name in parts.names)
+    if not named or OWN_COLUMNS.isdisjoint(content):
         return None
     names = pa.array(["", *(name[2] or "" for name in parts.names)], pa.string())
     return names.take(pa.array(parts.code + 1))

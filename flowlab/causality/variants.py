@@ -250,14 +250,14 @@ class _Forms:
 
 
 def _causal(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
-    codes, labels = content_codes(log.table, content, own_names(parts))
+    codes, labels = content_codes(log.table, content, own_names(parts, content))
     bits = content_hashes(labels)
     trimmed = reduce_cut(cut(read_graph(log), parts), log)
     return _forms(canonical(trimmed, bits, codes, parts), codes, bits)
 
 
 def _recorded(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
-    codes, labels = content_codes(log.table, content, own_names(parts))
+    codes, labels = content_codes(log.table, content, own_names(parts, content))
     rows = recorded_order(log.table, parts).astype(np.int32)
     start = np.zeros(len(parts.names) + 1, np.int64)
     np.cumsum(np.bincount(parts.code[rows], minlength=len(parts.names)), out=start[1:])
