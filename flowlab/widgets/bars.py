@@ -28,7 +28,7 @@ Part = tuple[int, int, int, int]
 
 def scene_of(log: EventLog, *, every: bool) -> Scene:
     """Read the whole of a log that is in order of time: `every` lane, where it has many."""
-    lanes = list(dict.fromkeys(log.table.column("agent_id").to_pylist())) if every else None
+    lanes = list(dict.fromkeys(log.table.column("agent_id").to_pylist())) if every else "auto"
     window = choose_window(log, axis="time", lanes=lanes, detail="activities", limit=10**9)
     return read_scene(window)
 
@@ -61,6 +61,7 @@ def scene_columns(
         "flying": np.asarray(list(scene.in_flight), np.int32),
     }
     columns |= _table("gap", 3, ((lanes[g.lane], g.crash, _or(g.restart)) for g in scene.gaps))
+    columns |= _table("broken", 2, scene.broken)
     columns |= _table("back", 2, ((back.bar, back.row) for back in scene.backs))
     columns |= _table("adrift", 3, ((r, s, lanes[to]) for r, (s, to) in scene.adrift.items()))
     meetings = ((b.row, lanes[lane]) for b in scene.barriers for lane in b.lanes)

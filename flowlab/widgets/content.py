@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowlab.causality import CausalGraph, read_graph
 from flowlab.events import EventLog, is_history_stream
 from flowlab.figures.glyphs import GLYPHS, glyph
 from flowlab.figures.scene import glyph_of
@@ -26,7 +27,7 @@ from flowlab.widgets.bars import (
     scene_of,
 )
 from flowlab.widgets.calls import call_columns
-from flowlab.widgets.edges import Edges, causal_depth, read_edges
+from flowlab.widgets.depth import causal_depth
 from flowlab.widgets.packing import Codes, texts
 from flowlab.widgets.rows import Groups, RowIndex, groups, in_time_order
 
@@ -54,7 +55,7 @@ class Content:
         log: the events, in order of time: their places are the view's rows.
         header: words and facts, which JSON can hold.
         columns: numbers by name.
-        edges: every cause, as rows.
+        graph: every cause, as rows.
         lanes: the lane of each row, and what each lane is called.
         index: where an id stands.
     """
@@ -62,7 +63,7 @@ class Content:
     log: EventLog
     header: dict[str, Any]
     columns: dict[str, NDArray[Any]]
-    edges: Edges
+    graph: CausalGraph
     lanes: Groups
     index: RowIndex
 
@@ -82,7 +83,7 @@ def read_content(log: EventLog, *, title: str, axis: str = "auto", group: str = 
     log = in_time_order(log)
     table, size = log.table, len(log)
     index = RowIndex(table)
-    edges = read_edges(table, index)
+    graph = read_graph(log)
     lanes = groups(table, ("namespace", "run_id", "agent_id"))
     local = size <= MAX_LOCAL
     labels = Codes()
@@ -92,14 +93,21 @@ def read_content(log: EventLog, *, title: str, axis: str = "auto", group: str = 
     if local and size:
         scene = scene_of(log, every=len(lanes.names) > MAX_LANES)
         order = [lane_of[lane.key] for lane in scene.lanes]
-        order += [code for code in range(len(lanes.names)) if code not in set(order)]
+        known = set(order)
+        order += [code for code in range(len(lanes.names)) if code not in known]
         columns |= scene_columns(scene, lane_of, labels)
         columns |= _payloads(table)
     elif size:
         columns |= call_columns(log, index, lane_of, labels)
-    columns["depth"] = causal_depth(edges, size)
-    if len(edges.src) <= MAX_SENT_EDGES:
-        columns |= {"src": edges.src, "dst": edges.dst, "edge_kind": edges.kind}
+        columns["damage"] = _damage(log, graph, index, labels)
+    if len(lanes.names) > MAX_LANES:
+        # Nobody reads so many lanes one by one: those in which most happens come first.
+        counts = np.bincount(lanes.codes)
+        order = sorted(order, key=lambda code: -int(counts[code]))
+    columns["depth"] = causal_depth(graph)
+    if len(graph.cause) <= MAX_SENT_EDGES:
+        kinds = graph.kind.astype(np.uint8)
+        columns |= {"src": graph.cause, "dst": graph.effect, "edge_kind": kinds}
     header = {
         **_look(),
         **facts,
@@ -113,7 +121,7 @@ def read_content(log: EventLog, *, title: str, axis: str = "auto", group: str = 
         "lane_order": list(order),
         "labels": labels.values,
     }
-    return Content(log, header, columns, edges, lanes, index)
+    return Content(log, header, columns, graph, lanes, index)
 
 
 def _axis(log: EventLog, axis: str) -> str:
@@ -193,6 +201,21 @@ def _workflows(table: pa.Table, streams: Groups) -> tuple[NDArray[np.int32], lis
     place = {code: number for number, code in enumerate(used)}
     codes = np.asarray([place[flow] for flow in flows], np.int32)
     return codes[pairs.codes], [streams.names[code] for code in used]
+
+
+def _damage(log: EventLog, graph: CausalGraph, index: RowIndex, words_: Codes) -> NDArray[np.int32]:
+    """Return what is wrong with each row, in words; -1 where nothing is."""
+    damage = np.full(len(log), -1, np.int32)
+    for found in (log.anomalies, graph.anomalies):
+        ids = [found.column(name) for name in ("namespace", "run_id", "workflow_id")]
+        rows = index.rows(ids, found.column("sequence").to_numpy())
+        told = zip(
+            found.column("kind").to_pylist(), found.column("detail").to_pylist(), strict=True
+        )
+        for row, (kind, detail) in zip(rows.tolist(), told, strict=True):
+            if row >= 0:
+                damage[row] = words_.of(f"damage: {clean(kind)}: {clean(detail[:MAX_WORD])}")
+    return damage
 
 
 def _payloads(table: pa.Table) -> dict[str, NDArray[Any]]:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from flowlab.causality import KIND_LABELS
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import CauseKind
 from flowlab.widgets.content import Content
-from flowlab.widgets.edges import LANE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,12 +23,12 @@ class Order:
     """The causal order of a view's rows, for one question at a time."""
 
     def __init__(self, content: Content) -> None:
-        size, edges = len(content.log), content.edges
-        self._size = size
-        self._kind = edges.kind
+        graph = content.graph
+        self._size = graph.size
+        self._kind = graph.kind
         self._sides = {
-            "causes": _adjacency(size, edges.dst, edges.src),
-            "effects": _adjacency(size, edges.src, edges.dst),
+            "causes": _adjacency(graph.size, graph.effect, graph.cause),
+            "effects": _adjacency(graph.size, graph.cause, graph.effect),
         }
 
     def reach(self, row: int, side: str) -> NDArray[np.bool_]:
@@ -50,9 +49,7 @@ class Order:
         """List a row's immediate causes or effects with their kinds."""
         start, others, edges = self._sides[side]
         span = slice(start[row], min(start[row + 1], start[row] + MAX_LISTED))
-        kinds = (
-            "lane" if kind == LANE else CauseKind(kind).label for kind in self._kind[edges[span]]
-        )
+        kinds = (KIND_LABELS[kind] for kind in self._kind[edges[span]])
         return [
             {"row": int(other), "kind": kind}
             for other, kind in zip(others[span], kinds, strict=True)

@@ -5,6 +5,7 @@ const ARROW_STYLES = {
   message: { colour: "blue_line", width: 1.5, dashes: [] },
   cause: { colour: "muted", width: 1.1, dashes: [] },
   assumed: { colour: "muted", width: 1.1, dashes: [4, 3], hollow: true },
+  broken: { colour: "vermilion_line", width: 1.8, dashes: [7, 2, 1, 2] },
 };
 const MANY_ARROWS = 150;
 
@@ -34,6 +35,11 @@ function drawArrows(ctx, view) {
     drawArrow(ctx, view, "asks", x, y + sign * (view.radius - 0.5), x, placed.y - sign * (thin + 1.5), many);
   }
   ctx.globalAlpha = 1;
+  for (let n = 0; log.broken && n < log.broken.length; n += 2) {
+    const [cause, effect] = log.broken.subarray(n, n + 2);
+    if (layout.laneOfRow[cause] < 0 || layout.laneOfRow[effect] < 0) continue;
+    drawArrow(ctx, view, "broken", frame.x(at[cause]), view.markY(cause), frame.x(at[effect]), view.markY(effect), false);
+  }
   drawBacks(ctx, view);
   drawFlying(ctx, view);
 }

@@ -108,15 +108,29 @@ function drawLegend(view) {
     drawSegment(ctx, view, placed, { kind: part, x1: 2, x2: 26, result: "" });
   };
   for (const part of ["work", "waiting", "attempt"]) if (parts.has(part)) sample(DRAWN_WORDS[part], bar("activity", part));
+  if (log.bars.some((one) => one.open)) sample("goes on: no end shown", openBar(view));
   for (const kind of ["compensation", "timer", "child", "lock"]) if (kinds.has(kind)) sample(kind, bar(kind, "work"));
-  const used = new Set();
-  for (let row = 0; row < log.size; row++) if (!log.isHidden(row)) used.add(log.glyphName(row));
+  if (log.gap && log.gap.length) {
+    sample("agent down", (ctx) => box(ctx, 2, 3, 24, 12, 0, view.colours.wash, view.colours.vermilion_line, 1, 1, [3, 3]));
+  }
+  if (log.meeting && log.meeting.length) {
+    sample("barrier: all who took part go on", (ctx) => box(ctx, 12, 1, 5, 16, 0, view.colours.ink, null, 1, 1, []));
+  }
+  const used = new Set(["failed", "timed_out", "canceled"].filter((name) => log.bars.some((one) => one.status === name)));
+  for (let row = 0; row < log.size; row++) {
+    if (!log.isHidden(row) && view.layout.barOfRow[row] < 0) used.add(log.glyphName(row));
+    if (log.damage && log.damage[row] >= 0) used.add("damage");
+  }
+  used.delete("call");
+  if (log.meeting && log.meeting.length) used.delete("barrier");
   for (const [name, [, words]] of Object.entries(log.header.glyphs)) {
     if (used.has(name)) sample(words, (ctx) => drawSign(ctx, view, name, 14, 9, 5));
   }
-  for (const [name, words] of [["asks", "asks for work"], ["message", "message"], ["cause", "causes"], ["assumed", "causes, as far as the log tells"]]) {
+  for (const [name, words] of [["asks", "asks for work"], ["message", "message"], ["cause", "causes"], ["assumed", "causes, as far as the log tells"],
+    ["broken", "damage: would close a cycle"]]) {
     if (log.link ? hasArrow(log, name) : name === "message") sample(words, (ctx) => drawArrow(ctx, view, name, 2, 9, 27, 9, false));
   }
+  if (log.back && log.back.length) sample("undoes", (ctx) => drawBackSample(ctx, view));
   for (const [kind, words] of [[PAST, "before the selected event"], [FUTURE, "after it (paler: concurrent)"]]) {
     sample(words, (ctx) => drawWedge(ctx, view, kind, 14, 9));
   }
@@ -129,8 +143,33 @@ function drawLegend(view) {
   }));
 }
 
+/** A bar to which the log shows no end. */
+function openBar(view) {
+  return (ctx) => {
+    const placed = { bar: { kind: "activity", status: "running", cut: -1 }, y: 9, height: 13 };
+    drawSegment(ctx, view, placed, { kind: "work", x1: 2, x2: 26, result: "" });
+    drawOpenEnd(ctx, view, placed, { kind: "work", x2: 26 });
+  };
+}
+
+/** The arc from a compensation back to what it undoes. */
+function drawBackSample(ctx, view) {
+  ctx.strokeStyle = view.colours.purple;
+  ctx.fillStyle = view.colours.purple;
+  ctx.lineWidth = 1.6;
+  ctx.setLineDash([5, 3]);
+  ctx.beginPath();
+  ctx.moveTo(26, 15);
+  ctx.bezierCurveTo(24, 0, 8, 0, 4, 9);
+  ctx.stroke();
+  ctx.setLineDash([]);
+  drawHead(ctx, 3, 14, -0.3, 0.95, 7);
+  ctx.fill();
+}
+
 function hasArrow(log, name) {
   if (name === "asks") return log.bars.length > 0;
+  if (name === "broken") return log.broken.length > 0;
   const code = log.header.arrows.indexOf(name);
   for (let n = 2; n < log.link.length; n += 3) if (log.link[n] === code) return true;
   return false;

@@ -106,17 +106,18 @@ function readBars(log) {
   const bars = [];
   if (!log.bar) return bars;
   const { bar_kinds: kinds, statuses, segments, results, labels } = log.header;
-  for (let at = 0; at < log.bar.length; at += BAR_WIDTH) {
-    const [lane, kind, status, asked, ended, cut, label, tip] = log.bar.subarray(at, at + BAR_WIDTH);
+  const { bar, part } = log;
+  for (let at = 0; at < bar.length; at += BAR_WIDTH) {
     bars.push({
-      number: at / BAR_WIDTH, lane, kind: kinds[kind], status: statuses[status], asked, ended, cut,
-      label: label < 0 ? "" : labels[label], tip: tip < 0 ? "" : labels[tip], parts: [], rows: [],
-      open: ended < 0 && cut < 0,
+      number: at / BAR_WIDTH, lane: bar[at], kind: kinds[bar[at + 1]], status: statuses[bar[at + 2]],
+      asked: bar[at + 3], ended: bar[at + 4], cut: bar[at + 5], label: bar[at + 6] < 0 ? "" : labels[bar[at + 6]],
+      tip: bar[at + 7] < 0 ? "" : labels[bar[at + 7]], parts: [], rows: [], open: bar[at + 4] < 0 && bar[at + 5] < 0,
     });
   }
-  for (let at = 0; at < log.part.length; at += PART_WIDTH) {
-    const [bar, kind, from, to, result] = log.part.subarray(at, at + PART_WIDTH);
-    bars[bar].parts.push({ kind: segments[kind], from, to, result: results[result] });
+  for (let at = 0; at < part.length; at += PART_WIDTH) {
+    bars[part[at]].parts.push({
+      kind: segments[part[at + 1]], from: part[at + 2], to: part[at + 3], result: results[part[at + 4]],
+    });
   }
   for (let at = 0; at < log.bar_row.length; at += 2) bars[log.bar_row[at]].rows.push(log.bar_row[at + 1]);
   return bars;

@@ -1,12 +1,13 @@
 // The elements of the view: controls above, lanes and canvas, a panel beside, words below.
 
-const LABEL_WIDTH = 178;
+const LABEL_WIDTHS = [136, 200];
+const LABEL_ROOM = 44;
 
 function buildDom(view) {
   const { host, log } = view;
   const shadow = host.shadowRoot || host.attachShadow({ mode: "open" });
   const title = log.header.title || "a log";
-  const dom = { labelWidth: LABEL_WIDTH };
+  const dom = { labelWidth: labelWidth(log) };
   view.dom = dom;
   dom.canvas = make("canvas", {
     class: "canvas", tabindex: 0, role: "application", "aria-label": `Space-time diagram of ${title}`,
@@ -32,12 +33,22 @@ function buildDom(view) {
     make("p", { class: "unseen", id: "how" }, "Arrow keys go from event to event; press ? for every key."));
   // Keys are the view's while the focus is in it: a notebook would take some for its own commands.
   host.setAttribute("data-lm-suppress-shortcuts", "true");
+  dom.root.style.setProperty("--labels", `${dom.labelWidth}px`);
   shadow.replaceChildren(make("style", {}, STYLE), dom.root);
   buildHelp(view);
   takePointer(view);
   takeKeys(view);
   dom.scroller.addEventListener("scroll", () => view.draw());
   showPanel(view);
+}
+
+/** How wide the names of the lanes are, up to where they are shortened. */
+function labelWidth(log) {
+  const ctx = document.createElement("canvas").getContext("2d");
+  ctx.font = `600 13px ${FONT}`;
+  const names = [...log.header.lanes, ...log.header.workflows].slice(0, 500);
+  const widest = names.reduce((most, parts) => Math.max(most, ctx.measureText(laneName(parts).slice(0, 60)).width), 0);
+  return Math.round(Math.min(LABEL_WIDTHS[1], Math.max(LABEL_WIDTHS[0], widest + LABEL_ROOM)));
 }
 
 /** Writes the names of the lanes on screen, each with what opens or closes it. */

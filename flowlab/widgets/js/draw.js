@@ -58,6 +58,7 @@ function drawGround(ctx, view) {
   ctx.setLineDash([]);
   const first = Math.max(0, frame.x(0));
   const last = Math.min(frame.width, frame.x(layout.axis.length));
+  if (!chosen.detailed) return;
   for (const lane of chosen.lanes) if (!lane.isOpen) line(ctx, first, lane.base, last, lane.base);
 }
 
@@ -216,7 +217,7 @@ function countIn(marks, lane, bucket) {
 /** The colours of a bucket, from the top: after, concurrent and before, as shares of its events. */
 function sharesOf(view, bucket) {
   const { colours } = view;
-  const marks = view.classes || (view.cut && view.cutMarks);
+  const marks = view.classes || view.cutMarks;
   if (!marks) return [[1, colours.blue]];
   const counts = [0, 0, 0, 0];
   for (let n = bucket.from; n < bucket.to; n++) counts[marks[bucket.lane.rows[n]]]++;
@@ -241,7 +242,10 @@ function drawSelected(ctx, view) {
       ctx.stroke();
     }
     ctx.setLineDash([]);
-    if (view.selected.length > 1) tag(ctx, view, place ? "B" : "A", x + view.radius + 9, y - view.radius - 8);
+    if (view.selected.length > 1) {
+      const left = x + view.radius + 24 > frame.width ? x - view.radius - 20 : x + view.radius + 9;
+      tag(ctx, view, place ? "B" : "A", left, y - view.radius - 8);
+    }
   });
 }
 

@@ -42,13 +42,13 @@ class Layout {
 
   stack(outer, inner, opened, only) {
     const { log } = this;
-    const shown = new Map();
+    const shown = new Uint8Array(outer.names.length);
     const pairs = new Set();
     for (let row = 0; row < log.size; row++) {
       if (log.isHidden(row) || (only && !only[row])) continue;
       const code = outer.codes[row];
-      shown.set(code, (shown.get(code) || 0) + 1);
-      if (opened.has(code)) pairs.add(code * inner.names.length + inner.codes[row]);
+      shown[code] = 1;
+      if (opened.size && opened.has(code)) pairs.add(code * inner.names.length + inner.codes[row]);
     }
     const within = new Map();
     for (const pair of [...pairs].sort((a, b) => a - b)) {
@@ -61,12 +61,12 @@ class Layout {
     const lanes = [];
     this.outer = outer;
     this.inner = inner;
-    this.first = new Map();
+    this.first = new Int32Array(outer.names.length).fill(-1);
     this.deeper = new Map();
     for (const code of order) {
-      if (!shown.has(code)) continue;
+      if (!shown[code]) continue;
       const isOpen = opened.has(code);
-      this.first.set(code, lanes.length);
+      this.first[code] = lanes.length;
       lanes.push(newLane(outer.names[code], code, 0, isOpen));
       const codes = within.get(code) || [];
       if (rank) codes.sort((a, b) => rank.get(a) - rank.get(b));
@@ -79,19 +79,18 @@ class Layout {
   }
 
   laneFor(code, other) {
-    const own = this.first.get(code);
-    if (own === undefined) return -1;
-    if (!this.lanes[own].isOpen) return own;
+    const own = this.first[code];
+    if (own < 0 || !this.lanes[own].isOpen) return own;
     const within = this.deeper.get(code * this.inner.names.length + other);
     return within === undefined ? -1 : within;
   }
 
   assign(only) {
-    const { log, outer, inner } = this;
-    const onOwnLane = (bar, row) => log.point ? !log.point[row] : log.lane[row] === bar.lane;
+    const { log, outer, inner, laneOfRow } = this;
+    const onOwnLane = (bar, row) => (log.point ? !log.point[row] : log.lane[row] === bar.lane);
     for (let row = 0; row < log.size; row++) {
       if (log.isHidden(row) || (only && !only[row])) continue;
-      this.laneOfRow[row] = this.laneFor(outer.codes[row], inner.codes[row]);
+      laneOfRow[row] = this.laneFor(outer.codes[row], inner.codes[row]);
     }
     for (const bar of log.bars) {
       if (only && !bar.rows.some((row) => only[row])) continue;
@@ -100,20 +99,18 @@ class Layout {
       this.placed[bar.number] = { bar, lane: index, track: 0, y: 0, height: 0 };
       this.lanes[index].bars.push(bar);
       for (const row of bar.rows) {
-        if (onOwnLane(bar, row) && this.barOfRow[row] < 0) this.barOfRow[row] = bar.number;
+        if (this.barOfRow[row] < 0 && onOwnLane(bar, row)) this.barOfRow[row] = bar.number;
       }
     }
     for (let at = 0; log.adrift && at < log.adrift.length; at += 3) {
-      const lane = this.laneOfRow[log.adrift[at + 1]];
-      if (this.laneOfRow[log.adrift[at]] >= 0 && lane >= 0) this.laneOfRow[log.adrift[at]] = lane;
+      const [row, , lane] = log.adrift.subarray(at, at + 3);
+      const index = outer.codes === log.lane ? this.laneFor(lane, inner.codes[row]) : -1;
+      if (laneOfRow[row] >= 0 && index >= 0) laneOfRow[row] = index;
     }
-    const lists = this.lanes.map(() => []);
-    for (let row = 0; row < log.size; row++) {
-      if (this.laneOfRow[row] >= 0) lists[this.laneOfRow[row]].push(row);
-    }
-    const at = this.axis.at;
+    const lists = rowsByLane(laneOfRow, this.lanes.length);
+    const { at } = this.axis;
     this.lanes.forEach((lane, index) => {
-      lane.rows = Int32Array.from(lists[index]);
+      lane.rows = lists[index];
       if (this.axis.kind !== "time") lane.rows.sort((a, b) => at[a] - at[b] || a - b);
     });
   }
@@ -167,6 +164,17 @@ class Layout {
   between(top, bottom) {
     return this.lanes.filter((lane) => lane.top < bottom && lane.top + lane.height > top);
   }
+}
+
+/** Lists the rows of each lane in their order; rows of no lane are left out. */
+function rowsByLane(laneOfRow, lanes) {
+  const start = new Int32Array(lanes + 1);
+  for (let row = 0; row < laneOfRow.length; row++) if (laneOfRow[row] >= 0) start[laneOfRow[row] + 1]++;
+  for (let lane = 0; lane < lanes; lane++) start[lane + 1] += start[lane];
+  const next = start.slice();
+  const all = new Int32Array(start[lanes]);
+  for (let row = 0; row < laneOfRow.length; row++) if (laneOfRow[row] >= 0) all[next[laneOfRow[row]]++] = row;
+  return Array.from({ length: lanes }, (_, lane) => all.subarray(start[lane], start[lane + 1]));
 }
 
 function newLane(parts, code, level, isOpen) {

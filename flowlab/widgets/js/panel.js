@@ -1,6 +1,7 @@
 // The panel beside the picture: what is selected, how two events are related, the cut.
 
 const MOST_LISTED = 8;
+const MOST_AGENTS = 40;
 
 function showPanel(view) {
   const { dom, selected, log } = view;
@@ -27,11 +28,15 @@ function facts(rows) {
 function eventPart(view, row, letter) {
   const { log, about } = view;
   const [namespace, run] = log.header.worlds[log.world[row]];
+  const weight = log.weight(row);
+  if (weight > 1) {
+    return section(`${counted(weight, "event")} put together`,
+      facts([["agent", log.agent(row)], ["from", moment(log, log.time[row])]]),
+      make("p", { class: "none" }, "A page of so many events holds marks for them; a notebook shows each."));
+  }
   const title = (letter ? `${letter}: ` : "") + ellipsis(log.title(row), 120);
   const where = [namespace === "default" ? "" : namespace, run].filter(Boolean).join(" / ");
-  const weight = log.weight(row);
   const part = section(title,
-    weight > 1 ? make("p", { class: "order" }, `${counted(weight, "event")} put together`) : null,
     facts([["type", log.typeWords(row)], ["id", log.id(row)], ["run", where], ["agent", log.agent(row)],
       ["workflow", log.stream[row] >= 0 && log.workflowName(row) !== log.agent(row) ? log.workflowName(row) : ""],
       ["step", log.step(row)], ["time", moment(log, log.time[row])], ["depth", grouped(log.depth[row])]]));
@@ -136,14 +141,18 @@ function cutPart(view) {
       make("p", {}, "after the line: ", eventButton(view, cause)), make("p", {}, "and yet before it, its effect: ", eventButton(view, effect)),
       make("button", { type: "button", class: "mend", onclick: () => view.mendCut() }, "go to the closest consistent cut"));
   }
-  const order = log.header.lane_order.slice(0, 60);
+  const order = log.header.lane_order.slice(0, MOST_AGENTS);
   const rows = order.map((lane) => {
     const { last, words } = stateAt(log, view.barsOf(lane), cut, lane);
-    const of = `${grouped(cut[lane])} of ${grouped(log.rowsOfLane[lane].length)}`;
-    return make("tr", {}, make("th", { scope: "row" }, ellipsis(laneName(log.header.lanes[lane]), 30)), make("td", {}, words),
-      make("td", {}, last < 0 ? "–" : `${ellipsis(log.title(last), 30)} (${log.typeWords(last)})`), make("td", { class: "number" }, of));
+    const of = `${grouped(cut[lane])} / ${grouped(log.rowsOfLane[lane].length)}`;
+    return make("tr", {}, make("th", { scope: "row" }, ellipsis(laneName(log.header.lanes[lane]), 24)),
+      make("td", {}, make("strong", {}, words), last < 0 ? null : make("small", {}, `${ellipsis(log.title(last), 30)}: ${log.typeWords(last)}`)),
+      make("td", { class: "number" }, of));
   });
-  part.append(make("table", {}, make("thead", {}, make("tr", {}, ...["agent", "state", "last event", "events"].map((name) => make("th", { scope: "col" }, name)))),
+  part.append(make("table", { class: "states" },
+    make("thead", {}, make("tr", {}, ...["agent", "state, last event", "events"].map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, ...rows)));
+  const left = log.header.lane_order.length - order.length;
+  if (left > 0) part.append(make("p", { class: "none" }, `and ${grouped(left)} more agents`));
   return part;
 }

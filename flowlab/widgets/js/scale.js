@@ -106,7 +106,10 @@ function tickLabel(value, step, kind) {
   if (kind !== "time") return String(value);
   if (value === 0) return "0";
   const units = [[86400e9, "d"], [3600e9, "h"], [60e9, "min"], [1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
-  const [unit, name] = units.find(([size]) => step >= size) || units[units.length - 1];
+  // Decimals keep numbers short: 684.5 s rather than 684500 ms.
+  const least = step < 60e9 ? Math.min(value, 1e9) : step;
+  const [unit, name] = units.find(([size]) => (step < 60e9 ? size <= least && step / size > 9e-4 : size <= step))
+    || units[units.length - 1];
   return `${Number((value / unit).toFixed(3))} ${name}`;
 }
 

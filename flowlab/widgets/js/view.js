@@ -29,7 +29,6 @@ class View {
     const resized = new ResizeObserver(() => this.resize());
     resized.observe(this.dom.stage);
     this.disposers.push(() => resized.disconnect());
-    this.resize();
     refreshControls(this);
   }
 

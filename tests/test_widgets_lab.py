@@ -1,0 +1,152 @@
+"""The live view in a real JupyterLab: live with a kernel, a picture without, and never an error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab import Lab, run_cell, run_command, start_lab
+from playwright.sync_api import Page
+from views import ask, trip
+
+LIVE = ".jp-OutputArea-output .flowlab-live[data-drawn-ms]"
+MAKE = """
+import flowlab as fl
+from flowlab.scenarios import SCENARIOS
+log = fl.simulate(SCENARIOS["trip"], seed=1).log
+view = log.explore()
+view"""
+LARGE = """
+import pyarrow as pa
+n = 100_000
+names = [f"agent-{k}" for k in range(20)]
+large = fl.EventLog.from_table(pa.table({
+    "workflow_id": ["@" + names[k % 20] for k in range(n)],
+    "sequence": [k // 20 + 1 for k in range(n)],
+    "agent_sequence": [k // 20 + 1 for k in range(n)],
+    "agent_id": [names[k % 20] for k in range(n)],
+    "event_type": ["TransactionCommitted"] * n,
+    "time_ns": [k * 1000 for k in range(n)],
+    "payload": [b'{"k":%d}' % k for k in range(n)],
+}))
+wide = large.explore(title="large")
+wide"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with start_lab(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+        outside = [url for url in server.fetched if not _is_ours(url, server)]
+        assert outside == [], "something was fetched from elsewhere"
+
+
+def _is_ours(url: str, server: Lab) -> bool:
+    own = (server.url, server.url.replace("http", "ws", 1), "data:", "blob:")
+    return url.startswith(own)
+
+
+def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page: Page) -> None:
+    cells = [MAKE, "view.selected", "view.selected = [('trip-3', 1), ('trip-3', 12)]"]
+    cells += ["view.range_ns = (0, 10**8); view.cut = {'hotel': 2}", "len(view.cut_events)"]
+    lab.write("live.ipynb", [*cells, "view.widget()"])
+    lab.open(page, "live.ipynb")
+    assert run_cell(page, 0) != []
+    page.wait_for_selector(LIVE)
+    assert page.locator(".flowlab-view img").count() == 0
+    page.locator(".canvas").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    # In command mode, a notebook would take these for "delete this cell" and "add one above".
+    for key in "dda":
+        page.keyboard.press(key)
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 6
+    page.keyboard.press("a")
+    first = "(EventId(namespace='default', run_id='trip-1', workflow_id='trip-1', sequence=2),)"
+    assert run_cell(page, 1) == [first]
+    run_cell(page, 2)
+    page.wait_for_selector(".relation")
+    assert page.locator(".relation").inner_text().startswith("A happened before B: a path of ")
+    run_cell(page, 3)
+    page.wait_for_selector(".cut")
+    assert ask(page, "v.frame.to - v.frame.from") == 1e8
+    assert run_cell(page, 4) == ["2"]
+    run_cell(page, 5)
+    page.wait_for_function("document.querySelectorAll('.flowlab-live[data-drawn-ms]').length === 2")
+    assert page.get_by_text("Error displaying widget").count() == 0
+
+
+def test_it_is_dark_where_jupyterlab_is(lab: Lab, page: Page) -> None:
+    lab.write("dark.ipynb", [MAKE])
+    lab.open(page, "dark.ipynb")
+    run_cell(page, 0)
+    page.wait_for_selector(LIVE)
+    light = ask(page, "[v.colours.panel, v.dom.root.classList.contains('dark')]")
+    run_command(page, "apputils:change-theme", theme="JupyterLab Dark")
+    page.wait_for_selector(".flowlab-live .view.dark")
+    dark = ask(page, "[v.colours.panel, v.dom.root.classList.contains('dark')]")
+    run_command(page, "apputils:change-theme", theme="JupyterLab Light")
+    page.wait_for_selector(".flowlab-live .view:not(.dark)")
+    assert light == ["#ffffff", False]
+    assert dark == ["#161b22", True]
+
+
+def test_a_hundred_thousand_events_are_put_together_and_open_on_zoom(lab: Lab, page: Page) -> None:
+    lab.write(
+        "large.ipynb", ["import flowlab as fl", LARGE, "wide.selected_events.events()[0].data"]
+    )
+    lab.open(page, "large.ipynb")
+    run_cell(page, 0)
+    run_cell(page, 1)
+    page.wait_for_selector(LIVE)
+    print("drawn after", page.get_attribute(".flowlab-live", "data-drawn-ms"), "ms")
+    marks, detailed = ask(page, "[v.chosen.marks, v.chosen.detailed]")
+    assert 0 < marks <= 2_000
+    assert not detailed
+    assert "100\u202f000 events" in page.locator(".status").inner_text()
+    ask(page, "v.zoom(1e-3)")
+    assert ask(page, "(v.drawNow(), [v.chosen.detailed, v.chosen.events === v.chosen.marks])") == [
+        True,
+        True,
+    ]
+    ask(page, "v.select(50000)")
+    page.wait_for_selector(".payload")
+    assert '"k": 50000' in page.locator(".payload pre").inner_text()
+    past = ask(page, "v.classes.reduce((n, kind) => n + (kind === 1), 0)")
+    assert past == 50_000 // 20
+    assert run_cell(page, 2) == ["{'k': 50000}"]
+
+
+@pytest.mark.parametrize("trusted", [False, True], ids=["untrusted", "trusted"])
+def test_without_a_kernel_a_notebook_shows_the_picture_and_no_error(
+    lab: Lab, page: Page, *, trusted: bool
+) -> None:
+    bundle = trip().explore()._repr_mimebundle_()
+    name = f"saved-{trusted}.ipynb"
+    lab.write(name, [("view", bundle)], trusted=trusted, kernel="none-such")
+    lab.open(page, name, kernel=False)
+    picture = page.locator(".jp-OutputArea-output img")
+    picture.wait_for()
+    assert picture.get_attribute("alt") == "trip-1: showing 70 of 70 events; along the axis: time"
+    assert (
+        picture.evaluate("async (img) => { await img.decode(); return img.naturalWidth; }") == 1200
+    )
+    trusts = page.locator(".flowlab-view[data-flowlab-view]").count()
+    assert trusts == int(trusted)
+    assert page.locator(".flowlab-live").count() == 0
+    text = page.locator(".jp-Notebook").inner_text()
+    assert "Error" not in text
+    assert "Explorer(" not in text
+
+
+def test_outputs_are_the_same_in_every_kernel(tmp_path: Path) -> None:
+    code = MAKE.rpartition("\n")[0] + "\nprint(view, view._repr_mimebundle_())"
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=tmp_path)
+        for _ in range(2)
+    ]
+    assert runs[0].stdout == runs[1].stdout
+    assert runs[0].stdout.startswith(b"Explorer('trip-1', 70 events) {'text/plain'")
