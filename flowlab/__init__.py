@@ -82,6 +82,7 @@ _NAMES: Final[dict[str, str]] = {
 
 _ACCESSORS: Final[dict[str, str]] = {
     "beside": "flowlab.figures.accessor:next_to",
+    "check_answers": "flowlab.figures.accessor:marked",
     "causality": "flowlab.causality.order:order_of",
     "diagram": "flowlab.figures.accessor:diagram",
     "explore": "flowlab.widgets.accessor:explore",

@@ -36,13 +36,14 @@ STYLES: Final = {
     "back": Style("undoes", theme.PURPLE, "5 3", 1.6),
     "outside": Style("cause outside of this log", theme.MUTED, "1.5 2", hollow=True),
     "broken": Style("damage: would close a cycle", theme.VERMILION, "7 2 1 2", 1.8),
+    "breaks": Style("breaks the cut", theme.VERMILION, None, 2.6),
     "in flight": Style("message never received", theme.BLUE, "2 3", 1.5, hollow=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """An arrow from a point to a point, in pixels."""
+    """An arrow from a point to a point, in pixels, and the rows that it joins."""
 
     style: str
     x1: float
@@ -50,6 +51,7 @@ class Arrow:
     x2: float
     y2: float
     tip: str = ""
+    rows: tuple[int, int] = (-1, -1)
 
 
 def arrows(scene: Scene, layout: Layout) -> list[Arrow]:
@@ -63,7 +65,8 @@ def arrows(scene: Scene, layout: Layout) -> list[Arrow]:
     ]
 
 
-def _drawn_lanes(scene: Scene) -> dict[int, int]:
+def lanes_of_rows(scene: Scene) -> dict[int, int]:
+    """Return the lane in which each row is drawn, -1 for what is between lanes."""
     lanes = {point.row: point.lane for point in scene.points}
     lanes |= dict.fromkeys(scene.adrift, -1)
     for bar in scene.bars:
@@ -93,7 +96,7 @@ def _said(bar: Bar) -> Iterator[tuple[int, int]]:
 
 
 def _causes(scene: Scene, layout: Layout) -> Iterator[Arrow]:
-    lanes = _drawn_lanes(scene)
+    lanes = lanes_of_rows(scene)
     halves = _half_heights(scene, layout)
     said = {pair for bar in scene.bars for pair in _said(bar)}
     for link in scene.links:
@@ -110,7 +113,7 @@ def _causes(scene: Scene, layout: Layout) -> Iterator[Arrow]:
         y1 += sign * (halves.get(link.cause, layout.radius) - 0.5)
         kind = "message" if link.kind == "message" else "cause"
         style = "assumed" if link.bridged or link.kind == "assumed" else kind
-        yield Arrow(style, x1, y1, x2, y2)
+        yield Arrow(style, x1, y1, x2, y2, rows=(link.cause, link.effect))
 
 
 def _calls(scene: Scene, layout: Layout) -> Iterator[Arrow]:
@@ -126,7 +129,9 @@ def _calls(scene: Scene, layout: Layout) -> Iterator[Arrow]:
         sign = 1 if placed.y > origin[1] else -1
         waits = placed.segments[0].kind == "waiting"
         end = placed.y - sign * ((4 if waits else placed.height / 2) + 1.5)
-        yield Arrow("asks", origin[0], origin[1] + sign * (layout.radius - 0.5), placed.x1, end)
+        rows = (placed.bar.asked, next(iter(placed.bar.starts), placed.bar.asked))
+        begin = origin[1] + sign * (layout.radius - 0.5)
+        yield Arrow("asks", origin[0], begin, placed.x1, end, rows=rows)
 
 
 def _backs(scene: Scene, layout: Layout) -> Iterator[Arrow]:
@@ -134,7 +139,8 @@ def _backs(scene: Scene, layout: Layout) -> Iterator[Arrow]:
         placed = layout.bars[back.bar]
         x2, y2 = layout.anchors[back.row]
         tip = f"{placed.bar.label} undoes what was done at step {placed.bar.step}"
-        yield Arrow("back", placed.x1, placed.y - placed.height / 2, x2, y2, tip)
+        top = placed.y - placed.height / 2
+        yield Arrow("back", placed.x1, top, x2, y2, tip, (placed.bar.asked, back.row))
 
 
 def _in_flight(scene: Scene, layout: Layout) -> Iterator[Arrow]:
@@ -151,13 +157,15 @@ def _damaged(scene: Scene, layout: Layout) -> Iterator[Arrow]:
         if row in layout.anchors:
             x, y = layout.anchors[row]
             yield Arrow("outside", x - r - 11, y - r - 11, x - r, y - r)
-    lanes = _drawn_lanes(scene)
+    lanes = lanes_of_rows(scene)
     for cause, effect in scene.broken:
         if lanes.get(cause, -1) != lanes.get(effect, -1) and {cause, effect} <= lanes.keys():
             yield Arrow("broken", *layout.anchors[cause], *layout.anchors[effect])
 
 
-def draw_arrow(arrow: Arrow, *, many: bool = False, opacity: float = 0.85) -> str:
+def draw_arrow(
+    arrow: Arrow, *, many: bool = False, opacity: float = 0.85, wider: float = 0.0
+) -> str:
     """Draw an arrow: its line and its head."""
     style = STYLES[arrow.style]
     if arrow.style == "back":
@@ -165,12 +173,12 @@ def draw_arrow(arrow: Arrow, *, many: bool = False, opacity: float = 0.85) -> st
     dx, dy = arrow.x2 - arrow.x1, arrow.y2 - arrow.y1
     length = hypot(dx, dy) or 1.0
     dx, dy = dx / length, dy / length
-    size = 4.0 if many else 7.0
+    size = 4.0 if many else 7.0 + 2 * wider
     stop = min(size * 0.8, length / 2)
     line = path(
         f"M{num(arrow.x1)} {num(arrow.y1)}L{num(arrow.x2 - dx * stop)} {num(arrow.y2 - dy * stop)}",
         stroke=style.colour,
-        stroke_width=0.7 if many else style.width,
+        stroke_width=(0.7 if many else style.width) + wider,
         stroke_opacity=opacity,
         stroke_dasharray=style.dashes,
     )
@@ -210,8 +218,9 @@ def _draw_back(arrow: Arrow, style: Style) -> str:
     return group(curve, head, tip=arrow.tip)
 
 
-def draw_arrows(found: list[Arrow]) -> list[str]:
-    """Draw arrows, thinner and paler where there are many."""
-    many = len(found) > MANY
-    opacity = 0.85 if not many else max(0.25, min(0.6, 300 / len(found)))
+def draw_arrows(found: list[Arrow], *, total: int | None = None) -> list[str]:
+    """Draw arrows, thinner and paler where there are many in all."""
+    total = len(found) if total is None else total
+    many = total > MANY
+    opacity = 0.85 if not many else max(0.25, min(0.6, 300 / total))
     return [draw_arrow(arrow, many=many, opacity=opacity) for arrow in found]

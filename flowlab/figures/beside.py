@@ -158,11 +158,11 @@ def _draw(sides: tuple[_Side, _Side], found: Matching, title: str, summary: str,
         layout = lay_out(
             side.scene, left=left, right=right, top=y, names=names, beside=[other.scene]
         )
-        drawn, needed = draw_panel(side.scene, layout)
-        parts += drawn
+        drawn = draw_panel(side.scene, layout)
+        parts += drawn.parts
         parts += _pale(layout, found)
         parts += _marks(side, layout)
-        keys |= needed
+        keys |= drawn.keys
         y = layout.bottom + AXIS_HEIGHT + 14
     legend, height = _legend(sides, keys, left=20, right=right, top=y + 2)
     total = round(y + height + 18)

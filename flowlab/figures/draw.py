@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from flowlab.figures import theme
+from flowlab.figures.emphasis import NOTHING, Pointed
+from flowlab.figures.labels import NO_CLOCKS, Beside
 from flowlab.figures.layout import lay_out, name_column
 from flowlab.figures.legend import draw_legend
 from flowlab.figures.panel import AXIS_HEIGHT, draw_panel
@@ -15,6 +18,8 @@ from flowlab.figures.svg import text
 from flowlab.figures.text import ellipsize, is_wall_time, moment, number, plural
 
 TOP: Final = 74.0
+MAX_WIDTH: Final = 2_400
+"""Pixels up to which a picture is made wider, so that its clocks have room."""
 _HEAD: Final = 34.0
 _AXES: Final = {"time": "time", "order": "causal order", "depth": "causal depth"}
 
@@ -28,26 +33,40 @@ class Picture:
     total_events: int
     total_runs: int
     title: str
+    clocks: tuple[Beside, ...] = ()
+    pointed: tuple[Pointed, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> Iterator[tuple[Scene, str, Beside, Pointed]]:
+        """Each run with its heading, its clocks and what is pointed out."""
+        clocks = self.clocks or (NO_CLOCKS,) * len(self.scenes)
+        pointed = self.pointed or (NOTHING,) * len(self.scenes)
+        yield from zip(self.scenes, self.headings, clocks, pointed, strict=True)
 
 
 def draw(picture: Picture, *, width: int) -> str:
     """Draw a picture."""
     names = name_column(picture.scenes)
-    left, right = 20 + names + 16, width - 40.0
+    left, right = 20 + names + 16, float(_wide_enough(picture, 20 + names + 16, width)) - 40.0
     parts: list[str] = []
     keys: set[str] = set()
+    untold = 0
     y = TOP
     several = picture.total_runs > 1
-    for scene, heading in zip(picture.scenes, picture.headings, strict=True):
+    for scene, heading, clocks, pointed in picture.parts:
         if several:
             shown = ellipsize(heading, 13, right - 20)
             parts.append(text(20, y + 10, shown, size=13, weight=600, fill=theme.BLUE))
             parts.append(text(20, y + 25, counts(scene), size=11, fill=theme.MUTED))
             y += _HEAD
-        layout = lay_out(scene, left=left, right=right, top=y, names=names)
-        drawn, needed = draw_panel(scene, layout)
-        parts += drawn
-        keys |= needed
+        room = 16.0 if clocks.words else 0.0
+        inset = max(14.0, clocks.width / 2 + 4)
+        layout = lay_out(scene, left=left, right=right, top=y, names=names, room=room, inset=inset)
+        drawn = draw_panel(scene, layout, clocks, pointed)
+        parts += drawn.parts
+        keys |= drawn.keys
+        untold += len(clocks.words) - drawn.clocks
         y = layout.bottom + AXIS_HEIGHT + (12 if several else 0)
     if not picture.scenes:
         parts.append(text(20, y + 20, "no events", size=14, fill=theme.MUTED))
@@ -57,10 +76,26 @@ def draw(picture: Picture, *, width: int) -> str:
     return sheet(
         [*parts, *legend],
         title=picture.title,
-        subtitle=summary(picture),
-        width=width,
+        subtitle="; ".join([summary(picture), *picture.notes, *_untold(picture, untold)]),
+        width=right + 40,
         height=total,
     )
+
+
+def _untold(picture: Picture, count: int) -> Iterator[str]:
+    total = sum(len(clocks.words) for clocks in picture.clocks)
+    if count:
+        yield f"{number(total - count)} of {number(total)} have room, the text has all"
+
+
+def _wide_enough(picture: Picture, left: float, width: int) -> int:
+    """Return a width at which clocks have room beside each other, where a step is an event."""
+    needed = [
+        left + 60 + (max(scene.at.values()) - min(scene.at.values()) + 1) * (clocks.width + 8)
+        for scene, _, clocks, _ in picture.parts
+        if clocks.words and scene.at and scene.window.axis != "time"
+    ]
+    return max(width, min(MAX_WIDTH, round(max(needed, default=0))))
 
 
 def counts(scene: Scene) -> str:

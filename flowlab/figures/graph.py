@@ -115,13 +115,13 @@ def causal_order(links: Sequence[Link], size: int) -> list[int]:
 
 
 def causal_depth(links: Sequence[Link], order: Sequence[int]) -> dict[int, int]:
-    """Return the length of the longest chain of causes before each row.
+    """Return how many events the longest chain of causes has that ends at each row.
 
     Example:
         >>> causal_depth([Link(0, 1, "lane"), Link(1, 2, "lane")], [0, 1, 2])
-        {0: 0, 1: 1, 2: 2}
+        {0: 1, 1: 2, 2: 3}
     """
-    depth = dict.fromkeys(order, 0)
+    depth = dict.fromkeys(order, 1)
     place = {row: index for index, row in enumerate(order)}
     into: dict[int, list[int]] = {}
     for link in links:

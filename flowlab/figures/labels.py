@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from flowlab.figures.arrows import MANY, Arrow
-from flowlab.figures.layout import Layout, PlacedBar
+from flowlab.figures.layout import BOLD, Layout, PlacedBar
 from flowlab.figures.scene import Point, Scene
 from flowlab.figures.text import ellipsize, text_width
 
 BAR_SIZE: Final = 11.0
 POINT_SIZE: Final = 10.0
+CLOCK_SIZE: Final = 10.5
 MAX_WIDTH: Final = 190.0
 WHOLE_WIDTH: Final = 280.0
 """A name up to so wide stands whole where there is room, else shortened to `MAX_WIDTH`."""
@@ -39,7 +40,11 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A line of text: `x` is its left edge, `y` its base line; `bar` is the bar it stands in."""
+    """A line of text: `x` is its left edge, `y` its base line; `bar` is the bar it stands in.
+
+    It names the event `row`, or the bar `placed`. A clock belongs to the row `clock`; `blank` is
+    the width of the box that stands for one.
+    """
 
     x: float
     y: float
@@ -49,12 +54,36 @@ class Label:
     tip: str
     muted: bool = False
     bar: int | None = None
+    row: int | None = None
+    placed: int | None = None
+    clock: int | None = None
+    blank: float = 0.0
 
     @property
     def box(self) -> Box:
         """The room that it takes."""
-        width = text_width(self.text, self.size)
+        width = text_width(self.text, self.size) * (1.0 if self.clock is None else BOLD)
+        if self.blank:
+            return Box(self.x, self.y - 11, self.x + width + 3 + self.blank, self.y + 4)
         return Box(self.x, self.y - self.size * 0.85, self.x + width, self.y + self.size * 0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside events: clocks, or numbers of boxes to fill in, each so wide."""
+
+    words: Mapping[int, str]
+    blank: float = 0.0
+
+    @property
+    def width(self) -> float:
+        """The room that the widest of them takes."""
+        widest = max((text_width(words, CLOCK_SIZE) for words in self.words.values()), default=0.0)
+        return widest * BOLD + (self.blank + 3 if self.blank else 0.0)
+
+
+NO_CLOCKS: Final = Beside({})
+NO_RINGS: Final[Mapping[int, float]] = {}
 
 
 class Room:
@@ -82,12 +111,18 @@ def _cells(box: Box) -> Iterator[tuple[int, int]]:
 
 
 def place_labels(
-    scene: Scene, layout: Layout, arrows: Sequence[Arrow], extra: Iterable[Box] = ()
+    scene: Scene,
+    layout: Layout,
+    arrows: Sequence[Arrow],
+    extra: Iterable[Box] = (),
+    *,
+    clocks: Beside = NO_CLOCKS,
+    rings: Mapping[int, float] = NO_RINGS,
 ) -> tuple[Label, ...]:
     """Place the labels of bars and events; what finds no room is left to the tip of its mark.
 
     No label covers a mark or another label. Where there is a choice, none stands on an arrow; the
-    name of an ordinary event never does.
+    name of an ordinary event never does. Clocks come first, and names go where these leave room.
     """
     room, lines = Room(), Room()
     for box in (*_obstacles(scene, layout), *extra, *_heads(arrows)):
@@ -95,15 +130,66 @@ def place_labels(
     for box in _along(arrows):
         lines.take(box)
     labels: list[Label] = []
+    for row, size in rings.items():
+        x, y = layout.anchors[row]
+        room.take(Box(x - size, y - size, x + size, y + size))
+    for label in _clocks(scene, layout, clocks, rings, (room, lines)):
+        room.take(label.box)
+        labels.append(label)
     for mark, number in _wanted(scene, layout):
         if isinstance(mark, PlacedBar):
             found = _bar_label(mark, number, layout, room, lines)
         else:
-            found = _point_label(mark, scene.adrift, layout, room, lines)
+            r = rings.get(mark.row, layout.radius)
+            found = _point_label(mark, r, scene.adrift, layout, (room, lines))
         if found is not None:
             room.take(found.box)
-            labels.append(found)
+            if isinstance(mark, PlacedBar):
+                labels.append(replace(found, placed=number))
+            else:
+                labels.append(replace(found, row=mark.row))
     return tuple(labels)
+
+
+def _clocks(
+    scene: Scene,
+    layout: Layout,
+    clocks: Beside,
+    rings: Mapping[int, float],
+    rooms: tuple[Room, Room],
+) -> Iterator[Label]:
+    """Place clocks above their events, else below or beside; a box to fill in is never left out."""
+    room, lines = rooms
+    lanes = {point.row: point.lane for point in scene.points}
+    halves: dict[int, float] = {}
+    for placed in layout.bars:
+        for row in placed.bar.rows:
+            if row not in lanes and row not in halves:
+                halves[row] = placed.height / 2
+                lanes[row] = placed.bar.lane
+    for row in sorted(clocks.words.keys() & lanes.keys(), key=lambda row: layout.anchors[row]):
+        words = clocks.words[row]
+        x, y = layout.anchors[row]
+        half = halves.get(row, rings.get(row, layout.radius))
+        width = text_width(words, CLOCK_SIZE) * BOLD + (clocks.blank + 3 if clocks.blank else 0)
+        drop = 15.0 if clocks.blank else CLOCK_SIZE + 2
+        places = (
+            (x - width / 2, y - half - 7),
+            (x - width / 2, y + half + drop),
+            (x + half + 5, y - half - 7),
+            (x - width - half - 5, y - half - 7),
+            (x + half + 5, y + half + drop),
+            (x - width - half - 5, y + half + drop),
+        )
+        made = [
+            Label(a, b, words, CLOCK_SIZE, lanes[row], "", clock=row, blank=clocks.blank)
+            for a, b in places
+        ]
+        found = _first_free(made, layout, room, lines) or _first_free(made, layout, room, None)
+        if found is not None:
+            yield found
+        elif clocks.blank:
+            yield made[0]
 
 
 def _wanted(scene: Scene, layout: Layout) -> Iterator[tuple[PlacedBar | Point, int]]:
@@ -219,10 +305,10 @@ def _lane_at(y: float, layout: Layout) -> int:
 
 
 def _point_label(
-    point: Point, adrift: Container[int], layout: Layout, room: Room, lines: Room
+    point: Point, r: float, adrift: Container[int], layout: Layout, rooms: tuple[Room, Room]
 ) -> Label | None:
+    room, lines = rooms
     x, y = layout.anchors[point.row]
-    r = layout.radius
     urgent = point.glyph in _URGENT
     for most in (150.0, 80.0) if urgent else (150.0,):
         text = ellipsize(point.label, POINT_SIZE, most)

@@ -118,15 +118,28 @@ def lay_out(
     top: float,
     names: float,
     beside: Sequence[Scene] = (),
+    room: float = 0.0,
+    inset: float = 14.0,
 ) -> Layout:
-    """Give every lane, bar and event of a scene its place; on one axis with those `beside` it."""
+    """Give every lane, bar and event of a scene its place; on one axis with those `beside` it.
+
+    Args:
+        scene: what is drawn.
+        left: of the axis.
+        right: of the axis.
+        top: of the first lane.
+        names: the width of the column of names.
+        beside: scenes of the same axis.
+        room: what each lane is higher for clocks above its events.
+        inset: how far within the axis its first and last places stand.
+    """
     shown = (scene, *beside)
     axis = make_axis(
         scene.window.axis,
         [place for one in shown for place in one.at.values()],
         [span for one in shown for span in _working(one)],
-        left=left + 14,
-        right=right - 14,
+        left=left + inset,
+        right=right - inset,
     )
     spans = [_segments(bar, scene, axis) for bar in scene.bars]
     points: list[list[float]] = [[] for _ in scene.lanes]
@@ -143,8 +156,8 @@ def lay_out(
         step = next(height for most, height in _TRACK_HEIGHTS if count <= most)
         own_row = 22.0 if apart[index] else 0.0
         lines = wrap(lane.label, NAME_SIZE, names / BOLD)
-        height = max(2 * PAD + own_row + step * count, 30.0 + 16 * len(lines))
-        first = y + (height - own_row - step * count) / 2
+        height = max(2 * PAD + own_row + step * count, 30.0 + 16 * len(lines)) + room
+        first = y + (height - own_row - step * count + room) / 2
         base = first + (own_row or step) / 2
         lanes.append(LaneBox(y, height, base, count, lines))
         for place in mine:

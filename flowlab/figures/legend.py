@@ -12,6 +12,7 @@ from flowlab.figures.arrows import STYLES, Arrow, draw_arrow
 from flowlab.figures.bar import Bar
 from flowlab.figures.glyphs import GLYPHS, glyph
 from flowlab.figures.layout import PlacedBar, Segment
+from flowlab.figures.overlay import RINGS, ring
 from flowlab.figures.panel import draw_bar
 from flowlab.figures.svg import line, rect, text
 from flowlab.figures.text import text_width
@@ -60,6 +61,33 @@ _BARS: Final[dict[str, tuple[Callable[[float, float], str], str]]] = {
 }
 
 
+def _cut(x: float, y: float) -> str:
+    return line(x + 12, y - 9, x + 12, y + 9, stroke=theme.GREEN, stroke_width=2.4)
+
+
+def _broken_cut(x: float, y: float) -> str:
+    return line(
+        x + 12, y - 9, x + 12, y + 9,
+        stroke=theme.VERMILION, stroke_width=2.4, stroke_dasharray="9 4",
+    )  # fmt: skip
+
+
+def _pale(x: float, y: float) -> str:
+    veil = rect(x, y - 8, 24, 16, fill=theme.PANEL, fill_opacity=0.72)
+    return rect(x, y - 5, 24, 10, rx=3, fill=theme.BLUE) + veil
+
+
+_OVER: Final[dict[str, tuple[Callable[[float, float], str], str]]] = {
+    "pale": (_pale, "the rest"),
+    "cut": (_cut, "consistent cut: all causes of what is left of it are left of it"),
+    "broken cut": (_broken_cut, "a cut that is not consistent"),
+}
+
+
+def _sample_ring(role: str, x: float, y: float) -> str:
+    return ring(role, x + 12, y, 6)
+
+
 def _items(keys: AbstractSet[str]) -> Iterator[tuple[Callable[[float, float], str], str]]:
     for key, item in _BARS.items():
         if key in keys:
@@ -67,6 +95,12 @@ def _items(keys: AbstractSet[str]) -> Iterator[tuple[Callable[[float, float], st
     for key, (_, words) in GLYPHS.items():
         if key in keys:
             yield partial(_sample_glyph, key), words
+    for role, look in RINGS.items():
+        if f"ring {role}" in keys:
+            yield partial(_sample_ring, role), look.words
+    for key, item in _OVER.items():
+        if key in keys:
+            yield item
     for key, style in STYLES.items():
         if key in keys:
             yield partial(_sample_arrow, key), style.words

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from flowlab.figures import theme
 from flowlab.figures.arrows import arrows, draw_arrows
+from flowlab.figures.emphasis import NOTHING, Pointed
 from flowlab.figures.glyphs import glyph
-from flowlab.figures.labels import Box, Label, place_labels
+from flowlab.figures.labels import NO_CLOCKS, Beside, Box, Label, place_labels
 from flowlab.figures.layout import NAME_SIZE, Layout, PlacedBar, Segment
-from flowlab.figures.scene import Scene
+from flowlab.figures.overlay import (
+    draw_cut,
+    draw_way,
+    frame,
+    is_on_the_way,
+    ring,
+    ring_radii,
+    ring_size,
+    role_of_bar,
+    veil,
+)
+from flowlab.figures.scene import Point, Scene
 from flowlab.figures.svg import group, line, rect, text
 from flowlab.figures.text import duration, text_width
 
@@ -33,6 +45,14 @@ class Paint:
     on: str = theme.INK
 
 
+class Drawn(NamedTuple):
+    """A run that is drawn: the keys of the legend that it needs, and how many clocks had room."""
+
+    parts: list[str]
+    keys: set[str]
+    clocks: int
+
+
 PAINTS: Final = {
     "activity": Paint(theme.BLUE, theme.BLUE, on=theme.ON_BAR),
     "compensation": Paint(theme.PURPLE, theme.PURPLE, 0.25, "5 3"),
@@ -44,29 +64,79 @@ PAINTS: Final = {
 FAILED: Final = Paint(theme.VERMILION, theme.VERMILION, on=theme.ON_BAR)
 
 
-def draw_panel(scene: Scene, layout: Layout) -> tuple[list[str], set[str]]:
-    """Draw one run; return the parts, and the keys of the legend that they need."""
+def draw_panel(
+    scene: Scene, layout: Layout, clocks: Beside = NO_CLOCKS, pointed: Pointed = NOTHING
+) -> Drawn:
+    """Draw one run."""
     found = arrows(scene, layout)
-    labels = place_labels(scene, layout, found, _gap_words(scene, layout))
+    rings = ring_radii(scene, layout, pointed)
+    labels = place_labels(
+        scene, layout, found, _gap_words(scene, layout), clocks=clocks, rings=rings
+    )
+    way = [arrow for arrow in found if pointed.roles and is_on_the_way(arrow.rows, pointed)]
+    apart_from = {*(arrow.rows for arrow in way), *pointed.offending}
+    rest = [arrow for arrow in found if arrow.rows not in apart_from]
     parts = [
         *_bands(scene, layout),
         *_grid(layout),
         *_lane_lines(scene, layout),
         *_gaps(scene, layout),
         *_barriers(scene, layout),
-        *draw_arrows(found),
+        *draw_arrows(rest, total=len(found)),
         *(draw_bar(placed) for placed in layout.bars),
-        *_points(scene, layout),
+        *_points(scene.points, layout),
         *_damage(scene, layout),
     ]
-    parts += (_label(label, layout) for label in labels)
-    return parts, _keys(scene, layout) | {arrow.style for arrow in found}
+    if not pointed.roles:
+        parts += (_label(label, layout) for label in labels)
+    else:
+        apart = frozenset(point.row for point in scene.points)
+        front = [label for label in labels if _is_pointed(label, layout, pointed, apart)]
+        parts += (_label(label, layout) for label in labels if label not in front)
+        parts += veil(layout)
+        parts += draw_way(scene, layout, way, pointed)
+        parts += _in_front(scene, layout, pointed, apart)
+        parts += (_label(label, layout) for label in front)
+    parts += draw_cut(scene, layout, found, pointed)
+    keys = _keys(scene, layout) | {arrow.style for arrow in found}
+    keys |= {f"ring {pointed.roles[row]}" for row in layout.anchors.keys() & pointed.roles.keys()}
+    if pointed.roles:
+        keys.add("pale")
+    if pointed.inside is not None:
+        keys |= {"cut"} if pointed.consistent else {"broken cut", "breaks"}
+    told = sum(label.clock is not None for label in labels)
+    return Drawn(parts, keys, told)
+
+
+def _in_front(
+    scene: Scene, layout: Layout, pointed: Pointed, apart: frozenset[int]
+) -> Iterator[str]:
+    """Draw what is pointed out once more, above the veil, each with its ring."""
+    for placed in layout.bars:
+        role = role_of_bar(placed, pointed, apart)
+        if role is not None:
+            yield draw_bar(placed) + frame(role, placed)
+    for point in scene.points:
+        if point.row in pointed.roles:
+            yield from _points([point], layout)
+            x, y = layout.anchors[point.row]
+            yield ring(pointed.roles[point.row], x, y, ring_size(layout))
+
+
+def _is_pointed(label: Label, layout: Layout, pointed: Pointed, apart: frozenset[int]) -> bool:
+    if label.clock is not None or label.row is not None:
+        return (label.row if label.clock is None else label.clock) in pointed.roles
+    return label.placed is not None and (
+        role_of_bar(layout.bars[label.placed], pointed, apart) is not None
+    )
 
 
 def _label(label: Label, layout: Layout) -> str:
     """Write a label; outside of bars on a ground of its own, since lines may cross there."""
     ground = ""
     fill = theme.MUTED if label.muted else theme.INK
+    if label.blank:
+        return _blank(label)
     if label.bar is not None:
         placed = layout.bars[label.bar]
         fill = paint_of(placed, placed.work).on
@@ -81,8 +151,21 @@ def _label(label: Label, layout: Layout) -> str:
             fill=colour,
             fill_opacity=0.85,
         )
-    words = text(label.x, label.y, label.text, size=label.size, fill=fill)
+    weight = 600 if label.clock is not None else 400
+    words = text(label.x, label.y, label.text, size=label.size, fill=fill, weight=weight)
     return group(ground, words, tip=label.tip)
+
+
+def _blank(label: Label) -> str:
+    """Draw a box to fill in, with its number."""
+    wide = text_width(label.text, label.size)
+    number = text(label.x, label.y, label.text, size=label.size, fill=theme.MUTED)
+    ground = rect(label.x - 1, label.y - 11, wide + 4, 15, fill=theme.PANEL, fill_opacity=0.85)
+    box = rect(
+        label.x + wide + 3, label.y - 11, label.blank, 15,
+        rx=2, fill=theme.PANEL, stroke=theme.INK, stroke_width=1,
+    )  # fmt: skip
+    return ground + number + box
 
 
 def _bands(scene: Scene, layout: Layout) -> Iterator[str]:
@@ -279,9 +362,9 @@ def _segment(segment: Segment, placed: PlacedBar, paint: Paint) -> str:
     return ground + work + inner
 
 
-def _points(scene: Scene, layout: Layout) -> Iterator[str]:
+def _points(points: Sequence[Point], layout: Layout) -> Iterator[str]:
     # Where several stand in one place, the one that says most lies on top.
-    for point in sorted(scene.points, key=lambda point: point.glyph not in _SMALL):
+    for point in sorted(points, key=lambda point: point.glyph not in _SMALL):
         x, y = layout.anchors[point.row]
         r = layout.radius
         if point.glyph not in _SMALL:

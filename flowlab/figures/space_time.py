@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import pyarrow.compute as pc
 
+from flowlab.causality import CausalOrder, EventRef
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import EventLog
 from flowlab.figures.chart import chart
 from flowlab.figures.draw import Picture, draw, summary
+from flowlab.figures.emphasis import Chosen, CutLike, Emphasis, point_out, read_emphasis
 from flowlab.figures.figure import Figure
-from flowlab.figures.scene import Scene, read_scene
+from flowlab.figures.scene import read_scene
 from flowlab.figures.text import clean, plural
-from flowlab.figures.window import choose_window
+from flowlab.figures.window import Window, choose_window
+from flowlab.figures.written import Writer, Written, lines_about, lines_of
 
 MAX_MARKS: Final = 2_000
 """Events drawn; the rest is counted in the picture."""
@@ -31,6 +34,11 @@ def space_time(
     axis: str = "auto",
     detail: str = "activities",
     lanes: Sequence[str] | str = "auto",
+    clocks: Written = "none",
+    highlight: Chosen = None,
+    past: EventRef | None = None,
+    future: EventRef | None = None,
+    cut: CutLike | None = None,
     limit: int = MAX_MARKS,
     width: int = 1200,
     title: str | None = None,
@@ -49,13 +57,23 @@ def space_time(
         lanes: a list of agents in the order to draw them, and no others; `given`: as the run's
             metadata says, else by first event; `fewest`: lanes of equal rank so that few arrows
             cross; `auto`: as given, unless that saves at least three crossings and a quarter.
+        clocks: beside each event its `lamport` or `vector` clock; `blank` draws numbered boxes to
+            fill in, and `check_answers` marks what was filled in; or words by event. The axis is
+            then the causal depth and the lanes are as given, unless they are asked for.
+        highlight: an event, several, a log of them, a `CriticalPath`, or `critical path`; the rest
+            is pale. An event is a row of the log, an `Event`, its id, a pair (workflow_id,
+            sequence), or a key.
+        past: an event whose causal past is pointed out.
+        future: an event whose causal future is.
+        cut: a line through the picture: agent -> how many of its events lie before it, or the last
+            of them; or those last events alone. It says whether the cut is consistent.
         limit: events drawn; the picture says how many there are.
         width: in pixels, at least `MIN_WIDTH`.
         title: of the picture.
 
     Raises:
-        NotFoundError: the log has events, but none of that run and workflow.
-        InvalidArgumentError: axis or detail is unknown, or limit or width is too small.
+        NotFoundError: the log has events, but none of that run and workflow, or no such event.
+        InvalidArgumentError: axis, detail or clocks is unknown, or limit or width is too small.
 
     Example:
         >>> log = EventLog.from_events([{"workflow_id": "w", "sequence": 1, "time_ns": 0,
@@ -71,24 +89,63 @@ def space_time(
     if not len(part) and len(log):
         message = "the log has no such events; name a run and a workflow that it has"
         raise NotFoundError(message)
+    order = CausalOrder(log)
+    writer = Writer(order, clocks)
+    if writer.writes:
+        # A clock counts causes, and its places stand in the order of the lanes: one that is known.
+        axis = "depth" if axis == "auto" else axis
+        lanes = "given" if isinstance(lanes, str) and lanes == "auto" else lanes
+    emphasis = None
+    if any(each is not None for each in (highlight, past, future, cut)):
+        emphasis = read_emphasis(order, highlight=highlight, past=past, future=future, cut=cut)
+    chosen = {"axis": axis, "lanes": lanes, "detail": detail, "workflow_id": workflow_id}
     runs = _runs(part)
-    scenes: list[Scene] = []
-    headings: list[str] = []
-    left = limit
+    windows = _windows(world, runs, limit, chosen)
+    name = title if title is not None else title_of(part, run_id, workflow_id)
+    picture = Picture(
+        tuple(read_scene(window) for window in windows),
+        tuple(clean(run[:400]) or "live run" for _, run in runs[: len(windows)]),
+        len(part),
+        len(runs),
+        name,
+        tuple(writer.beside(window) for window in windows),
+        tuple(point_out(emphasis, window) for window in windows),
+        (*writer.note(windows), *_pointed(emphasis)),
+    )
+    lines = [clean(name), summary(picture), *picture.notes, *chart(picture)]
+    lines += _more_lines(picture, writer, emphasis, order)
+    return Figure(draw(picture, width=width), "\n".join(lines), name)
+
+
+def _more_lines(
+    picture: Picture, writer: Writer, emphasis: Emphasis | None, order: CausalOrder
+) -> Iterator[str]:
+    if writer.writes:
+        for scene, beside in zip(picture.scenes, picture.clocks, strict=True):
+            yield from lines_of(scene, beside, blank=writer.kind == "blank")
+    if emphasis is not None:
+        yield from lines_about(emphasis, order)
+
+
+def _windows(
+    world: EventLog, runs: list[tuple[str, str]], limit: int, chosen: dict[str, Any]
+) -> list[Window]:
+    """Return a window for each run that is drawn, as long as the limit allows."""
+    windows: list[Window] = []
     for namespace, run in runs[:MAX_PANELS]:
-        if left <= 0:
+        if limit <= 0:
             break
         one = world.filter(namespace=namespace, run_id=run) if len(runs) > 1 else world
-        window = choose_window(
-            one, axis=axis, lanes=lanes, detail=detail, limit=left, workflow_id=workflow_id
-        )
-        scenes.append(read_scene(window))
-        headings.append(clean(run[:400]) or "live run")
-        left -= sum(window.visible)
-    name = title if title is not None else title_of(part, run_id, workflow_id)
-    picture = Picture(tuple(scenes), tuple(headings), len(part), len(runs), name)
-    lines = [clean(name), summary(picture), *chart(picture)]
-    return Figure(draw(picture, width=width), "\n".join(lines), name)
+        windows.append(choose_window(one, limit=limit, **chosen))
+        limit -= sum(windows[-1].visible)
+    return windows
+
+
+def _pointed(emphasis: Emphasis | None) -> Iterator[str]:
+    if emphasis is not None and emphasis.roles:
+        yield f"{plural(len(emphasis.roles), 'event')} pointed out"
+    if emphasis is not None and emphasis.cut is not None:
+        yield "the cut is consistent" if emphasis.cut.is_consistent else "the cut is not consistent"
 
 
 def _check(axis: str, detail: str, limit: int, width: int) -> None:

@@ -93,6 +93,7 @@ def choose_window(
     detail: str,
     limit: int,
     workflow_id: str | None = None,
+    max_lanes: int = MAX_LANES,
 ) -> Window:
     """Choose the first `limit` events to draw: by time, or by place in their streams.
 
@@ -103,6 +104,7 @@ def choose_window(
         detail: as in `space_time`.
         limit: how many events are visible at most.
         workflow_id: that workflow's events alone; the rest of the log still tells their causes.
+        max_lanes: lanes of the window at most.
 
     Raises:
         NotFoundError: a lane asked for is not in the log.
@@ -117,6 +119,7 @@ def choose_window(
     seen = graph.lane[order]
     codes = _first_met(seen)
     chosen, loose = _choose_lanes(log, graph, codes, order, lanes)
+    chosen = chosen[:max_lanes]
     mask = np.isin(seen, chosen)
     ordered = log.table.take(pa.array(order))
     visible = mask if detail == "all" else mask & ~_is_housekeeping(ordered)
@@ -126,9 +129,7 @@ def choose_window(
         last = int(shown[limit - 1]) + 1
     table = ordered.slice(0, last)
     events = tuple(events_from_table(_without_large_payloads(table)))
-    rows: dict[tuple[object, ...], int] = {}
-    for row, event in enumerate(events):
-        rows.setdefault(event.id, row)
+    rows = _rows_by_id(events)
     damage, outside = _damage(log, graph, rows)
     return Window(
         EventLog(table, log.runs, log.anomalies),
@@ -148,6 +149,13 @@ def choose_window(
         axis=axis,
         whole=workflow_id is None and len(chosen) == len(codes),
     )
+
+
+def _rows_by_id(events: Sequence[Event]) -> dict[tuple[object, ...], int]:
+    rows: dict[tuple[object, ...], int] = {}
+    for row, event in enumerate(events):
+        rows.setdefault(event.id, row)
+    return rows
 
 
 def _is_housekeeping(table: pa.Table) -> NDArray[np.bool_]:
@@ -281,17 +289,16 @@ def _choose_lanes(
         return worlds.index(key[:2]), key[2] == WORLD, rank
 
     codes = sorted(codes, key=lambda code: (*group(code), asked.get(code, len(asked)), first[code]))
-    kept = codes[:MAX_LANES]
     if lanes == "given":
-        return kept, []
+        return codes, []
     last = len(ranks)
     agents = [
         code
-        for code in kept
+        for code in codes
         for _, outside, rank in [group(code)]
         if not outside and rank == (1 if names[code][:2] in simulated else last)
     ]
-    return kept, agents
+    return codes, agents
 
 
 def _named_lanes(names: Mapping[int, LaneKey], lanes: Sequence[str]) -> list[int]:
