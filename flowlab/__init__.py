@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from flowlab import widgets
     from flowlab.errors import FlowlabError
     from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo
     from flowlab.interop import export_log, import_log
@@ -77,6 +78,7 @@ _NAMES: Final[dict[str, str]] = {
     "scenario": "flowlab.simulation",
     "simulate": "flowlab.simulation",
     "simulate_many": "flowlab.simulation",
+    "widgets": "flowlab.widgets",
     "workflow": "flowlab.workflow",
 }
 
@@ -124,6 +126,7 @@ __all__ = [
     "scenario",
     "simulate",
     "simulate_many",
+    "widgets",
     "workflow",
 ]
 
@@ -133,7 +136,8 @@ def __getattr__(name: str) -> Any:
         message = f"module 'flowlab' has no attribute {name!r}"
         raise AttributeError(message)
     module = import_module(_NAMES[name])
-    # A room that bears the name of its decorator is both: the module can be called.
+    # A room that bears the name of its decorator is both: the module can be called. Of `widgets`,
+    # the room itself is the name.
     value = module if module.__name__ == f"flowlab.{name}" else getattr(module, name)
     _add_accessors()
     globals()[name] = value

@@ -53,7 +53,7 @@ def imports_for_type_checkers() -> dict[str, str]:
     tree = ast.parse((PROJECT / "flowlab" / "__init__.py").read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     return {
-        alias.name: str(node.module)
+        alias.name: f"flowlab.{alias.name}" if node.module == "flowlab" else str(node.module)
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import networkx as nx
 from playwright.sync_api import Page
-from views import ask, open_page, position, row_of, trip
+from views import ask, open_page, position, row_of, trip, until
 
 import flowlab as fl
 from flowlab.scenarios import SCENARIOS
@@ -33,7 +33,7 @@ def test_a_click_tells_past_future_and_concurrent_apart_as_the_graph_does(
     graph, ids = order_of(log)
     row = row_of(log, "trip-2", 8)
     page.mouse.click(*position(page, row))
-    page.wait_for_function("document.querySelector('.flowlab-live').flowlab.classes !== null")
+    until(page, "v.classes !== null")
     assert ask(page, "v.selected") == [row]
     classes = ask(page, "[...v.classes]")
     past, future = nx.ancestors(graph, ids[row]), nx.descendants(graph, ids[row])
@@ -47,7 +47,7 @@ def test_a_click_tells_past_future_and_concurrent_apart_as_the_graph_does(
     assert "id\ntrip-2/8\n" in panel.inner_text()
     assert said in page.locator("[aria-live=polite]").inner_text()
     panel.locator(".link").first.click()
-    page.wait_for_function(f"document.querySelector('.flowlab-live').flowlab.selected[0] !== {row}")
+    until(page, f"v.selected[0] !== {row}")
     assert ids[ask(page, "v.selected")[0]] in set(graph.predecessors(ids[row]))
 
 

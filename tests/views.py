@@ -30,6 +30,16 @@ def ask(page: Page, code: str, argument: Any = None) -> Any:
     return page.evaluate(f"async (a) => {{ const v = {VIEW}; return {code}; }}", argument)
 
 
+def until(page: Page, code: str, argument: Any = None) -> None:
+    """Wait until something is true of the view; the page lets nobody evaluate by polling."""
+    for _ in range(500):
+        if ask(page, code, argument):
+            return
+        page.wait_for_timeout(20)
+    message = f"{code} does not become true"
+    raise AssertionError(message)
+
+
 def position(page: Page, row: int) -> tuple[float, float]:
     """Return where on the page the sign of a row is."""
     x, y = ask(

@@ -53,19 +53,29 @@ def _diagram_arguments(parser: ArgumentParser) -> None:
         default="auto",
         help="what runs from left to right (auto)",
     )
-    parser.add_argument("-o", dest="output", metavar="FILE", help="an .svg; without it, text")
+    parser.add_argument(
+        "-o",
+        dest="output",
+        metavar="FILE",
+        help="an .svg, .png or .txt, or an .html to explore; without it, text",
+    )
 
 
 def _diagram(arguments: Namespace) -> int:
     from flowlab.figures import space_time  # noqa: PLC0415
 
-    if arguments.output is not None and not arguments.output.endswith(".svg"):
-        message = f"-o is {arguments.output!r}; a diagram is written as SVG: name a file in .svg"
+    ending = Path(arguments.output or "text.txt").suffix
+    if ending not in {".svg", ".png", ".txt", ".html"}:
+        message = f"-o is {arguments.output!r}; expected a name in .svg, .png, .txt or .html"
         raise InvalidArgumentError(message)
     log = _log_of(arguments)
-    figure = space_time(
-        log, run_id=arguments.run, workflow_id=arguments.workflow, axis=arguments.axis
-    )
+    chosen = {"run_id": arguments.run, "workflow_id": arguments.workflow, "axis": arguments.axis}
+    if ending == ".html":
+        from flowlab.widgets import save_page  # noqa: PLC0415
+
+        answer(str(save_page(log, arguments.output, **chosen)))
+        return OK
+    figure = space_time(log, **chosen)
     answer(figure.text if arguments.output is None else str(figure.save(arguments.output)))
     return OK
 

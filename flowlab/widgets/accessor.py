@@ -6,9 +6,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING
 
-from flowlab.errors import NotFoundError
 from flowlab.events import EventLog
-from flowlab.figures.space_time import title_of
 
 if TYPE_CHECKING:
     from flowlab.widgets.explorer import Explorer
@@ -48,11 +46,8 @@ def open_view(
         >>> open_view(log)
         Explorer('w', 1 event)
     """
-    from flowlab.widgets.explorer import Explorer  # noqa: PLC0415 - widgets load when one is shown
+    from flowlab.widgets.content import part_of  # noqa: PLC0415 - widgets load when one is shown
+    from flowlab.widgets.explorer import Explorer  # noqa: PLC0415
 
-    part = log.filter(run_id=run_id, workflow_id=workflow_id)
-    if not len(part) and len(log):
-        message = "the log has no such events; name a run and a workflow that it has"
-        raise NotFoundError(message)
-    name = title if title is not None else title_of(part, run_id, workflow_id)
+    part, name = part_of(log, run_id=run_id, workflow_id=workflow_id, title=title)
     return Explorer(part, title=name, axis=axis, group=group)

@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.causality import CausalGraph, read_graph
+from flowlab.causality import CausalOrder
+from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import EventLog, is_history_stream
 from flowlab.figures.glyphs import GLYPHS, glyph
 from flowlab.figures.scene import glyph_of
+from flowlab.figures.space_time import title_of
 from flowlab.figures.text import clean, words
 from flowlab.figures.theme import palette
 from flowlab.figures.window import MAX_LANES, times_are_usable
@@ -27,7 +29,6 @@ from flowlab.widgets.bars import (
     scene_of,
 )
 from flowlab.widgets.calls import call_columns
-from flowlab.widgets.depth import causal_depth
 from flowlab.widgets.packing import Codes, texts
 from flowlab.widgets.rows import Groups, RowIndex, groups, in_time_order
 
@@ -43,8 +44,6 @@ MAX_WORD: Final = 400
 PAYLOAD_ROOMS: Final = (4_096, 1_024, 256, 64)
 """Bytes of a payload that are sent: the first of these with which all fit `PAYLOAD_TOTAL`."""
 PAYLOAD_TOTAL: Final = 8_000_000
-ID_PARTS: Final = 4
-"""Namespace, run, workflow and sequence."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,73 +54,99 @@ class Content:
         log: the events, in order of time: their places are the view's rows.
         header: words and facts, which JSON can hold.
         columns: numbers by name.
-        graph: every cause, as rows.
+        order: what causes what.
         lanes: the lane of each row, and what each lane is called.
-        index: where an id stands.
     """
 
     log: EventLog
     header: dict[str, Any]
     columns: dict[str, NDArray[Any]]
-    graph: CausalGraph
+    order: CausalOrder
     lanes: Groups
-    index: RowIndex
-
-    def find(self, name: tuple[Any, ...]) -> int:
-        """Return the row of an event's id; -1 where there is none."""
-        if len(name) != ID_PARTS or not len(self.log):
-            return -1
-        parts = [pa.array([part], pa.string()) for part in name[:3]]
-        return int(self.index.rows(parts, np.asarray([name[3]]))[0])
 
     def __repr__(self) -> str:
         return f"Content({len(self.log)} events, {len(self.columns)} columns)"
 
 
+def part_of(
+    log: EventLog, *, run_id: str | None, workflow_id: str | None, title: str | None
+) -> tuple[EventLog, str]:
+    """Return the part of a log that a view is of, and what stands above it.
+
+    Raises:
+        NotFoundError: the log has events, but none of that run and workflow.
+    """
+    part = log.filter(run_id=run_id, workflow_id=workflow_id)
+    if not len(part) and len(log):
+        message = "the log has no such events; name a run and a workflow that it has"
+        raise NotFoundError(message)
+    return part, title if title is not None else title_of(part, run_id, workflow_id)
+
+
 def read_content(log: EventLog, *, title: str, axis: str = "auto", group: str = "auto") -> Content:
-    """Turn a log into what a live view is sent."""
+    """Turn a log into what a live view is sent.
+
+    Raises:
+        InvalidArgumentError: axis or group is unknown.
+    """
+    if axis not in {"auto", "time", "depth"} or group not in {"auto", "agent", "workflow", "run"}:
+        message = (
+            f"axis is {axis!r} and group {group!r}; expected auto, time or depth, and auto, agent, "
+            "workflow or run"
+        )
+        raise InvalidArgumentError(message)
     log = in_time_order(log)
-    table, size = log.table, len(log)
-    index = RowIndex(table)
-    graph = read_graph(log)
-    lanes = groups(table, ("namespace", "run_id", "agent_id"))
-    local = size <= MAX_LOCAL
+    order = CausalOrder(log)
+    graph = order.graph
+    lanes = groups(log.table, ("namespace", "run_id", "agent_id"))
     labels = Codes()
-    lane_of = {name: code for code, name in enumerate(lanes.names)}
-    order: Sequence[int] = range(len(lanes.names))
-    columns, facts = _events(table, lanes)
-    if local and size:
-        scene = scene_of(log, every=len(lanes.names) > MAX_LANES)
-        order = [lane_of[lane.key] for lane in scene.lanes]
-        known = set(order)
-        order += [code for code in range(len(lanes.names)) if code not in known]
-        columns |= scene_columns(scene, lane_of, labels)
-        columns |= _payloads(table)
-    elif size:
-        columns |= call_columns(log, index, lane_of, labels)
-        columns["damage"] = _damage(log, graph, index, labels)
-    if len(lanes.names) > MAX_LANES:
-        # Nobody reads so many lanes one by one: those in which most happens come first.
-        counts = np.bincount(lanes.codes)
-        order = sorted(order, key=lambda code: -int(counts[code]))
-    columns["depth"] = causal_depth(graph)
+    columns, facts = _events(log.table, lanes)
+    marks, stacked = _marks(order, lanes, labels)
+    columns |= marks
+    columns["depth"] = order.depth - np.int32(1)
     if len(graph.cause) <= MAX_SENT_EDGES:
         kinds = graph.kind.astype(np.uint8)
         columns |= {"src": graph.cause, "dst": graph.effect, "edge_kind": kinds}
+    else:
+        assert len(order.index.chains)  # a person who selects an event shall not wait for it
     header = {
         **_look(),
         **facts,
         "title": clean(title[:MAX_WORD]),
-        "events": size,
-        "local": local,
+        "events": len(log),
+        "local": len(log) <= MAX_LOCAL,
         "aggregated": False,
         "axis": _axis(log, axis),
         "group": group,
         "lanes": [_cleaned(lanes.names[code]) for code in range(len(lanes.names))],
-        "lane_order": list(order),
+        "lane_order": stacked,
         "labels": labels.values,
     }
-    return Content(log, header, columns, graph, lanes, index)
+    return Content(log, header, columns, order, lanes)
+
+
+def _marks(
+    order: CausalOrder, lanes: Groups, labels: Codes
+) -> tuple[dict[str, NDArray[Any]], list[int]]:
+    """Return what is drawn besides the events, and the lanes from top to bottom."""
+    log = order.log
+    lane_of = {name: code for code, name in enumerate(lanes.names)}
+    stacked = list(range(len(lanes.names)))
+    columns: dict[str, NDArray[Any]] = {}
+    if 0 < len(log) <= MAX_LOCAL:
+        scene = scene_of(log, every=len(lanes.names) > MAX_LANES)
+        shown = [lane_of[lane.key] for lane in scene.lanes]
+        stacked = [*shown, *sorted(set(stacked) - set(shown))]
+        columns = scene_columns(scene, lane_of, labels) | _payloads(log.table)
+    elif len(log):
+        index = RowIndex(log.table)
+        columns = call_columns(log, index, lane_of, labels)
+        columns["damage"] = _damage(order, index, labels)
+    if len(lanes.names) > MAX_LANES:
+        # Nobody reads so many lanes one by one: those in which most happens come first.
+        counts = np.bincount(lanes.codes)
+        stacked.sort(key=lambda code: -int(counts[code]))
+    return columns, stacked
 
 
 def _axis(log: EventLog, axis: str) -> str:
@@ -203,18 +228,16 @@ def _workflows(table: pa.Table, streams: Groups) -> tuple[NDArray[np.int32], lis
     return codes[pairs.codes], [streams.names[code] for code in used]
 
 
-def _damage(log: EventLog, graph: CausalGraph, index: RowIndex, words_: Codes) -> NDArray[np.int32]:
+def _damage(order: CausalOrder, index: RowIndex, labels: Codes) -> NDArray[np.int32]:
     """Return what is wrong with each row, in words; -1 where nothing is."""
-    damage = np.full(len(log), -1, np.int32)
-    for found in (log.anomalies, graph.anomalies):
-        ids = [found.column(name) for name in ("namespace", "run_id", "workflow_id")]
-        rows = index.rows(ids, found.column("sequence").to_numpy())
-        told = zip(
-            found.column("kind").to_pylist(), found.column("detail").to_pylist(), strict=True
-        )
-        for row, (kind, detail) in zip(rows.tolist(), told, strict=True):
-            if row >= 0:
-                damage[row] = words_.of(f"damage: {clean(kind)}: {clean(detail[:MAX_WORD])}")
+    damage = np.full(len(order), -1, np.int32)
+    found = order.anomalies
+    ids = [found.column(name) for name in ("namespace", "run_id", "workflow_id")]
+    rows = index.rows(ids, found.column("sequence").to_numpy())
+    told = zip(found.column("kind").to_pylist(), found.column("detail").to_pylist(), strict=True)
+    for row, (kind, detail) in zip(rows.tolist(), told, strict=True):
+        if row >= 0:
+            damage[row] = labels.of(f"damage: {clean(kind)}: {clean(detail[:MAX_WORD])}")
     return damage
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import traitlets
 
 from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
-from flowlab.events import EventId, EventLog, counted
+from flowlab.events import Event, EventId, EventLog, counted
 from flowlab.figures import space_time
 from flowlab.figures.text import clean, escape
 from flowlab.widgets.content import read_content
@@ -46,10 +46,10 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
     Attributes:
         log: the events, in order of time.
         selected: the chosen events as `EventId`s: one, or two whose relation is shown. May be set
-            to ids, to (workflow_id, sequence) where the log has one run, or to events.
+            to whatever `log.causality` takes for an event: ids, (workflow_id, sequence), keys.
         range_ns: the times on screen, (first, last); None for all.
         cut: the place of the cut: how many of its events each agent has done, by agent, or by
-            (run_id, agent) in a log of several runs; empty where no cut is shown.
+            (run_id, agent) in a log of several runs; None where no cut is shown.
 
     Example:
         >>> log = EventLog.from_events([{"workflow_id": "w", "sequence": n, "time_ns": n * 10,
@@ -77,7 +77,6 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
     def __init__(
         self, log: EventLog, *, title: str, axis: str = "auto", group: str = "auto"
     ) -> None:
-        _check(axis, group)
         content = read_content(log, title=title, axis=axis, group=group)
         directory, data = pack(content.columns)
         header = json.dumps({**content.header, "columns": directory})
@@ -85,14 +84,13 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         self._content = content
         self._kernel = Kernel(content)
         self._picture = ""
-        self._options = (axis, group)
         super().__init__(
             _header=header,
             _data=data,
             _place=f"{digest}-{next(_numbers)}",
             selected=(),
             range_ns=None,
-            cut={},
+            cut=None,
         )
         self.on_msg(self._hear)
 
@@ -176,7 +174,10 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
     @traitlets.validate("selected")
     def _valid_selected(self, proposal: Any) -> tuple[EventId, ...]:
         value = proposal["value"]
-        rows = [self._row(item) for item in ([value] if _is_one(value) else list(value or ()))]
+        rows = [
+            self._content.order.row(item)
+            for item in ([value] if _is_one(value) else list(value or ()))
+        ]
         if len(rows) > 2:  # noqa: PLR2004 - a relation has two ends
             message = (
                 f"{len(rows)} events are selected; a view shows one, or two and their relation"
@@ -186,7 +187,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
 
     @traitlets.observe("selected")
     def _put_rows(self, _: Any) -> None:
-        self._rows = [self._row(item) for item in self.selected]
+        self._rows = [self._content.order.row(item) for item in self.selected]
 
     @traitlets.observe("_rows")
     def _take_rows(self, _: Any) -> None:
@@ -214,7 +215,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         self.range_ns = tuple(base + round(end) for end in self._range) if self._range else None
 
     @traitlets.validate("cut")
-    def _valid_cut(self, proposal: Any) -> dict[Any, int]:
+    def _valid_cut(self, proposal: Any) -> dict[Any, int] | None:
         value = dict(proposal["value"] or {})
         known = self._lane_names()
         counts = np.bincount(self._content.lanes.codes, minlength=len(known))
@@ -225,15 +226,15 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
             if not 0 <= done <= counts[known[name]]:
                 message = f"{name!r} has {counts[known[name]]} events; a cut after {done} is none"
                 raise InvalidArgumentError(message)
-        return {name: int(value.get(name, 0)) for name in known} if value else {}
+        return {name: int(value.get(name, 0)) for name in known} if value else None
 
     @traitlets.observe("cut")
     def _put_cut(self, _: Any) -> None:
-        self._cut = list(self.cut.values())
+        self._cut = list((self.cut or {}).values())
 
     @traitlets.observe("_cut")
     def _take_cut(self, _: Any) -> None:
-        self.cut = dict(zip(self._lane_names(), self._cut, strict=True)) if self._cut else {}
+        self.cut = dict(zip(self._lane_names(), self._cut, strict=True)) if self._cut else None
 
     def _lane_names(self) -> dict[Any, int]:
         names = self._content.lanes.names
@@ -241,31 +242,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         return {(name[2] if alone else name[1:]): code for code, name in enumerate(names)}
 
     def _id(self, row: int) -> EventId:
-        if not 0 <= row < len(self.log):
-            message = f"row {row} is none of a log of {len(self.log)} events"
-            raise NotFoundError(message)
-        columns = ("namespace", "run_id", "workflow_id", "sequence")
-        return EventId(*(self.log.table.column(name)[row].as_py() for name in columns))
-
-    def _row(self, item: Any) -> int:
-        """Find an event: by its id, by (workflow_id, sequence), or as a value that has an id."""
-        name = tuple(getattr(item, "id", item)) if not isinstance(item, int) else ()
-        if isinstance(item, int):
-            self._id(item)
-            return item
-        if len(name) == 2 and len(self._content.header["worlds"]) == 1:  # noqa: PLR2004
-            name = (
-                *self._content.log.table.select(["namespace", "run_id"])
-                .slice(0, 1)
-                .to_pylist()[0]
-                .values(),
-                *name,
-            )
-        row = self._content.find(name)
-        if row < 0:
-            message = f"no event {item!r} in this log; give its id, or (workflow_id, sequence)"
-            raise NotFoundError(message)
-        return row
+        return self._content.order.event(row).id
 
 
 class WidgetView:
@@ -285,18 +262,9 @@ class WidgetView:
 
 def _is_one(value: Any) -> bool:
     """Say whether a value is one event rather than a list of them."""
-    if isinstance(value, int | EventId) or hasattr(value, "event_type"):
-        return True
-    return isinstance(value, tuple) and len(value) in {2, 4} and isinstance(value[0], str)
-
-
-def _check(axis: str, group: str) -> None:
-    if axis not in {"auto", "time", "depth"} or group not in {"auto", "agent", "workflow", "run"}:
-        message = (
-            f"axis is {axis!r} and group {group!r}; expected auto, time or depth, and auto, agent, "
-            "workflow or run"
-        )
-        raise InvalidArgumentError(message)
+    if isinstance(value, tuple) and not isinstance(value, EventId):
+        return len(value) in {2, 4} and isinstance(value[0], str) and isinstance(value[-1], int)
+    return isinstance(value, int | str | Event | EventId)
 
 
 def _picture(log: EventLog, title: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from flowlab.causality import KIND_LABELS
+from flowlab.causality import KIND_LABELS, CausalOrder
 from flowlab.errors import InvalidArgumentError
 from flowlab.widgets.content import Content
 
@@ -19,131 +19,31 @@ MAX_LISTED: Final = 200
 """Causes and effects that a view is sent."""
 
 
-class Order:
-    """The causal order of a view's rows, for one question at a time."""
-
-    def __init__(self, content: Content) -> None:
-        graph = content.graph
-        self._size = graph.size
-        self._kind = graph.kind
-        self._sides = {
-            "causes": _adjacency(graph.size, graph.effect, graph.cause),
-            "effects": _adjacency(graph.size, graph.cause, graph.effect),
-        }
-
-    def reach(self, row: int, side: str) -> NDArray[np.bool_]:
-        """Mark what a row has before it (`causes`) or after it (`effects`), itself not."""
-        start, others, _ = self._sides[side]
-        marks = np.zeros(self._size, bool)
-        marks[row] = True
-        ring = np.asarray([row])
-        while len(ring):
-            found = others[_spans(start[ring], start[ring + 1])]
-            found = np.unique(found[~marks[found]])
-            marks[found] = True
-            ring = found
-        marks[row] = False
-        return marks
-
-    def neighbours(self, row: int, side: str) -> list[dict[str, Any]]:
-        """List a row's immediate causes or effects with their kinds."""
-        start, others, edges = self._sides[side]
-        span = slice(start[row], min(start[row + 1], start[row] + MAX_LISTED))
-        kinds = (KIND_LABELS[kind] for kind in self._kind[edges[span]])
-        return [
-            {"row": int(other), "kind": kind}
-            for other, kind in zip(others[span], kinds, strict=True)
-        ]
-
-    def path(self, first: int, second: int) -> list[int]:
-        """Return a shortest way along causes from one row to another; empty if there is none."""
-        start, others, _ = self._sides["effects"]
-        within = self.reach(second, "causes")
-        within[second] = True
-        before = {first: -1}
-        ring = [first] if within[first] else []
-        while ring and second not in before:
-            following = []
-            for row in ring:
-                for other in others[start[row] : start[row + 1]].tolist():
-                    if within[other] and other not in before:
-                        before[other] = row
-                        following.append(other)
-            ring = following
-        if second not in before:
-            return []
-        rows = [second]
-        while rows[-1] != first:
-            rows.append(before[rows[-1]])
-        return rows[::-1]
-
-    def critical(self, row: int, place: NDArray[Any]) -> list[int]:
-        """Return the chain that ends with a row, each preceded by the last of its causes."""
-        start, others, _ = self._sides["causes"]
-        rows, seen = [row], {row}
-        while True:
-            causes = others[start[rows[-1]] : start[rows[-1] + 1]].tolist()
-            left = [cause for cause in causes if cause not in seen]
-            if not left:
-                return rows[::-1]
-            rows.append(max(left, key=lambda cause: (place[cause], cause)))
-            seen.add(rows[-1])
-
-
-def _adjacency(
-    size: int, from_: NDArray[np.int32], to: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
-    order = np.argsort(from_, kind="stable")
-    return np.searchsorted(from_[order], np.arange(size + 1)), to[order], order
-
-
-def _spans(first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the numbers of several spans, one after the other."""
-    lengths = last - first
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    shifts: NDArray[np.int64] = np.repeat(first - ends + lengths, lengths)
-    return shifts + np.arange(total)
-
-
 class Kernel:
-    """Answers a view's questions; the causal order is made when it is first needed."""
+    """Answers a view's questions."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
-        self._order: Order | None = None
 
     def answer(self, question: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return the answer to a question, and its buffers.
 
         Raises:
-            InvalidArgumentError: there is no such question, or no such row.
+            InvalidArgumentError: there is no such question.
+            NotFoundError: there is no such row.
         """
-        what = question.get("flowlab")
+        order = self._content.order
         named = [name for name in ("row", "first", "second") if name in question]
-        rows = [self._row(question[name]) for name in named]
-        match what, rows:
+        match question.get("flowlab"), [order.row(question[name]) for name in named]:
             case "about", [row]:
                 return self._about(row, whole=bool(question.get("order")))
             case "relate", [first, second]:
-                return self._relate(first, second), []
+                word = order.relation(first, second)
+                return {"word": word, "path": causal_path(order, first, second)}, []
             case "critical", [row]:
-                along = "time" if question.get("kind") == "time" else "depth"
-                return {"rows": self.order.critical(row, self._content.columns[along])}, []
-        message = f"a view asked {what!r}; expected about, relate or critical, of rows"
-        raise InvalidArgumentError(message)
-
-    @property
-    def order(self) -> Order:
-        """The causal order."""
-        if self._order is None:
-            self._order = Order(self._content)
-        return self._order
-
-    def _row(self, value: object) -> int:
-        if isinstance(value, int) and 0 <= value < len(self._content.log):
-            return value
-        message = f"row {value!r} is none of a log of {len(self._content.log)} events"
+                by = "time" if question.get("kind") == "time" else "events"
+                return {"rows": order.critical_path(row, by=by).rows.tolist()}, []
+        message = f"a view asked {question!r:.80}; expected about, relate or critical, of rows"
         raise InvalidArgumentError(message)
 
     def _about(self, row: int, *, whole: bool) -> tuple[dict[str, Any], list[bytes]]:
@@ -156,23 +56,63 @@ class Kernel:
         }
         if not whole:
             return answer, []
-        past, future = (self.order.reach(row, side) for side in ("causes", "effects"))
-        lanes = self._content.lanes
+        order, lanes = self._content.order, self._content.lanes
+        past, future = (self._marks(rows) for rows in (order.past(row), order.future(row)))
         inside = past.copy()
         inside[row] = True
-        clock = np.bincount(lanes.codes[inside], minlength=len(lanes.names))
+        graph = order.graph
         answer |= {
-            "clock": clock.tolist(),
-            "causes": self.order.neighbours(row, "causes"),
-            "effects": self.order.neighbours(row, "effects"),
+            "clock": np.bincount(lanes.codes[inside], minlength=len(lanes.names)).tolist(),
+            "causes": _listed(order, np.arange(graph.into[row], graph.into[row + 1]), graph.cause),
+            "effects": _listed(order, np.flatnonzero(graph.cause == row), graph.effect),
         }
         return answer, [np.packbits(m, bitorder="little").tobytes() for m in (past, future)]
 
-    def _relate(self, first: int, second: int) -> dict[str, Any]:
-        if first == second:
-            return {"word": "same", "path": [first]}
-        for word, ends in (("before", (first, second)), ("after", (second, first))):
-            path = self.order.path(*ends)
-            if path:
-                return {"word": word, "path": path}
-        return {"word": "concurrent", "path": []}
+    def _marks(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        marks = np.zeros(len(self._content.log), bool)
+        marks[rows] = True
+        return marks
+
+
+def _listed(
+    order: CausalOrder, edges: NDArray[np.int64], ends: NDArray[np.int32]
+) -> list[dict[str, Any]]:
+    kinds = order.graph.kind
+    return [
+        {"row": int(ends[edge]), "kind": KIND_LABELS[kinds[edge]]} for edge in edges[:MAX_LISTED]
+    ]
+
+
+def causal_path(order: CausalOrder, one: int, other: int) -> list[int]:
+    """Return a shortest way along causes between two rows, both included; empty if there is none.
+
+    Example:
+        >>> from flowlab.events import EventLog
+        >>> order = CausalOrder(EventLog.from_text("A: a1 send>m a2 | B: recv<m b1"))
+        >>> causal_path(order, 4, 0), causal_path(order, 2, 4)
+        ([0, 1, 3, 4], [])
+    """
+    word = order.relation(one, other)
+    if word == "same":
+        return [one]
+    if word == "concurrent":
+        return []
+    first, last = (one, other) if word == "before" else (other, one)
+    graph = order.graph
+    within = np.zeros(graph.size, bool)
+    within[order.future(first)] = True
+    within[first] = True
+    after: dict[int, int] = {last: -1}
+    ring = [last]
+    while first not in after:
+        following = []
+        for row in ring:
+            for cause in graph.cause[graph.into[row] : graph.into[row + 1]].tolist():
+                if within[cause] and cause not in after:
+                    after[cause] = row
+                    following.append(cause)
+        ring = following
+    rows = [first]
+    while rows[-1] != last:
+        rows.append(after[rows[-1]])
+    return rows

@@ -10,7 +10,7 @@ from typing import Final
 
 from flowlab.events import EventLog
 from flowlab.figures.text import escape
-from flowlab.widgets.content import MAX_LOCAL, Content, read_content
+from flowlab.widgets.content import MAX_LOCAL, Content, part_of, read_content
 from flowlab.widgets.module import module
 from flowlab.widgets.packing import pack
 from flowlab.widgets.thin import thin
@@ -27,24 +27,31 @@ def save_page(
     log: EventLog,
     path: str | PathLike[str],
     *,
-    title: str,
+    run_id: str | None = None,
+    workflow_id: str | None = None,
     axis: str = "auto",
     group: str = "auto",
+    title: str | None = None,
 ) -> Path:
     """Write a log as a page that can be explored offline; return its path.
 
     Up to `MAX_LOCAL` events everything is in it. Of a larger log it holds marks that stand for
-    many events each, and says so.
+    many events each, and says so. The arguments are those of `log.explore`.
+
+    Raises:
+        NotFoundError: the log has events, but none of that run and workflow.
+        InvalidArgumentError: axis or group is unknown.
 
     Example:
         >>> import tempfile
         >>> log = EventLog.from_events([{"workflow_id": "w", "sequence": 1, "time_ns": 0,
         ...                              "event_type": "Signaled"}])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_page(log, Path(folder, "run.html"), title="one event").name
+        ...     save_page(log, Path(folder, "run.html")).name
         'run.html'
     """
-    content = read_content(log, title=title, axis=axis, group=group)
+    part, name = part_of(log, run_id=run_id, workflow_id=workflow_id, title=title)
+    content = read_content(part, title=name, axis=axis, group=group)
     target = Path(path)
     target.write_text(page_of(content), encoding="utf-8")
     return target

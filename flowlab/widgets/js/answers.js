@@ -28,7 +28,8 @@ class OwnAnswers {
 
   critical(row, kind) {
     if (!this.log.hasEdges) return [];
-    return criticalPath(this.log.graph(), row, kind === "time" ? this.log.time : this.log.depth);
+    const { time, depth } = this.log;
+    return kind === "time" ? criticalPath(this.log.graph(), row, time, depth) : criticalPath(this.log.graph(), row, depth, time);
   }
 
   neighbours(row) {

@@ -90,17 +90,17 @@ function clockOf(past, row, lane, lanes) {
 
 /**
  * Returns the chain that ends with a row, in which each event is preceded by the last of its causes:
- * the one it waited for. `place` is what is waited along: times or depths.
+ * the one it waited for. Last is by `first`, then by `second`: by times and depths, or the reverse.
  */
-function criticalPath(graph, row, place) {
+function criticalPath(graph, row, first, second) {
+  const isLater = (one, other) => first[one] - first[other] || second[one] - second[other] || one - other;
   const rows = [row];
   const seen = new Set(rows);
   for (let at = row; ;) {
     let best = -1;
     for (let n = graph.causes.start[at]; n < graph.causes.start[at + 1]; n++) {
       const cause = graph.causes.neighbours[n];
-      if (seen.has(cause)) continue;
-      if (best < 0 || place[cause] > place[best] || (place[cause] === place[best] && cause > best)) best = cause;
+      if (!seen.has(cause) && (best < 0 || isLater(cause, best) > 0)) best = cause;
     }
     if (best < 0) return rows.reverse();
     rows.push(best);

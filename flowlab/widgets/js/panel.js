@@ -39,7 +39,7 @@ function eventPart(view, row, letter) {
   const part = section(title,
     facts([["type", log.typeWords(row)], ["id", log.id(row)], ["run", where], ["agent", log.agent(row)],
       ["workflow", log.stream[row] >= 0 && log.workflowName(row) !== log.agent(row) ? log.workflowName(row) : ""],
-      ["step", log.step(row)], ["time", moment(log, log.time[row])], ["depth", grouped(log.depth[row])]]));
+      ["step", log.step(row)], ["time", moment(log, log.time[row])], ["Lamport clock", grouped(log.depth[row] + 1)]]));
   part.classList.add("event");
   if (log.damage && log.damage[row] >= 0) part.append(make("p", { class: "bad" }, `⚠ ${log.header.labels[log.damage[row]]}`));
   const bar = log.bars.find((one) => one.rows.includes(row) && one.tip);
