@@ -16,12 +16,14 @@ def logs(
     """Draw a log without damage: lanes that overlap, causes anywhere before, rows in any order."""
     size = draw(st.integers(0, max_events))
     agents = draw(st.integers(1, 4))
+    loose = [overlapping and draw(st.booleans()) for _ in range(agents)]
     streams: dict[Any, int] = {}
     lanes: dict[Any, int] = {}
     events: list[Event] = []
     for _ in range(size):
         run = f"run-{draw(st.integers(0, worlds - 1))}"
-        agent = f"agent-{draw(st.integers(0, agents - 1))}"
+        number = draw(st.integers(0, agents - 1))
+        agent = f"agent-{number}"
         stream = draw(st.sampled_from([f"@{agent}", "flow-1", "flow-2"]))
         own = [event for event in events if event.run_id == run]
         named = draw(st.lists(st.sampled_from(own), max_size=3)) if own else []
@@ -37,7 +39,7 @@ def logs(
                 event_type=draw(st.sampled_from(["MarkerRecorded", "MessageSent"])),
                 name=draw(st.sampled_from(["a", "b"])),
                 time_ns=draw(st.integers(0, 20)),
-                follows_lane=draw(st.booleans()) if overlapping else True,
+                follows_lane=draw(st.booleans()) if loose[number] else True,
                 causes=tuple(Cause(event.workflow_id, event.sequence, 1) for event in named),
             )
         )

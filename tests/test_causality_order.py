@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import flowlab as fl
 from flowlab import EventLog
-from flowlab.causality import CausalOrder
+from flowlab.causality import CausalOrder, blocks, hubs
 from flowlab.causality.compiled import propagate
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.causality.indexes import OrderIndex, build_index
+from flowlab.errors import InvalidArgumentError, LimitError, NotFoundError
 from flowlab.scenarios import scenario_named
 from flowlab.studies.simulation_laws import HEALING
 
@@ -227,3 +228,47 @@ def test_a_log_computes_its_order_once_and_sends_none_of_it_to_other_processes()
     assert isinstance(log.causality, CausalOrder)
     assert len(log.causality.past(5)) >= 0
     assert pickle.loads(pickle.dumps(log)).derived == {}
+
+
+def other_indexes(log: EventLog) -> list[OrderIndex]:
+    order = CausalOrder(log)
+    blocks.BLOCK_BYTES, before = 1, blocks.BLOCK_BYTES
+    searched = blocks.BlockIndex(order.graph, order.part, order.joins)
+    blocks.BLOCK_BYTES = before
+    parted = hubs.find_hubs(order.graph, order.part)
+    return [searched] + ([] if parted is None else [hubs.build_hubs(order.graph, parted)])
+
+
+@given(logs(worlds=2))
+def test_every_index_gives_the_same_order(log: EventLog) -> None:
+    order = CausalOrder(log)
+    size = len(log)
+    rows = np.arange(size, dtype=np.int32)
+    pairs = np.repeat(rows, size), np.tile(rows, size)
+    many = order.index.reaches_many(*pairs).tolist()
+    for index in other_indexes(log):
+        assert index.reaches_many(*pairs).tolist() == many
+        assert [index.reaches(a, b) for a in range(size) for b in range(size)] == many
+        for row in range(size):
+            assert index.prefix(row).tolist() == order.index.prefix(row).tolist()
+            assert index.suffix(row).tolist() == order.index.suffix(row).tolist()
+
+
+@given(logs(worlds=2))
+def test_without_clocks_pasts_are_counted_alike(log: EventLog) -> None:
+    searched = other_indexes(log)[0]
+
+    assert searched.past_sizes().tolist() == CausalOrder(log).index.past_sizes().tolist()
+
+
+def test_a_log_of_workflows_around_agents_is_indexed_by_its_hubs() -> None:
+    log = fl.simulate(scenario_named("trip"), seed=5, faults=HEALING).log
+    order, small = CausalOrder(log), CausalOrder(log)
+    small.index = build_index(small.graph, small.part, small.joins, max_bytes=1_000)
+
+    assert isinstance(small.index, hubs.HubIndex)
+    for row in range(len(log)):
+        assert set(small.past(row).tolist()) == set(order.past(row).tolist())
+        assert set(small.future(row).tolist()) == set(order.future(row).tolist())
+    with pytest.raises(LimitError, match="take one run"):
+        _ = small.ordered_pairs

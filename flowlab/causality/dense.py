@@ -1,4 +1,4 @@
-"""The order as clocks: for each event, how much of every chain of its world lies in its past."""
+"""The order as clocks: for each event, how much of every chain of its group lies in its past."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flowlab.causality.chains import Chains
-    from flowlab.causality.graph import CausalGraph
-    from flowlab.causality.joins import Joins
+    from flowlab.causality.joins import Joins, Part
 
 
 class DenseIndex:
@@ -22,28 +21,26 @@ class DenseIndex:
 
     The clock of any event is that of the last such event at or before it on its own chain, and its
     own place there; so an event that only goes on in its chain takes no memory, and none takes any
-    for the chains of other worlds.
+    for the chains of other groups (worlds, of a whole log).
 
     Args:
-        graph: the events and edges.
-        chains: the partition.
+        part: what is ordered.
         joins: where each clock lies in `cells`.
         cells: the clocks, one after the other: how many events of a chain lie in the past.
     """
 
     def __init__(
         self,
-        graph: CausalGraph,
-        chains: Chains,
+        part: Part,
         joins: Joins,
         cells: NDArray[np.int32 | np.uint16],
     ) -> None:
-        self.graph = graph
-        self.chains = chains
+        self.chains = part.chains
+        self._group = part.group
         self._joins = joins
         self._cells = cells
         self._clock = joins.start[joins.at]
-        self._worlds = len(graph.worlds)
+        self._groups = part.groups
 
     def reaches(self, cause: int, effect: int) -> bool:
         """Say whether one row happened before another."""
@@ -51,7 +48,7 @@ class DenseIndex:
         chain = chains.chain[cause]
         if chain == chains.chain[effect]:
             return bool(chains.place[cause] < chains.place[effect])
-        if self._worlds > 1 and self.graph.world[cause] != self.graph.world[effect]:
+        if self._groups > 1 and self._group[cause] != self._group[effect]:
             return False
         known = self._cells[self._clock[effect] + self._joins.local[chain]]
         return bool(known >= chains.place[cause])
@@ -64,11 +61,11 @@ class DenseIndex:
         chain, place = chains.chain[cause], chains.place[cause]
         cell = self._clock[effect] + self._joins.local[chain]
         own = chain == chains.chain[effect]
-        if self._worlds > 1:
-            same = self.graph.world[cause] == self.graph.world[effect]
+        if self._groups > 1:
+            same = self._group[cause] == self._group[effect]
             cell = np.where(same, cell, 0)
         known: NDArray[np.bool_] = self._cells[cell] >= place
-        if self._worlds > 1:
+        if self._groups > 1:
             known &= same
         at = np.flatnonzero(own)
         known[at] = place[at] < chains.place[effect[at]]
@@ -76,7 +73,7 @@ class DenseIndex:
 
     def prefix(self, row: int) -> NDArray[np.int64]:
         """Return how many events of each chain are the row's past or the row itself."""
-        mine = self._joins.chains_of(int(self.graph.world[row]))
+        mine = self._joins.chains_of(int(self._group[row]))
         clock = np.zeros(len(self.chains), np.int64)
         begin = int(self._clock[row])
         clock[mine] = self._cells[begin : begin + len(mine)]
@@ -85,9 +82,9 @@ class DenseIndex:
 
     def prefixes(self, rows: NDArray[np.int32], out: NDArray[np.int32]) -> None:
         """Write the prefixes of many rows into rows by chains, zeros before."""
-        for world in np.unique(self.graph.world[rows]).tolist():
-            mine = self._joins.chains_of(world)
-            at = np.flatnonzero(self.graph.world[rows] == world)
+        for group in np.unique(self._group[rows]).tolist():
+            mine = self._joins.chains_of(group)
+            at = np.flatnonzero(self._group[rows] == group)
             cells = self._clock[rows[at]][:, None] + np.arange(len(mine))
             out[at[:, None], mine] = self._cells[cells]
         out[np.arange(len(rows)), self.chains.chain[rows]] = self.chains.place[rows]
@@ -100,7 +97,7 @@ class DenseIndex:
         chains = self.chains
         chain, place = chains.chain[row], chains.place[row]
         clocks = self._clock + self._joins.local[chain]
-        mine = self._joins.chains_of(int(self.graph.world[row]))
+        mine = self._joins.chains_of(int(self._group[row]))
         low, high = np.zeros(len(mine), np.int64), chains.lengths[mine]
         begin, end = chains.start[mine], high.copy()
         while bool(np.any(low < high)):
@@ -119,8 +116,8 @@ class DenseIndex:
         """Return how many events lie in the past of each."""
         joins = self._joins
         sums = np.zeros(len(joins.start), np.int64)
-        for world, (first, last) in enumerate(joins.spans):
-            width = len(joins.chains_of(world))
+        for group, (first, last) in enumerate(joins.spans):
+            width = len(joins.chains_of(group))
             if width:
                 cells = self._cells[joins.start[first] :][: (last - first) * width]
                 sums[first:last] = cells.reshape(-1, width).sum(axis=1, dtype=np.int64)
@@ -129,14 +126,20 @@ class DenseIndex:
         return sizes
 
 
-def build_dense(graph: CausalGraph, chains: Chains, joins: Joins) -> DenseIndex:
+def build_dense(part: Part, joins: Joins) -> DenseIndex:
     """Compute the clocks."""
+    chains = part.chains
     cells = np.zeros(joins.cells, cell_type(chains))
-    steps = find_steps(graph, chains, joins)
+    steps = find_steps(part, joins)
     cell = joins.start[steps.made] + joins.local[chains.chain[steps.cause]]
     place = chains.place[steps.cause]
     propagate(cells, joins.start, (steps.made, steps.base, steps.source), cell, place)
-    return DenseIndex(graph, chains, joins, cells)
+    return DenseIndex(part, joins, cells)
+
+
+def clock_bytes(chains: Chains, joins: Joins) -> int:
+    """Return how much memory the clocks would take."""
+    return joins.cells * np.dtype(cell_type(chains)).itemsize
 
 
 def cell_type(chains: Chains) -> type[np.uint16 | np.int32]:

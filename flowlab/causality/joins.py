@@ -16,17 +16,52 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Part:
+    """What is ordered together: chains in groups, and the edges between chains of one group.
+
+    Args:
+        chains: all chains of the log.
+        group: of each row, its group; rows of different groups are not ordered here.
+        home: of each chain, the group of its rows.
+        groups: how many groups there are.
+        cause: of each edge between chains, the cause's row.
+        effect: of each edge, the effect's row; the edges are sorted by it.
+        rank: of each row, its place in a causal order; None where the rows are in one.
+    """
+
+    chains: Chains
+    group: NDArray[np.int32]
+    home: NDArray[np.int32]
+    groups: int
+    cause: NDArray[np.int32]
+    effect: NDArray[np.int32]
+    rank: NDArray[np.int32] | None
+
+
+def whole_part(graph: CausalGraph, chains: Chains) -> Part:
+    """Return the whole log as a part: its worlds are the groups."""
+    edges = graph.named if chains.whole.all() else graph.edges
+    cross = chains.chain[edges.cause] != chains.chain[edges.effect]
+    cause, effect = edges.cause, edges.effect
+    if not cross.all():
+        cause, effect = cause[cross], effect[cross]
+    home = graph.lanes.world[chains.lane]
+    rank = None if graph.in_order else graph.rank
+    return Part(chains, graph.world, home, max(len(graph.worlds), 1), cause, effect, rank)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Joins:
     """Which events have a clock of their own, and where it lies.
 
     Args:
-        at: of each event, the number of its clock; the first of each world knows nothing.
+        at: of each event, the number of its clock; the first of each group knows nothing.
         start: where each clock begins among the cells.
         cells: how many cells there are.
-        local: of each chain, its number within its world.
-        order: all chains, world by world.
-        worlds: where each world's chains begin in `order`, and the end.
-        spans: of each world, its first clock and the one after its last.
+        local: of each chain, its number within its group.
+        order: all chains, group by group.
+        groups: where each group's chains begin in `order`, and the end.
+        spans: of each group, its first clock and the one after its last.
     """
 
     at: NDArray[np.int32]
@@ -34,49 +69,47 @@ class Joins:
     cells: int
     local: NDArray[np.int64]
     order: NDArray[np.int64]
-    worlds: NDArray[np.int64]
+    groups: NDArray[np.int64]
     spans: list[tuple[int, int]]
 
-    def chains_of(self, world: int) -> NDArray[np.int64]:
-        """Return the chains of a world."""
-        return self.order[self.worlds[world] : self.worlds[world + 1]]
+    def chains_of(self, group: int) -> NDArray[np.int64]:
+        """Return the chains of a group."""
+        return self.order[self.groups[group] : self.groups[group + 1]]
 
 
-def find_joins(graph: CausalGraph, chains: Chains) -> Joins:
-    """Number the clocks world by world, in each in causal order, and lay them out."""
-    count = max(len(graph.worlds), 1)
-    world = graph.lanes.world[chains.lane]
-    order = np.argsort(world, kind="stable")
-    worlds = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(world, minlength=count), out=worlds[1:])
+def find_joins(part: Part) -> Joins:
+    """Number the clocks group by group, in each in causal order, and lay them out."""
+    chains, count, home = part.chains, part.groups, part.home
+    order = np.argsort(home, kind="stable")
+    groups = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(home, minlength=count), out=groups[1:])
     local = np.empty(len(chains), np.int64)
-    local[order] = np.arange(len(chains)) - worlds[world[order]]
-    widths = np.diff(worlds)
+    local[order] = np.arange(len(chains)) - groups[home[order]]
+    widths = np.diff(groups)
 
-    _, effect = cross_edges(graph, chains)
-    joins = np.zeros(graph.size, bool)
-    joins[effect] = True
+    joins = np.zeros(len(part.group), bool)
+    joins[part.effect] = True
     joined = np.flatnonzero(joins).astype(np.int32)
-    if not graph.in_order:
-        joined = joined[np.argsort(graph.rank[joined], kind="stable")]
+    if part.rank is not None:
+        joined = joined[np.argsort(part.rank[joined], kind="stable")]
     if count > 1:
-        joined = joined[np.argsort(graph.world[joined], kind="stable")]
-    clocks = np.bincount(graph.world[joined], minlength=count) + 1
+        joined = joined[np.argsort(part.group[joined], kind="stable")]
+    clocks = np.bincount(part.group[joined], minlength=count) + 1
     ends = np.cumsum(clocks)
     spans = list(zip((ends - clocks).tolist(), ends.tolist(), strict=True))
     sizes = np.repeat(widths, clocks)
     start = np.cumsum(sizes) - sizes
-    number = np.zeros(graph.size, np.int32)
-    number[joined] = np.arange(len(joined)) + graph.world[joined] + 1
+    number = np.zeros(len(part.group), np.int32)
+    number[joined] = np.arange(len(joined)) + part.group[joined] + 1
     # Numbers rise along a chain: the greatest so far is that of the last join.
     along = number[chains.rows]
-    blank = (ends - clocks)[world].astype(np.int32)
+    blank = (ends - clocks)[home].astype(np.int32)
     for chain, (begin, end) in enumerate(pairwise(chains.start.tolist())):
         along[begin] = max(along[begin], blank[chain])
         np.maximum.accumulate(along[begin:end], out=along[begin:end])
-    at = np.empty(graph.size, np.int32)
+    at = np.empty(len(part.group), np.int32)
     at[chains.rows] = along
-    return Joins(at, start, int(sizes.sum()), local, order, worlds, spans)
+    return Joins(at, start, int(sizes.sum()), local, order, groups, spans)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -98,9 +131,9 @@ class Steps:
     effect: NDArray[np.int32]
 
 
-def find_steps(graph: CausalGraph, chains: Chains, joins: Joins) -> Steps:
+def find_steps(part: Part, joins: Joins) -> Steps:
     """Return the steps, every clock made before it is used."""
-    cause, effect = cross_edges(graph, chains)
+    chains, cause, effect = part.chains, part.cause, part.effect
     made = joins.at[effect]
     if np.any(made[1:] < made[:-1]):
         by_clock = np.argsort(made, kind="stable")
@@ -108,19 +141,10 @@ def find_steps(graph: CausalGraph, chains: Chains, joins: Joins) -> Steps:
     along = joins.at[chains.rows]
     along[1:] = along[:-1]
     blank = np.array([first for first, _ in joins.spans], np.int32)
-    along[chains.start[:-1]] = blank[graph.lanes.world[chains.lane]]
-    previous = np.empty(graph.size, np.int32)
+    along[chains.start[:-1]] = blank[part.home]
+    previous = np.empty(len(part.group), np.int32)
     previous[chains.rows] = along
     first = np.ones(len(made), bool)
     first[1:] = made[1:] != made[:-1]
     base = np.where(first, previous[effect], made)
     return Steps(made, base, joins.at[cause], cause, effect)
-
-
-def cross_edges(graph: CausalGraph, chains: Chains) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the causes and effects of the edges between chains, sorted by effect."""
-    edges = graph.named if chains.whole.all() else graph.edges
-    cross = chains.chain[edges.cause] != chains.chain[edges.effect]
-    if cross.all():
-        return edges.cause, edges.effect
-    return edges.cause[cross], edges.effect[cross]

@@ -18,9 +18,9 @@ from flowlab.causality.clocks import (
     vector_clock,
     vector_clocks,
 )
-from flowlab.causality.dense import DenseIndex, build_dense
 from flowlab.causality.graph import CausalGraph, Edges, read_graph
-from flowlab.causality.joins import Joins, find_joins, find_steps
+from flowlab.causality.indexes import OrderIndex, build_index
+from flowlab.causality.joins import Joins, Part, find_joins, find_steps, whole_part
 from flowlab.causality.paths import CriticalPath, critical_path, depths
 from flowlab.causality.reduction import reduced
 from flowlab.causality.selecting import EventRef, find_row, find_rows
@@ -76,14 +76,19 @@ class CausalOrder:
         return split_chains(self.graph)
 
     @cached_property
-    def joins(self) -> Joins:
-        """The events at which a chain learns of another."""
-        return find_joins(self.graph, self.chains)
+    def part(self) -> Part:
+        """The whole log as what is ordered together."""
+        return whole_part(self.graph, self.chains)
 
     @cached_property
-    def index(self) -> DenseIndex:
+    def joins(self) -> Joins:
+        """The events at which a chain learns of another."""
+        return find_joins(self.part)
+
+    @cached_property
+    def index(self) -> OrderIndex:
         """What answers questions about pairs."""
-        return build_dense(self.graph, self.chains, self.joins)
+        return build_index(self.graph, self.part, self.joins)
 
     def __len__(self) -> int:
         return len(self.log)
@@ -215,7 +220,7 @@ class CausalOrder:
     @cached_property
     def depth(self) -> NDArray[np.int32]:
         """The causal depth of each row: events on the longest chain of causes that ends there."""
-        steps = find_steps(self.graph, self.chains, self.joins)
+        steps = find_steps(self.part, self.joins)
         return depths(self.chains, self.joins, steps)
 
     @property

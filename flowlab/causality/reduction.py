@@ -10,15 +10,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flowlab.causality.dense import DenseIndex
     from flowlab.causality.graph import CausalGraph, Edges
+    from flowlab.causality.indexes import OrderIndex
 
 
 FEW: Final = 8
 """Causes of one event that are compared in pairs; of more, their clocks are joined."""
 
 
-def reduced(graph: CausalGraph, index: DenseIndex) -> Edges:
+def reduced(graph: CausalGraph, index: OrderIndex) -> Edges:
     """Return the edges that no other way from the cause to the effect replaces.
 
     An edge goes if another cause of its effect comes after its cause; of several edges between the
@@ -41,7 +41,7 @@ def reduced(graph: CausalGraph, index: DenseIndex) -> Edges:
     return edges.where(keep)
 
 
-def _latest(index: DenseIndex, causes: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _latest(index: OrderIndex, causes: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Say which of some rows no other of them comes after; of equal ones, the last."""
     chains = index.chains
     joined = np.zeros(len(chains), np.int64)
