@@ -233,13 +233,15 @@ def test_a_report_is_named_after_the_folder_it_is_about(
     assert "<h1>my trips</h1>" in out.read_text(encoding="utf-8")
 
 
-def test_a_diagram_is_written_as_svg_and_under_no_other_name(
+def test_a_diagram_is_written_as_its_name_says_and_under_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_samples(tmp_path)
-    assert main(["diagram", str(tmp_path), "-o", str(tmp_path / "x.png")]) == 2
+    assert main(["diagram", str(tmp_path), "-o", str(tmp_path / "x.pdf")]) == 2
     assert ".svg" in capsys.readouterr().err
-    assert main(["diagram", str(tmp_path), "-o", str(tmp_path / "x.svg")]) == 0
+    for name, begins in (("x.svg", b"<svg"), ("x.png", b"\x89PNG"), ("x.txt", b"")):
+        assert main(["diagram", str(tmp_path), "-o", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).read_bytes().startswith(begins)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
