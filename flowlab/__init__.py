@@ -22,13 +22,12 @@ if TYPE_CHECKING:
         Network,
         Start,
         World,
-        diff,
         scenario,
         simulate,
         simulate_many,
     )
     from flowlab.store import EventStore, Layout, Snapshot
-    from flowlab.studies import check, compare
+    from flowlab.studies import check, compare, diff
     from flowlab.workflow import (
         Barrier,
         Conditional,
@@ -71,7 +70,7 @@ _NAMES: Final[dict[str, str]] = {
     "activity": "flowlab.workflow",
     "check": "flowlab.studies",
     "compare": "flowlab.studies",
-    "diff": "flowlab.simulation",
+    "diff": "flowlab.studies",
     "export_log": "flowlab.interop",
     "field": "flowlab.workflow",
     "import_log": "flowlab.interop",

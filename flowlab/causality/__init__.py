@@ -2,6 +2,7 @@
 
 from flowlab.causality.chains import Chains
 from flowlab.causality.clocks import MAX_CLOCK_CELLS, CausalityInfo
+from flowlab.causality.difference import Reordered, TraceDifference, diff
 from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
 from flowlab.causality.flows import Flow, directly_causes, directly_follows
 from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
@@ -23,8 +24,11 @@ __all__ = [
     "EventRef",
     "Flow",
     "Horizon",
+    "Reordered",
+    "TraceDifference",
     "Variant",
     "Variants",
+    "diff",
     "directly_causes",
     "directly_follows",
     "read_graph",

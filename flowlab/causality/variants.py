@@ -253,7 +253,8 @@ def _causal(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
     codes, labels = content_codes(log.table, content, own_names(parts, content))
     bits = content_hashes(labels)
     trimmed = reduce_cut(cut(read_graph(log), parts), log)
-    return _forms(canonical(trimmed, bits, codes, parts), codes, bits)
+    colour = colours(trimmed, bits[codes[trimmed.rows]])
+    return _forms(canonical(trimmed, colour, parts), codes, bits)
 
 
 def _recorded(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
@@ -266,11 +267,8 @@ def _recorded(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
     return _forms(form, codes, content_hashes(labels))
 
 
-def canonical(
-    trimmed: Cut, bits: NDArray[np.uint64], codes: NDArray[np.int32], parts: Pieces
-) -> Cut:
-    """Return the pieces with the events of each in its canonical order."""
-    colour = colours(trimmed, bits[codes[trimmed.rows]])
+def canonical(trimmed: Cut, colour: NDArray[np.uint64], parts: Pieces) -> Cut:
+    """Return the pieces with the events of each in its canonical order, given their colours."""
     order, tied = canonical_order(trimmed, colour)
     if tied.any():
         _break_ties(trimmed, colour, order, np.flatnonzero(tied), parts)

@@ -13,6 +13,7 @@ from flowlab.studies.checking import (
 )
 from flowlab.studies.claim import Bound, Claim, Measurement, Reliability, Verdict
 from flowlab.studies.comparison import ArmEstimate, Comparison, PairedDifference, compare
+from flowlab.studies.differences import diff
 from flowlab.studies.intervals import Interval
 from flowlab.studies.measuring import FULL, QUICK, Race, Scale, Spread, race
 from flowlab.studies.report import Report, build_report
@@ -42,5 +43,6 @@ __all__ = [
     "claims_page",
     "claims_summary",
     "compare",
+    "diff",
     "race",
 ]
