@@ -170,7 +170,7 @@ class EventLog:
         """Return the events as an Arrow table."""
         return self.table
 
-    def toto_frame(self) -> pl.DataFrame:
+    def to_polars(self) -> pl.DataFrame:
         """Return the events as a Polars frame, without copying where the types allow."""
         return to_frame(self.table)
 
