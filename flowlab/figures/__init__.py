@@ -6,7 +6,17 @@ from flowlab.figures.beside import beside
 from flowlab.figures.curves import curves
 from flowlab.figures.figure import Figure
 from flowlab.figures.flow import flow
+from flowlab.figures.lattice import lattice
 from flowlab.figures.space_time import space_time
 from flowlab.figures.worksheet import Marking, check_answers
 
-__all__ = ["Figure", "Marking", "beside", "check_answers", "curves", "flow", "space_time"]
+__all__ = [
+    "Figure",
+    "Marking",
+    "beside",
+    "check_answers",
+    "curves",
+    "flow",
+    "lattice",
+    "space_time",
+]
