@@ -96,3 +96,46 @@ def test_a_log_may_be_beside_one_without_events() -> None:
     log, empty = simulate(unruled).log, EventLog.from_events([])
     assert frames(beside(log, empty).svg)[0] > 1
     assert beside(empty, empty).text.splitlines()[1] == "the same, event by event"
+
+
+ONE = "A: x >m a3 | B: y <m z"
+OTHER = "A: x >m a3 | B: <m y z w"
+
+
+def words_of(svg: str) -> set[str]:
+    return {item.text or "" for item in ET.fromstring(svg).iter(f"{SVG}text")}
+
+
+def test_logs_that_differ_in_the_order_of_concurrent_events_alone_are_the_same_by_causes() -> None:
+    a = EventLog.from_text("A: x@1 >m@2 | B: y@3 <m@9")
+    b = EventLog.from_text("B: y@1 <m@8 | A: x@5 >m@6")
+    picture = beside(a, b, by="causes")
+    assert picture.text.splitlines()[1] == "the same up to the order of concurrent events"
+    assert not {"here they part", "only above", "the rest"} & words_of(picture.svg)
+
+
+def test_by_causes_what_is_alone_what_follows_others_and_where_they_part_is_told_apart() -> None:
+    a, b = EventLog.from_text(ONE), EventLog.from_text(OTHER)
+    picture = beside(a, b, by="causes")
+    assert "0 events only above, 1 only below, 3 in both that follow other events" in picture.text
+    assert "they part at: marker recorded y of B | message received m of B" in picture.text
+    assert {"only below", "in both, after other events", "here they part"} <= words_of(picture.svg)
+    assert "only above" not in words_of(picture.svg)
+    back = beside(b, a, by="causes")
+    assert {"only above"} <= words_of(back.svg)
+
+
+@settings(max_examples=25)
+@given(logs(), logs())
+def test_any_two_logs_give_one_picture_by_causes_too(a: EventLog, b: EventLog) -> None:
+    picture = beside(a, b, by="causes")
+    tree = ET.fromstring(picture.svg)
+    assert {item.tag.removeprefix(SVG) for item in tree.iter()} <= ELEMENTS
+    assert {name for item in tree.iter() for name in item.attrib} <= ATTRIBUTES
+    assert beside(a, b, by="causes") == picture
+
+
+def test_an_unknown_comparison_is_refused() -> None:
+    log = EventLog.from_text(ONE)
+    with pytest.raises(InvalidArgumentError, match="events or causes"):
+        beside(log, log, by="time")

@@ -141,12 +141,12 @@ class TraceDifference:
             yield "reordered", *_facts(found.a), one, other, *after
 
     def diagram(self, **options: Any) -> Any:
-        """Draw both logs on one axis: `log.beside(other)`.
+        """Draw both logs on one axis: `log.beside(other, by="causes")`.
 
         Args:
             options: of that picture.
         """
-        return self.a.beside(self.b, **options)
+        return self.a.beside(self.b, **{"by": "causes", **options})
 
     def __repr__(self) -> str:
         if self.equal:

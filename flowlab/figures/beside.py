@@ -13,6 +13,7 @@ from flowlab.errors import InvalidArgumentError
 from flowlab.events import Event, EventLog
 from flowlab.events.matching import Matching, match_events
 from flowlab.figures import theme
+from flowlab.figures.beside_causes import beside_by_causes
 from flowlab.figures.draw import TOP
 from flowlab.figures.figure import Figure
 from flowlab.figures.layout import Layout, lay_out, name_column
@@ -49,6 +50,7 @@ def beside(
     a: EventLog,
     b: EventLog,
     *,
+    by: str = "events",
     detail: str = "activities",
     limit: int = MAX_MARKS,
     width: int = 1200,
@@ -58,11 +60,15 @@ def beside(
     """Draw two logs of one run each above each other, on one axis of time.
 
     What is in one alone has a frame: dashed above, full below. Up to the first difference both
-    are pale, since there they are the same.
+    are pale, since there they are the same. By causes, what is the same up to the order of
+    concurrent events is pale, wherever it stands, and the events at which the logs part have a
+    double ring.
 
     Args:
         a: the log above: as it was.
         b: the log below: as it would have been.
+        by: `events` compares event by event in the order of the logs; `causes` up to trace
+            equivalence, as `flowlab.causality.diff` does.
         detail: as in `space_time`.
         limit: events drawn of each.
         width: in pixels, at least `MIN_WIDTH`.
@@ -70,7 +76,8 @@ def beside(
         headings: of the two; by default the runs' ids.
 
     Raises:
-        InvalidArgumentError: a log holds several runs, or limit or width is too small.
+        InvalidArgumentError: a log holds several runs, `by` is unknown, or limit or width is too
+            small.
 
     Example:
         >>> def log(*times):
@@ -86,9 +93,14 @@ def beside(
     if limit < 1 or width < MIN_WIDTH:
         message = f"limit is {limit} and width {width}; expected at least 1 and {MIN_WIDTH}"
         raise InvalidArgumentError(message)
-    found = match_events(a, b)
+    if by not in {"events", "causes"}:
+        message = f"by is {by!r}; expected events or causes"
+        raise InvalidArgumentError(message)
     names = headings or (_name(a, "the first"), _name(b, "the second"))
     told = title if title is not None else f"{names[0]} and {names[1]}"
+    if by == "causes":
+        return beside_by_causes((a, b), names, detail=detail, limit=limit, width=width, title=told)
+    found = match_events(a, b)
     sides = (
         _side(a, found.only_a.tolist(), names[0], mark=_GONE, detail=detail, limit=limit),
         _side(b, found.only_b.tolist(), names[1], mark=_NEW, detail=detail, limit=limit),

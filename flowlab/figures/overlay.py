@@ -34,6 +34,12 @@ RINGS: Final = {
     "past": Ring("its past", theme.BLUE),
     "future": Ring("its future", theme.VERMILION, dashes="3.5 2.5"),
     "chosen": Ring("pointed out", theme.INK),
+    "gone": Ring("only above", theme.VERMILION, dashes="4 3"),
+    "new": Ring("only below", theme.GREEN),
+    "moved": Ring("in both, after other events", theme.BLUE, dashes="1.5 2"),
+    "gone first": Ring("only above: here they part", theme.VERMILION, dashes="4 3", double=True),
+    "new first": Ring("only below: here they part", theme.GREEN, double=True),
+    "parts": Ring("here they part", theme.INK, double=True),
 }
 
 
@@ -82,7 +88,7 @@ def role_of_bar(placed: PlacedBar, pointed: Pointed, apart: frozenset[int]) -> s
     """Return why a bar is pointed out: for a row that it stands for, and no other sign does."""
     own = [row for row in placed.bar.rows if row not in apart]
     roles = [pointed.roles[row] for row in own if row in pointed.roles]
-    return "event" if "event" in roles else next(iter(roles), None)
+    return next((role for role in roles if RINGS[role].double), next(iter(roles), None))
 
 
 def is_on_the_way(rows: tuple[int, int], pointed: Pointed) -> bool:
