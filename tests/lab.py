@@ -53,6 +53,8 @@ class Lab:
 
     def open(self, page: Page, name: str, *, kernel: bool = True) -> Page:
         """Open a notebook; with a kernel, wait until it is idle."""
+        # A notebook keeps only the cells on screen in its page: here, all of them.
+        page.set_viewport_size({"width": 1280, "height": 2400})
         page.on("request", lambda request: self.fetched.append(request.url))
         if kernel:
             body = {"path": name, "type": "notebook", "name": name, "kernel": {"name": "python3"}}

@@ -36,6 +36,13 @@ wide = large.explore(title="large")
 wide"""
 
 
+ASKED = """
+import flowlab.widgets.content
+flowlab.widgets.content.MAX_SENT_EDGES = 0
+asked = large.explore(title="the causes stay in the kernel")
+asked"""
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with start_lab(tmp_path_factory.mktemp("lab")) as server:
@@ -95,9 +102,8 @@ def test_it_is_dark_where_jupyterlab_is(lab: Lab, page: Page) -> None:
 
 
 def test_a_hundred_thousand_events_are_put_together_and_open_on_zoom(lab: Lab, page: Page) -> None:
-    lab.write(
-        "large.ipynb", ["import flowlab as fl", LARGE, "wide.selected_events.events()[0].data"]
-    )
+    cells = ["import flowlab as fl", LARGE, "wide.selected_events.events()[0].data", ASKED]
+    lab.write("large.ipynb", cells)
     lab.open(page, "large.ipynb")
     run_cell(page, 0)
     run_cell(page, 1)
@@ -118,6 +124,17 @@ def test_a_hundred_thousand_events_are_put_together_and_open_on_zoom(lab: Lab, p
     past = ask(page, "v.classes.reduce((n, kind) => n + (kind === 1), 0)")
     assert past == 50_000 // 20
     assert run_cell(page, 2) == ["{'k': 50000}"]
+    run_cell(page, 3)
+    page.wait_for_selector("h2 >> text=the causes stay in the kernel")
+    last = "[...document.querySelectorAll('.flowlab-live')].pop().flowlab"
+    assert page.evaluate(f"{last}.log.hasEdges") is False
+    page.evaluate(f"{last}.select(50001)")
+    page.wait_for_function(f"{last}.classes !== null")
+    past = page.evaluate(f"{last}.classes.reduce((n, kind) => n + (kind === 1), 0)")
+    assert past == 50_001 // 20
+    page.evaluate(f"{last}.select(50021, true)")
+    page.wait_for_function(f"{last}.relation !== null")
+    assert page.evaluate(f"{last}.way") == [50_001, 50_021]
 
 
 @pytest.mark.parametrize("trusted", [False, True], ids=["untrusted", "trusted"])

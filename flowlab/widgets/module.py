@@ -9,7 +9,7 @@ from typing import Final
 
 FILES: Final = tuple(
     "words theme data graph cuts search scale lanes marks signs draw arrows labels view travel "
-    "answers dom controls panel pointer keys mount".split()
+    "answers dom controls legend panel pointer keys mount".split()
 )
 """The files below `js/`, by name: what a file uses when it loads stands in one before it."""
 

@@ -29,7 +29,8 @@ class OwnAnswers {
   critical(row, kind) {
     if (!this.log.hasEdges) return [];
     const { time, depth } = this.log;
-    return kind === "time" ? criticalPath(this.log.graph(), row, time, depth) : criticalPath(this.log.graph(), row, depth, time);
+    const [first, second] = kind === "time" ? [time, depth] : [depth, time];
+    return criticalPath(this.log.graph(), row, first, second);
   }
 
   neighbours(row) {

@@ -38,7 +38,8 @@ function drawArrows(ctx, view) {
   for (let n = 0; log.broken && n < log.broken.length; n += 2) {
     const [cause, effect] = log.broken.subarray(n, n + 2);
     if (layout.laneOfRow[cause] < 0 || layout.laneOfRow[effect] < 0) continue;
-    drawArrow(ctx, view, "broken", frame.x(at[cause]), view.markY(cause), frame.x(at[effect]), view.markY(effect), false);
+    const [from, to] = [cause, effect].map((row) => [frame.x(at[row]), view.markY(row)]);
+    drawArrow(ctx, view, "broken", ...from, ...to, false);
   }
   drawBacks(ctx, view);
   drawFlying(ctx, view);
@@ -185,7 +186,8 @@ function drawCut(ctx, view) {
   });
   ctx.stroke();
   ctx.setLineDash([]);
-  for (const { x, y } of points) box(ctx, x - 4, y - 7, 8, 14, 3, colours.panel, colours.green, 1, 1, []);
+  const handle = { fill: colours.panel, stroke: colours.green, round: 3 };
+  for (const { x, y } of points) box(ctx, [x - 4, y - 7, 8, 14], handle);
   for (const [cause, effect] of view.cutBroken.slice(0, 20)) {
     if (layout.laneOfRow[cause] < 0 || layout.laneOfRow[effect] < 0) continue;
     drawWay(ctx, view, [cause, effect], colours.vermilion_line, [6, 3], -1);

@@ -64,6 +64,7 @@ function stateAt(log, bars, frontier, lane) {
     && !known(bar.cut) && !bar.parts.some((p) => p.kind === "work" && known(p.to)));
   if (waiting.length) return { last, words: `${counted(waiting.length, "call")} waiting` };
   if (glyph === "end") return { last, words: "completed" };
-  if (glyph === "failed" && log.header.types[log.event_type[last]].startsWith("Workflow")) return { last, words: "failed" };
+  const type = log.header.types[log.event_type[last]];
+  if (glyph === "failed" && type.startsWith("Workflow")) return { last, words: "failed" };
   return { last, words: count === rows.length ? "ended" : "idle" };
 }

@@ -17,14 +17,16 @@ function buildDom(view) {
   dom.overview = make("canvas", { class: "overview", "aria-hidden": "true", title: "the whole log; drag to move" });
   dom.labels = make("div", { class: "labels" });
   dom.spacer = make("div", { class: "spacer" });
-  dom.scroller = make("div", { class: "scroller" }, make("div", { class: "sticky" }, dom.labels, dom.canvas), dom.spacer);
+  const sticky = make("div", { class: "sticky" }, dom.labels, dom.canvas);
+  dom.scroller = make("div", { class: "scroller" }, sticky, dom.spacer);
   dom.stage = make("div", { class: "stage" }, dom.ruler, dom.scroller, dom.overview);
   dom.panel = make("aside", { class: "panel", "aria-label": "details" });
   dom.status = make("p", { class: "status", role: "status" });
   dom.live = make("p", { class: "unseen", "aria-live": "polite" });
   dom.tip = make("div", { class: "tip", "aria-hidden": "true" });
   dom.legend = make("div", { class: "legend", hidden: true, role: "group", "aria-label": "legend" });
-  dom.help = make("div", { class: "help", hidden: true, role: "dialog", "aria-label": "keys", "aria-modal": "true", tabindex: -1 });
+  const modal = { role: "dialog", "aria-label": "keys", "aria-modal": "true", tabindex: -1 };
+  dom.help = make("div", { class: "help", hidden: true, ...modal });
   dom.root = make("section", { class: "view", "aria-label": `Live view of ${title}` },
     make("header", { class: "head" }, make("h2", {}, title), dom.status),
     buildControls(view),
@@ -58,7 +60,8 @@ function showLanes(view) {
     const middle = lane.top + lane.height / 2 - scroll;
     const state = view.cut && view.agentOf(lane) >= 0 && !lane.isOpen
       ? stateAt(view.log, view.barsOf(view.agentOf(lane)), view.cut, view.agentOf(lane)).words : "";
-    const name = make("span", { class: "name", title: lane.parts.filter(Boolean).join(" / ") }, ellipsis(lane.name, 80));
+    const title = lane.parts.filter(Boolean).join(" / ");
+    const name = make("span", { class: "name", title }, ellipsis(lane.name, 80));
     const note = make("span", { class: state ? "note state" : "note" }, state || runNote(view, lane));
     const words = make("span", { class: "words" }, name, note);
     const inside = lane.level ? [words] : [make("button", {
@@ -95,7 +98,8 @@ function showStatus(view) {
     return;
   }
   const shown = `showing ${grouped(chosen.events)} of ${counted(total, "event")}`;
-  const parts = [shown + (chosen.detailed ? "" : `, as ${counted(chosen.marks, "mark")}${log.count ? "" : ": zoom in to see each"}`)];
+  const hint = log.count ? "" : ": zoom in to see each";
+  const parts = [shown + (chosen.detailed ? "" : `, as ${counted(chosen.marks, "mark")}${hint}`)];
   if (log.header.aggregated) parts.push("events are put together in this page; a notebook shows each");
   const hidden = log.hidden ? log.hidden.reduce((sum, one) => sum + one, 0) : 0;
   if (hidden) parts.push(`${grouped(hidden)} workflow-task events left out`);
@@ -113,9 +117,9 @@ function setText(element, text) { if (element.textContent !== text) element.text
 function announce(view) {
   const { selected, log, about, relation } = view;
   if (!selected.length) return setText(view.dom.live, "nothing selected");
-  const [first, second] = selected;
+  const [first] = selected;
   const name = (row) => `${log.title(row)}, ${log.typeWords(row)}, ${log.agent(row)}`;
-  if (relation) return setText(view.dom.live, relationWords(view, first, second));
+  if (relation) return setText(view.dom.live, relationWords(relation));
   const facts = about && about.past ? `; ${orderWords(view)}` : "";
   return setText(view.dom.live, name(first) + facts);
 }
@@ -164,17 +168,22 @@ function drawOverview(ctx, view) {
   const x = (place) => ((place - whole.from) / (whole.to - whole.from)) * frame.width;
   if (view.isOverviewStale || !view.density) {
     view.density = new Float64Array(Math.max(1, Math.ceil(frame.width / 3)));
-    for (let row = 0; row < log.size; row++) view.density[Math.min(view.density.length - 1, Math.floor(x(axis.at[row]) / 3))] += log.weight(row);
+    const last = view.density.length - 1;
+    for (let row = 0; row < log.size; row++) {
+      view.density[Math.min(last, Math.floor(x(axis.at[row]) / 3))] += log.weight(row);
+    }
     view.isOverviewStale = false;
   }
   const most = view.density.reduce((max, count) => Math.max(max, count), 1);
   ctx.clearRect(0, 0, frame.width, 30);
   ctx.fillStyle = colours.faint;
   view.density.forEach((count, n) => {
-    if (count) ctx.fillRect(n * 3, 28 - (24 * Math.log1p(count)) / Math.log1p(most), 2.2, (24 * Math.log1p(count)) / Math.log1p(most));
+    const height = (24 * Math.log1p(count)) / Math.log1p(most);
+    if (count) ctx.fillRect(n * 3, 28 - height, 2.2, height);
   });
   const from = x(frame.from);
   const to = x(frame.to);
-  box(ctx, from + 1, 1, Math.max(4, to - from - 2), 28, 3, colours.sky, colours.blue_line, view.frame.isWhole ? 0.08 : 0.22, 1, []);
+  const look = { fill: colours.sky, stroke: colours.blue_line, round: 3, fade: frame.isWhole ? 0.08 : 0.22 };
+  box(ctx, [from + 1, 1, Math.max(4, to - from - 2), 28], look);
   view.overviewPlace = (pixel) => whole.from + (pixel / frame.width) * (whole.to - whole.from);
 }

@@ -80,7 +80,8 @@ function drawGaps(ctx, view) {
     const x2 = frame.x(restart < 0 ? layout.axis.length : layout.axis.at[restart]);
     if (x2 < 0 || x1 > frame.width) continue;
     const seen = { x1: Math.max(-5, x1), x2: Math.min(frame.width + 5, x2) };
-    box(ctx, seen.x1, lane.top + 5, Math.max(2, seen.x2 - seen.x1), lane.height - 10, 0, colours.wash, colours.vermilion_line, 1, 1, [3, 3]);
+    const place = [seen.x1, lane.top + 5, Math.max(2, seen.x2 - seen.x1), lane.height - 10];
+    box(ctx, place, { fill: colours.wash, stroke: colours.vermilion_line, dashes: [3, 3] });
     if (seen.x2 - seen.x1 > 60) {
       say(ctx, "down", (seen.x1 + seen.x2) / 2 - 13, lane.top + 17, 10, colours.ink);
     }
@@ -93,7 +94,8 @@ function drawMeetings(ctx, view) {
   for (let n = 0; log.meeting && n < log.meeting.length; n += 2) {
     const row = log.meeting[n];
     if (layout.laneOfRow[row] < 0) continue;
-    const lanes = layout.lanes.filter((lane) => view.group === "agent" && !lane.level && lane.code === log.meeting[n + 1]);
+    const agent = log.meeting[n + 1];
+    const lanes = layout.lanes.filter((lane) => view.agentOf(lane) === agent && !lane.isOpen);
     if (!lanesOf.has(row)) lanesOf.set(row, []);
     lanesOf.get(row).push(...lanes);
   }
@@ -104,7 +106,8 @@ function drawMeetings(ctx, view) {
     ctx.strokeStyle = colours.ink;
     ctx.fillStyle = colours.ink;
     ctx.lineWidth = 1.2;
-    line(ctx, x, Math.min(y, ...lanes.map((l) => l.top + 4)), x, Math.max(y, ...lanes.map((l) => l.top + l.height - 4)));
+    const top = Math.min(y, ...lanes.map((lane) => lane.top + 4));
+    line(ctx, x, top, x, Math.max(y, ...lanes.map((lane) => lane.top + lane.height - 4)));
     for (const lane of lanes) ctx.fillRect(x - 2.5, lane.top + 4, 5, lane.height - 8);
   }
 }
@@ -127,7 +130,8 @@ function drawPoints(ctx, view) {
   for (const row of [...small, ...large]) {
     const name = log.glyphName(row);
     ctx.globalAlpha = view.alphaOf(row);
-    drawSign(ctx, view, name, frame.x(at[row]), view.markY(row), SMALL.has(name) ? view.radius : Math.max(view.radius, 3.6));
+    const r = SMALL.has(name) ? view.radius : Math.max(view.radius, 3.6);
+    drawSign(ctx, view, name, frame.x(at[row]), view.markY(row), r);
   }
   ctx.globalAlpha = 1;
   for (const row of chosen.rows) {
@@ -181,7 +185,7 @@ function drawBuckets(ctx, view) {
   for (const bucket of chosen.buckets) {
     const { lane } = bucket;
     const full = Math.min(lane.height - 10, 44);
-    const height = Math.max(3, (full * Math.log1p(bucket.count)) / Math.log1p(most));
+    const height = Math.max(3, full * Math.sqrt(bucket.count / most));
     const bottom = lane.top + lane.height / 2 + full / 2;
     const width = Math.max(1.5, bucket.width - 1.5);
     let rest = 1;
@@ -224,7 +228,8 @@ function sharesOf(view, bucket) {
   const total = bucket.to - bucket.from;
   if (!view.classes) return [[(total - counts[PAST]) / total, colours.faint], [counts[PAST] / total, colours.blue]];
   const rest = total - counts[PAST] - counts[FUTURE];
-  return [[counts[FUTURE] / total, colours.orange], [rest / total, colours.faint], [counts[PAST] / total, colours.blue]];
+  const shares = [[counts[FUTURE], colours.orange], [rest, colours.faint], [counts[PAST], colours.blue]];
+  return shares.map(([count, colour]) => [count / total, colour]);
 }
 
 function drawSelected(ctx, view) {
@@ -259,7 +264,8 @@ function tag(ctx, view, text, x, y) {
 
 function drawBrush(ctx, view) {
   const [from, to] = view.brush.map((place) => view.frame.x(place));
-  box(ctx, Math.min(from, to), 0, Math.abs(to - from), view.height, 0, view.colours.sky, view.colours.blue_line, 0.2, 1, []);
+  const place = [Math.min(from, to), 0, Math.abs(to - from), view.height];
+  box(ctx, place, { fill: view.colours.sky, stroke: view.colours.blue_line, fade: 0.2 });
 }
 
 function say(ctx, text, x, y, size, colour, weight = 400) {

@@ -3,6 +3,7 @@
 const BAR_SIZE = 11;
 const POINT_SIZE = 10;
 const MOST_LABELS = 300;
+const LEAST_SPACE = 26;
 const URGENT = new Set(["failed", "timed_out", "crash", "pivot", "dropped", "barrier", "fault"]);
 
 class Room {
@@ -39,7 +40,8 @@ function drawLabels(ctx, view) {
     const { x1, x2 } = { x1: Math.min(...segments.map((s) => s.x1)), x2: Math.max(...segments.map((s) => s.x2)) };
     if (x2 < 0 || x1 > frame.width) continue;
     const half = placed.height / 2;
-    room.take({ x1: Math.max(-100, x1), x2: Math.min(frame.width + 100, x2), y1: placed.y - half, y2: placed.y + half });
+    const [left, right] = [Math.max(-100, x1), Math.min(frame.width + 100, x2)];
+    room.take({ x1: left, x2: right, y1: placed.y - half, y2: placed.y + half });
     const urgent = placed.bar.status === "failed" || placed.bar.kind === "compensation";
     if (placed.bar.label) wanted.push({ order: urgent ? 0 : 1, x: x1, placed, segments });
   }
@@ -51,8 +53,11 @@ function drawLabels(ctx, view) {
     const text = view.log.label(row);
     if (text) wanted.push({ order: URGENT.has(view.log.glyphName(row)) ? 0 : 2, x, row, text });
   }
-  wanted.sort((a, b) => a.order - b.order || a.x - b.x);
-  for (const want of wanted.slice(0, MOST_LABELS)) {
+  // Where events stand close, the names of ordinary ones would be a clutter.
+  const isCrowded = (frame.width * chosen.lanes.length) / Math.max(1, chosen.rows.length) < LEAST_SPACE;
+  const kept = isCrowded ? wanted.filter((want) => want.order < 2) : wanted;
+  kept.sort((a, b) => a.order - b.order || a.x - b.x);
+  for (const want of kept.slice(0, MOST_LABELS)) {
     if (want.placed) labelBar(ctx, view, room, want); else labelPoint(ctx, view, room, want);
   }
   ctx.globalAlpha = 1;
@@ -71,7 +76,8 @@ function labelBar(ctx, view, room, { placed, segments }) {
     const text = fitted(ctx, placed.bar.label, inside);
     const paint = paintOf(placed.bar, work.result);
     if (text) {
-      say(ctx, text, left + 5, placed.y + 4, BAR_SIZE, view.colours[work.kind === "work" && paint.on && alpha === 1 ? paint.on : "ink"]);
+      const ink = work.kind === "work" && alpha === 1 && paint.on ? paint.on : "ink";
+      say(ctx, text, left + 5, placed.y + 4, BAR_SIZE, view.colours[ink]);
       return;
     }
   }

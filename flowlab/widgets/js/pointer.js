@@ -146,7 +146,8 @@ function tipOf(view, { bucket, bar, row }) {
   const { log } = view;
   if (bucket) {
     const bad = bucket.bad ? `, ${grouped(bucket.bad)} of them failures` : "";
-    return `${counted(bucket.count, "event")}${bad}, from ${moment(log, log.time[bucket.first])} to ${moment(log, log.time[bucket.last])}: click to open`;
+    const [from, to] = [bucket.first, bucket.last].map((one) => moment(log, log.time[one]));
+    return `${counted(bucket.count, "event")}${bad}, from ${from} to ${to}: click to open`;
   }
   if (bar && bar.tip) return ellipsis(bar.tip, 240);
   const parts = [log.typeWords(row), log.name(row), log.agent(row), log.id(row), moment(log, log.time[row])];

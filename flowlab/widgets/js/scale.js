@@ -1,7 +1,9 @@
 // The axis: from a time or a causal depth to a place, and from a place to pixels.
 
-const IDLE_SHARE = 0.03;
+const IDLE_SHARE = 0.01;
+const IDLE_MEDIANS = 4;
 const BREAK_SHARE = 0.025;
+const ALL_BREAKS_SHARE = 0.5;
 const MAX_BREAKS = 200;
 const WORKING = new Set(["activity", "compensation", "child"]);
 
@@ -16,7 +18,8 @@ class Axis {
     this.idle = kind === "time" ? idleGaps(log) : [];
     this.gaps = compress ? this.idle : [];
     const gone = this.gaps.reduce((sum, [from, to]) => sum + to - from, 0);
-    this.breakLength = Math.max(1e-9, (last - gone) * BREAK_SHARE) || 1;
+    const share = Math.min(BREAK_SHARE, ALL_BREAKS_SHARE / Math.max(1, this.gaps.length));
+    this.breakLength = Math.max(1e-9, (last - gone) * share) || 1;
     this.length = this.place(last) || 1;
     this.at = this.gaps.length ? this.values.map((value) => this.place(value)) : this.values;
   }
@@ -73,7 +76,7 @@ class Axis {
   }
 }
 
-/** Gaps in which nothing happened and nobody worked, each a share of the whole. */
+/** Gaps in which nothing happened and nobody worked: long ones, beside the whole and the others. */
 function idleGaps(log) {
   if (!log.size) return [];
   const total = log.time[log.size - 1] - log.time[0];
@@ -86,10 +89,11 @@ function idleGaps(log) {
     const from = log.time[row - 1];
     const to = log.time[row];
     while (place < spans.length && spans[place][0] <= from) busy = Math.max(busy, spans[place++][1]);
-    if (to - from > total * IDLE_SHARE && busy <= from) gaps.push([from, to]);
-    if (gaps.length >= MAX_BREAKS) break;
+    if (to > from && busy <= from) gaps.push([from, to]);
   }
-  return gaps;
+  const usual = gaps.map(([from, to]) => to - from).sort((a, b) => a - b)[gaps.length >> 1] || 0;
+  const least = Math.max(total * IDLE_SHARE, usual * IDLE_MEDIANS);
+  return gaps.filter(([from, to]) => to - from > least).slice(0, MAX_BREAKS);
 }
 
 function stepFor(least, kind) {

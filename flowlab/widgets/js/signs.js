@@ -23,7 +23,7 @@ function readShape(shape, roles) {
     outline.lineTo(get("x2"), get("y2"));
   }
   const role = (name) => roles.get(shape.getAttribute(name)) || null;
-  return { outline, fill: role("fill"), stroke: role("stroke"), width: Number(shape.getAttribute("stroke-width") || 1) };
+  return { outline, fill: role("fill"), stroke: role("stroke"), width: get("stroke-width") || 1 };
 }
 
 function drawSign(ctx, view, name, x, y, r) {
@@ -102,36 +102,39 @@ function drawSegment(ctx, view, placed, { kind, x1, x2, result }) {
   const colour = view.colours;
   const half = placed.height / 2;
   const paint = paintOf(placed.bar, result);
+  const edge = colour[lineRole(paint.stroke)];
+  const whole = [x1, placed.y - half, x2 - x1, placed.height];
   if (kind === "waiting") {
     const thin = Math.min(4, half);
-    box(ctx, x1, placed.y - thin, x2 - x1, 2 * thin, 0, colour[paint.fill], colour[lineRole(paint.stroke)], 0.22, 0.55, [2, 2]);
-    return;
-  }
-  if (kind === "attempt") {
-    box(ctx, x1, placed.y - half, x2 - x1, placed.height, 3, colour.vermilion, colour.vermilion_line, 0.25, 1, []);
+    const look = { fill: colour[paint.fill], stroke: edge, fade: 0.22, edge: 0.55, dashes: [2, 2] };
+    box(ctx, [x1, placed.y - thin, x2 - x1, 2 * thin], look);
+  } else if (kind === "attempt") {
+    box(ctx, whole, { fill: colour.vermilion, stroke: colour.vermilion_line, round: 3, fade: 0.25 });
     if (x2 - x1 > 10) drawSign(ctx, view, "failed", x2 - 5, placed.y, 3);
-    return;
-  }
-  const round = Math.min(3, half, (x2 - x1) / 2);
-  if (paint.opacity) box(ctx, x1, placed.y - half, x2 - x1, placed.height, round, colour.panel, null, 1, 1, []);
-  box(ctx, x1, placed.y - half, x2 - x1, placed.height, round, colour[paint.fill], colour[lineRole(paint.stroke)], paint.opacity || 1, 1, paint.dashes || []);
-  if (placed.bar.kind === "child" && x2 - x1 > 8) {
-    box(ctx, x1 + 2.5, placed.y - half + 2.5, x2 - x1 - 5, placed.height - 5, 0, null, colour[lineRole(paint.stroke)], 1, 0.6, []);
+  } else {
+    const round = Math.min(3, half, (x2 - x1) / 2);
+    if (paint.opacity) box(ctx, whole, { fill: colour.panel, round });
+    box(ctx, whole, { fill: colour[paint.fill], stroke: edge, round, fade: paint.opacity, dashes: paint.dashes });
+    if (placed.bar.kind === "child" && x2 - x1 > 8) {
+      const inner = [x1 + 2.5, placed.y - half + 2.5, x2 - x1 - 5, placed.height - 5];
+      box(ctx, inner, { stroke: edge, edge: 0.6 });
+    }
   }
 }
 
-function box(ctx, x, y, width, height, round, fill, stroke, fillOpacity, strokeOpacity, dashes) {
+/** A rectangle: `fill` and `stroke` are colours, `fade` and `edge` how much of each is seen. */
+function box(ctx, [x, y, width, height], { fill, stroke, round = 0, fade = 1, edge = 1, dashes = [] }) {
   const alpha = ctx.globalAlpha;
   ctx.beginPath();
   if (round) ctx.roundRect(x, y, Math.max(0.5, width), height, round);
   else ctx.rect(x, y, Math.max(0.5, width), height);
   if (fill) {
-    ctx.globalAlpha = alpha * fillOpacity;
+    ctx.globalAlpha = alpha * fade;
     ctx.fillStyle = fill;
     ctx.fill();
   }
   if (stroke) {
-    ctx.globalAlpha = alpha * strokeOpacity;
+    ctx.globalAlpha = alpha * edge;
     ctx.strokeStyle = stroke;
     ctx.lineWidth = 1;
     ctx.setLineDash(dashes);

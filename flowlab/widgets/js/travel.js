@@ -1,6 +1,7 @@
 // Moving through a log: the cut, the critical path, play, and from event to event.
 
 const PLAY_SECONDS = 12;
+const MOST_BROKEN = 100;
 
 Object.assign(View.prototype, {
   // -- the cut
@@ -26,7 +27,7 @@ Object.assign(View.prototype, {
     this.cutMarks = new Uint8Array(this.log.size);
     for (let row = 0; row < this.log.size; row++) this.cutMarks[row] = isWithin(this.log, frontier, row) ? PAST : 0;
     this.cutBroken = this.log.hasEdges
-      ? brokenEdges(this.log, frontier, 100).map((edge) => [this.log.src[edge], this.log.dst[edge]]) : [];
+      ? brokenEdges(this.log, frontier, MOST_BROKEN).map((edge) => [this.log.src[edge], this.log.dst[edge]]) : [];
     this.afterCut(isTold);
   },
 
@@ -86,9 +87,10 @@ Object.assign(View.prototype, {
     const from = this.cutPlace === null ? (step > 0 ? -1 : this.axis.length) : this.cutPlace;
     let best = null;
     for (let row = 0; row < this.log.size; row++) {
-      if (this.log.isHidden(row)) continue;
-      const place = this.axis.at[row];
-      if (step > 0 ? place > from && (best === null || place < best) : place < from && (best === null || place > best)) best = place;
+      const far = (this.axis.at[row] - from) * step;
+      if (far > 0 && !this.log.isHidden(row) && (best === null || far < (best - from) * step)) {
+        best = this.axis.at[row];
+      }
     }
     if (best === null) return false;
     this.cutAt(best);
@@ -114,7 +116,8 @@ Object.assign(View.prototype, {
       if (!this.stepCut(1)) this.cutAt(-1);
       return;
     }
-    let place = this.cutPlace === null || this.cutPlace >= this.axis.length ? Math.max(0, this.frame.from) : this.cutPlace;
+    const isOver = this.cutPlace === null || this.cutPlace >= this.axis.length;
+    let place = isOver ? Math.max(0, this.frame.from) : this.cutPlace;
     const speed = (this.frame.to - this.frame.from) / PLAY_SECONDS / 1000;
     let before = performance.now();
     const step = (now) => {
@@ -203,9 +206,10 @@ Object.assign(View.prototype, {
     const here = this.selected[this.selected.length - 1];
     if (here === undefined) return;
     const { causes, effects } = await this.answers.neighbours(here);
-    const rows = (side === "cause" ? causes : effects).map(({ row }) => row).filter((row) => this.layout.laneOfRow[row] >= 0);
+    const rows = (side === "cause" ? causes : effects).map(({ row }) => row)
+      .filter((row) => this.layout.laneOfRow[row] >= 0);
     if (!rows.length) return;
     const { at } = this.axis;
-    this.goTo(rows.reduce((best, row) => ((side === "cause" ? at[row] > at[best] : at[row] < at[best]) ? row : best)), false);
+    this.goTo(nearestOf(rows, (row) => Math.abs(at[here] - at[row])), false);
   },
 });

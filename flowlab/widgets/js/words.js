@@ -56,9 +56,3 @@ function bytesInWords(count) {
 function ellipsis(text, most) {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
-
-/** Puts text into a string that is one visible line: what a name may hold is data, never markup. */
-function oneLine(text) {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, "\ufffd");
-}
