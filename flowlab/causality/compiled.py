@@ -74,10 +74,12 @@ def _machine_code() -> Any:
 
 
 def _propagate(cells, start, steps, cell, place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    made, base, source = steps
+    # Slices first: a loop over what begins at 0 is one that the compiler makes wide.
     for step in range(len(place)):
-        begin = start[made[step]]
-        left, right = start[base[step]], start[source[step]]
-        for other in range(start[made[step] + 1] - begin):
-            cells[begin + other] = max(cells[left + other], cells[right + other])
+        begin, end = start[steps[0][step]], start[steps[0][step] + 1]
+        clock = cells[begin:end]
+        left = cells[start[steps[1][step]] :][: end - begin]
+        right = cells[start[steps[2][step]] :][: end - begin]
+        for other in range(len(clock)):
+            clock[other] = max(left[other], right[other])
         cells[cell[step]] = max(cells[cell[step]], place[step])

@@ -41,17 +41,18 @@ class DenseIndex:
         self._cells = cells
         self._clock = joins.start[joins.at]
         self._groups = part.groups
+        # One cell of a memoryview costs less than one of an array, and is an int of Python's.
+        self._one = _Cells(part, self._clock, joins.local, cells)
 
     def reaches(self, cause: int, effect: int) -> bool:
         """Say whether one row happened before another."""
-        chains = self.chains
-        chain = chains.chain[cause]
-        if chain == chains.chain[effect]:
-            return bool(chains.place[cause] < chains.place[effect])
-        if self._groups > 1 and self._group[cause] != self._group[effect]:
+        one = self._one
+        chain, place = one.chain[cause], one.place[cause]
+        if chain == one.chain[effect]:
+            return bool(place < one.place[effect])
+        if self._groups > 1 and one.group[cause] != one.group[effect]:
             return False
-        known = self._cells[self._clock[effect] + self._joins.local[chain]]
-        return bool(known >= chains.place[cause])
+        return bool(one.cells[one.clock[effect] + one.local[chain]] >= place)
 
     def reaches_many(
         self, cause: NDArray[np.int32], effect: NDArray[np.int32]
@@ -124,6 +125,26 @@ class DenseIndex:
         own = self._cells[self._clock + joins.local[self.chains.chain]]
         sizes: NDArray[np.int64] = sums[joins.at] - own + self.chains.place - 1
         return sizes
+
+
+class _Cells:
+    """Views of single cells."""
+
+    __slots__ = ("cells", "chain", "clock", "group", "local", "place")
+
+    def __init__(
+        self,
+        part: Part,
+        clock: NDArray[np.int64],
+        local: NDArray[np.int64],
+        cells: NDArray[np.int32 | np.uint16],
+    ) -> None:
+        self.chain = memoryview(part.chains.chain.data)
+        self.place = memoryview(part.chains.place.data)
+        self.group = memoryview(part.group.data)
+        self.clock = memoryview(clock.data)
+        self.local = memoryview(local.data)
+        self.cells = memoryview(cells.data)
 
 
 def build_dense(part: Part, joins: Joins) -> DenseIndex:

@@ -64,6 +64,7 @@ class CausalOrder:
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
+        self._size = len(log)
 
     @cached_property
     def graph(self) -> CausalGraph:
@@ -110,6 +111,8 @@ class CausalOrder:
             NotFoundError: the log has no such event.
             InvalidArgumentError: it names none, or events of several worlds.
         """
+        if type(event) is int and 0 <= event < self._size:
+            return event
         return find_row(self.graph, event)
 
     def event(self, row: int) -> Event:

@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowlab.errors import InvalidArgumentError, MissingDependencyError
+from flowlab.studies.causality_claims import CAUSALITY_CLAIMS
 from flowlab.studies.claim import Claim, Measurement, Verdict
 from flowlab.studies.log_claims import LOG_CLAIMS
 from flowlab.studies.measuring import Scale
 from flowlab.studies.simulation_claims import SIMULATION_CLAIMS
 
-CLAIMS: Final[tuple[Claim, ...]] = LOG_CLAIMS + SIMULATION_CLAIMS
+CLAIMS: Final[tuple[Claim, ...]] = LOG_CLAIMS + SIMULATION_CLAIMS + CAUSALITY_CLAIMS
 """Every claim of flowlab, in the order of the table."""
 
 _LIBRARIES: Final = (
     "flowlab", "duckdb", "pyarrow", "polars", "numpy", "msgspec", "eventsourcing", "simpy",
+    "networkx", "rustworkx", "numba", "pm4py",
 )  # fmt: skip
 
 
