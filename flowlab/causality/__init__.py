@@ -4,8 +4,17 @@ from flowlab.causality.chains import Chains
 from flowlab.causality.clocks import MAX_CLOCK_CELLS, CausalityInfo
 from flowlab.causality.difference import Reordered, TraceDifference, diff
 from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
+from flowlab.causality.finding import MAX_MATCHES, Matches, find
 from flowlab.causality.flows import Flow, directly_causes, directly_follows
 from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
+from flowlab.causality.motif import (
+    Motif,
+    Part,
+    broadcast,
+    compensation_chain,
+    gather,
+    request_reply,
+)
 from flowlab.causality.order import CausalOrder
 from flowlab.causality.paths import CriticalPath
 from flowlab.causality.selecting import EventRef
@@ -15,6 +24,7 @@ __all__ = [
     "KIND_LABELS",
     "LANE",
     "MAX_CLOCK_CELLS",
+    "MAX_MATCHES",
     "CausalGraph",
     "CausalOrder",
     "CausalityInfo",
@@ -24,14 +34,22 @@ __all__ = [
     "EventRef",
     "Flow",
     "Horizon",
+    "Matches",
+    "Motif",
+    "Part",
     "Reordered",
     "TraceDifference",
     "Variant",
     "Variants",
+    "broadcast",
+    "compensation_chain",
     "diff",
     "directly_causes",
     "directly_follows",
+    "find",
+    "gather",
     "read_graph",
+    "request_reply",
     "to_dot",
     "to_mermaid",
     "to_networkx",
