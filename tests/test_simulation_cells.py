@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import encode_json
-from flowlab.simulation.cells import GONE, Cells, copied
+from flowlab.simulation.cells import GONE, Cells, own
 
 KEYS = st.sampled_from(["a", "b", "c", "d"])
 SCALARS = st.sampled_from([None, True, False, 0, 1, 1.0, 0.0, -0.0, "", "é", 2**70])
@@ -278,12 +278,12 @@ def test_what_is_not_json_is_refused_when_it_is_written(value: Any) -> None:
 
 @given(STATES)
 def test_what_a_handler_keeps_of_a_state_is_not_the_state(state: dict[str, Any]) -> None:
-    cells = Cells(copied(state))
+    cells = Cells(own(state))
     kept = [cells[key] for key in state]
     cells["kept"] = kept
     cells.encoded(changed := cells.changes())
     cells.commit(changed)
-    base = copied(cells._base)
+    base = own(cells._base)
     for value in kept:
         if isinstance(value, list):
             value.append("later")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from copy import deepcopy
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ _forget: Final = dict.clear
 _MISSING: Final = object()
 _SCALARS: Final = frozenset({str, bool, type(None), int})
 _ENCODE: Final = msgspec.json.Encoder(order="sorted").encode
+_DECODE: Final = msgspec.json.Decoder().decode
 _CONTAINERS: Final = frozenset({list, dict})
 
 
@@ -106,12 +106,16 @@ class Cells(dict[str, Any]):
         """
         if not changed:
             return None
-        for value in changed.values():
-            if type(value) not in _SCALARS:
-                break
-        else:
-            with suppress(UnicodeError, OverflowError, ValueError):
-                return _ENCODE(changed)
+        try:
+            text = _ENCODE(changed)
+            if all(type(value) in _SCALARS for value in changed.values()):
+                return text
+            plain = _DECODE(text)
+            if plain == changed:
+                changed.update(plain)
+                return text
+        except (UnicodeError, OverflowError, RecursionError, TypeError, ValueError):
+            pass  # what JSON cannot hold as it is goes the careful way
         text = encode_json({k: None if v is GONE else v for k, v in sorted(changed.items())})
         for key, value in decode_payload(text).items():
             if changed[key] is not GONE:
@@ -142,7 +146,7 @@ class Cells(dict[str, Any]):
             raise KeyError(key)
         self.reads[key] = value
         if type(value) in _CONTAINERS:
-            value = deepcopy(value)
+            value = own(value)
         dict.__setitem__(self, key, value)
         return value
 
@@ -253,15 +257,16 @@ class Cells(dict[str, Any]):
         return dict.fromkeys(keys, value)
 
 
-def copied(cells: dict[str, Any]) -> dict[str, Any]:
-    """Return cells of their own, with equal values.
+def own(value: Any) -> Any:
+    """Return a copy of a JSON value that shares with it nothing that could be changed.
 
     Example:
-        >>> cells = {"seats": [1, 2]}
-        >>> copied(cells) == cells, copied(cells)["seats"] is cells["seats"]
+        >>> seats = {"row": [1, 2]}
+        >>> own(seats) == seats, own(seats)["row"] is seats["row"]
         (True, False)
     """
-    return {
-        key: deepcopy(value) if type(value) in _CONTAINERS else value
-        for key, value in cells.items()
-    }
+    if type(value) is dict:
+        return {k: own(v) if type(v) in _CONTAINERS else v for k, v in value.items()}
+    if type(value) is list:
+        return [own(item) if type(item) in _CONTAINERS else item for item in value]
+    return value

@@ -62,9 +62,9 @@ class AgentContext:
             self.marks = []
 
     def leave(self) -> None:
-        """Let go of the message: the handler that had it is over."""
+        """Let go of the message and of who handles it: the world has ended."""
         with suppress(AttributeError):
-            del self._call
+            del self._call, self._server
 
     @property
     def reads(self) -> tuple[tuple[str | None, str], ...]:

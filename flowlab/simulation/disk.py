@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Leg
-from flowlab.simulation.cells import GONE, copied
+from flowlab.simulation.cells import GONE, own
 from flowlab.simulation.draws import bits
 from flowlab.simulation.injection import DelayedWrite, LostWrite
 
@@ -36,7 +35,7 @@ class Disk:
     def __init__(self, server: Server, faults: FaultSource) -> None:
         self._server = server
         self._faults = faults
-        self._durable: dict[str, Any] = copied(server.state)
+        self._durable: dict[str, Any] = own(server.state)
         self._turn = 0
         self._landed: dict[str, int] = {}
         self._crashes = 0
@@ -91,7 +90,7 @@ class Disk:
             if value is GONE:
                 self._durable.pop(cell, None)
             else:
-                self._durable[cell] = value if type(value) is int else deepcopy(value)
+                self._durable[cell] = own(value)
 
     def crash(self) -> None:
         """Lose what is on its way."""
@@ -107,5 +106,5 @@ class Disk:
             or (cell in state) != (cell in durable)
         }
         state.clear()
-        state.update(copied(durable))
+        state.update(own(durable))
         return changed

@@ -11,7 +11,7 @@ from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
 from flowlab.events.wording import error_text
 from flowlab.simulation.call import WAITS, WITHDRAWN, first_wanted
-from flowlab.simulation.cells import copied
+from flowlab.simulation.cells import own
 from flowlab.simulation.conversation import TALKING, Conversation, begin_talk
 from flowlab.simulation.disk import Disk
 from flowlab.simulation.locks import GRANTED, STASHED, Stashed
@@ -75,7 +75,7 @@ class Server:
         self.agent = agent
         self.name = agent.name
         self.code = engine.recorder.stream("@" + agent.name)
-        self.state: dict[str, Any] = copied(agent.state)
+        self.state: dict[str, Any] = own(agent.state)
         self.context = engine.context
         self.cells = engine.context.state
         self.mailbox: deque[Call] = deque()
