@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 from flowlab.events.codec import encode_json
 from flowlab.events.event import SCHEMA_VERSION
 from flowlab.events.schema import CAUSE_TYPE, CELL_TYPE, EVENT_SCHEMA
-from flowlab.simulation.recorder import NOTHING, Recorder, Shape, Value
+from flowlab.simulation.recorder import NOTHING, Recorder, Shape, Value, json_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +31,7 @@ ROW_TYPE: Final = np.dtype(
         ("other", "<i4"),
     ]
 )
-_INTS: Final = msgspec.json.Encoder()
+_SCALARS: Final = frozenset({str, bool, type(None), int})
 
 
 def table_of(recorder: Recorder, run_ids: Sequence[str], namespace: str) -> pa.Table:
@@ -233,59 +232,44 @@ def _cells(
 def _payloads(
     recorder: Recorder, rows: NDArray[np.void], codes: NDArray[np.int32], known: _Streams
 ) -> pa.Array:
-    """Return the payload of each row: by shape, the text around a value that is made at once."""
-    order = np.argsort(codes, kind="stable")
-    bounds = np.searchsorted(codes[order], np.arange(len(recorder.shapes) + 1))
-    values = np.ascontiguousarray(rows["value"])[order]
-    others = np.ascontiguousarray(rows["other"])[order]
-    parts = []
-    lanes = pa.array([encode_json(lane) for lane in known.lane_texts], pa.binary())
-    for code, shape in enumerate(recorder.shapes):
-        start, end = int(bounds[code]), int(bounds[code + 1])
-        if start < end:
-            part = _payload(recorder, shape, values[start:end], others[start:end], lanes)
-            parts.append(part)
-    if not parts:
-        return pa.nulls(0, pa.binary())
-    inverse = np.empty(len(order), np.int64)
-    inverse[order] = np.arange(len(order))
-    return pa.concat_arrays(parts).take(pa.array(inverse))
+    """Return the payload of each row: what its shape has around the value, and the value."""
+    shapes = recorder.shapes
+    kinds = np.array([shape.value for shape in shapes], np.int8)[codes]
+    is_int, is_json = kinds == Value.INT, kinds == Value.JSON
+    values = np.ascontiguousarray(rows["value"])
+    numbers = pa.array(values[is_int]).cast(pa.string()).cast(pa.binary())
+    texts = pa.array(_encoded(recorder.objects, values[is_json]), pa.binary())
+    # Each row's own text: of the numbers, of the objects, or none.
+    place = np.full(len(rows), len(numbers) + len(texts))
+    place[is_int] = np.arange(len(numbers))
+    place[is_json] = np.arange(len(texts)) + len(numbers)
+    own = pa.concat_arrays([numbers, texts, pa.array([b""])]).take(pa.array(place))
+    around = [pa.array([getattr(shape, part) for shape in shapes]) for part in ("head", "tail")]
+    head, tail = (part.cast(pa.binary()).take(pa.array(codes)) for part in around)
+    pieces = [head, own, tail]
+    if any(shape.agent is not None for shape in shapes):
+        pieces[1:1] = _named(shapes, codes, np.ascontiguousarray(rows["other"]), known)
+    payloads = pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.binary()))
+    empty = pc.equal(pc.binary_length(payloads), 0)
+    return pc.if_else(empty, pa.scalar(None, pa.binary()), payloads)
 
 
-def _payload(
-    recorder: Recorder,
-    shape: Shape,
-    values: NDArray[np.int64],
-    others: NDArray[np.int32],
-    lanes: pa.Array,
-) -> pa.Array:
-    count = len(values)
-    if shape.value == Value.NONE and shape.agent is None:
-        text = shape.head + shape.tail
-        return pa.repeat(pa.scalar(text or None, pa.binary()), count)
-    pieces: list[pa.Array | pa.Scalar] = [pa.scalar(shape.head, pa.binary())]
-    if shape.agent is not None:
-        pieces += [lanes.take(pa.array(others)), pa.scalar(shape.agent, pa.binary())]
-    if shape.value == Value.INT:
-        pieces.append(pa.array(values).cast(pa.string()).cast(pa.binary()))
-    elif shape.value == Value.JSON:
-        pieces.append(pa.array(_encoded(recorder.objects, values), pa.binary()))
-    pieces.append(pa.scalar(shape.tail, pa.binary()))
-    if len(pieces) == 3 and not shape.head and not shape.tail:  # noqa: PLR2004 - the value alone
-        return pieces[1]
-    return pc.binary_join_element_wise(*pieces, pa.scalar(b"", pa.binary()))
+def _named(
+    shapes: Sequence[Shape], codes: NDArray[np.int32], others: NDArray[np.int32], known: _Streams
+) -> list[pa.Array]:
+    """Return the lanes that payloads name, as JSON text, and what follows them there."""
+    names = np.array([shape.agent is not None for shape in shapes], bool)[codes]
+    texts = {lane: encode_json(lane) for lane in dict.fromkeys(known.lane_texts)}
+    lanes = pa.array([*(texts[lane] for lane in known.lane_texts), b""], pa.binary())
+    nobody = len(known.lane_texts)
+    after = pa.array([shape.agent or b"" for shape in shapes], pa.binary())
+    return [lanes.take(pa.array(np.where(names, others, nobody))), after.take(pa.array(codes))]
 
 
 def _encoded(objects: list[Any], places: NDArray[np.int64]) -> list[bytes]:
-    encode = _INTS.encode
-    texts = []
-    for place in places.tolist():
-        value = objects[place]
-        kind = type(value)
-        if kind is bytes:
-            texts.append(value)
-        elif kind is int:
-            texts.append(encode(value))
-        else:
-            texts.append(encode_json(value))
-    return texts
+    values = [objects[place] for place in places.tolist()]
+    return [value if type(value) is bytes else _text(value) for value in values]
+
+
+def _text(value: Any) -> bytes:
+    return json_of(value) if type(value) in _SCALARS else encode_json(value)
