@@ -107,6 +107,34 @@ def test_one_by_one_and_in_bulk_give_the_same_log(log: EventLog) -> None:
         assert single.log().table.select(kept).equals(bulk.log().table.select(kept))
 
 
+@settings(max_examples=30)
+@given(log=logs(), data=st.data())
+def test_a_log_in_pieces_by_any_way_and_any_writer_is_the_log_at_once(
+    log: EventLog, data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as folder:
+        with EventStore(Path(folder) / "whole") as store:
+            store.append_log(log)
+            whole = store.log()
+        left = sorted(whole, key=lambda event: event.position)
+        while left:
+            count = data.draw(st.integers(1, len(left)))
+            piece, left = left[:count], left[count:]
+            with EventStore(Path(folder) / "pieces") as store:
+                if data.draw(st.booleans()):
+                    store.append_log(EventLog.from_events(piece))
+                    continue
+                for event in piece:
+                    stream = {"namespace": event.namespace, "run_id": event.run_id}
+                    store.append(event.workflow_id, event.replace(position=0), **stream)
+        with EventStore(Path(folder) / "pieces") as store:
+            assert store.log().table.equals(whole.table)
+            again = EventLog.from_events(list(whole))
+            if len(whole):
+                with pytest.raises(InvalidEventError, match="duplicate id"):
+                    store.append_log(again)
+
+
 def rows(**changes: Any) -> pa.Table:
     events = [
         {"workflow_id": "w", "sequence": 1, "event_type": "A"},

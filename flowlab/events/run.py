@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 
-class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The metadata of a run: one simulation, one imported trace, one fork.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -26,6 +25,7 @@ from flowlab.events import (
 from flowlab.store.admission import TOO_LONG_FOR_A_FOLDER
 from flowlab.store.heads import Heads
 from flowlab.store.layout import fits_folder
+from flowlab.store.streams import Streams, rank_ints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,16 +51,10 @@ _RANGES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Streams:
-    """Each row's stream as a code; each stream's (namespace, run_id, workflow_id)."""
-
-    codes: Ints
-    names: list[tuple[str, str, str]]
-
-
-def admit(table: pa.Table, heads: Heads, *, position: int, now_ns: int) -> pa.Table:
+def admit(table: pa.Table, heads: Heads, *, position: int, now_ns: int) -> tuple[pa.Table, Streams]:
     """Check a whole table against the schema and the log; return it with every field filled in.
+
+    Its streams are returned, too.
 
     Rows keep their order where it respects causes, lanes and streams; otherwise positions follow
     the topological order nearest to it.
@@ -85,14 +79,15 @@ def admit(table: pa.Table, heads: Heads, *, position: int, now_ns: int) -> pa.Ta
     )
     times = table.column("time_ns")
     table = _put(table, "time_ns", pc.if_else(pc.equal(times, UNSTAMPED), now_ns, times))
-    streams = _streams(table)
-    sequence = _sequences(table, streams, heads)
+    streams = Streams.of(table)
+    first = heads.of_all(streams)
+    sequence = _sequences(table, streams, first)
     table = _put(table, "sequence", pa.array(sequence))
-    lanes, ticks = _ticks(table, heads)
+    lanes, ticks = _ticks(table, streams, heads)
     table = _put(table, "agent_sequence", pa.array(ticks))
-    before, after = _references(table, streams, sequence, heads)
-    positions = _positions(table, streams, sequence, (lanes, ticks), (before, after))
-    return _put(table, "position", pa.array(positions + position))
+    before, after = _references(table, streams, sequence, first, heads)
+    positions = _positions(table, streams, (lanes, ticks), (before, after))
+    return _put(table, "position", pa.array(positions + position)), streams
 
 
 def as_table(given: object) -> pa.Table:
@@ -191,65 +186,44 @@ def _refuse(table: pa.Table, row: int, field: str, what: str) -> NoReturn:
     raise InvalidEventError(message)
 
 
-def _streams(table: pa.Table) -> _Streams:
-    spaces, space_names = rank_strings(table.column("namespace"))
-    runs, run_names = rank_strings(table.column("run_id"))
-    flows, flow_names = rank_strings(table.column("workflow_id"))
-    keys = (spaces * len(run_names) + runs) * len(flow_names) + flows
-    distinct, codes = np.unique(keys, return_inverse=True)
-    names = [
-        (
-            space_names[key // len(flow_names) // len(run_names)],
-            run_names[key // len(flow_names) % len(run_names)],
-            flow_names[key % len(flow_names)],
-        )
-        for key in distinct.tolist()
-    ]
-    return _Streams(codes.astype(np.int64), names)
+def _sequences(table: pa.Table, streams: Streams, first: Ints) -> Ints:
+    """Check that each stream goes on at its head without gaps; number it where it does not say.
 
-
-def _sequences(table: pa.Table, streams: _Streams, heads: Heads) -> Ints:
-    """Check that each stream goes on at its head without gaps; number it where it does not say."""
+    `first` holds the heads.
+    """
     given: Ints = table.column("sequence").to_numpy()
-    first = np.array([heads.head(*name) for name in streams.names], np.int64)
-    counts = np.bincount(streams.codes, minlength=len(streams.names))
-    starts = np.cumsum(counts) - counts
-    numbered = bool(given.any())
-    order = (
-        np.lexsort((given, streams.codes)) if numbered else np.argsort(streams.codes, kind="stable")
-    )
-    rank = np.arange(len(order)) - starts[streams.codes[order]]
+    starts = _starts(streams)
+    order = streams.order
+    code = streams.codes[order]
     expected = np.empty(len(order), np.int64)
-    expected[order] = first[streams.codes[order]] + rank + 1
-    if not numbered:
+    expected[order] = (first - starts)[code] + np.arange(1, len(order) + 1)
+    if not given.any():
         return expected
-    wrong = np.flatnonzero(given != expected)
+    wrong = order[np.flatnonzero(given[order] != expected[order])]
     if len(wrong):
-        wrong_sorted = order[np.flatnonzero(given[order] != expected[order])[0]]
-        row, want = int(wrong_sorted), int(expected[wrong_sorted])
+        row, want = int(wrong[0]), int(expected[wrong[0]])
         what = "is a duplicate id" if given[row] < want else "leaves a gap"
         _refuse(table, row, "sequence", f"{what}; the next of this stream is {want}")
     return expected
 
 
-def _ticks(table: pa.Table, heads: Heads) -> tuple[Ints, Ints]:
+def _starts(streams: Streams) -> Ints:
+    """Return where each stream begins among the rows in order."""
+    counts = np.bincount(streams.codes, minlength=len(streams))
+    starts: Ints = np.cumsum(counts) - counts
+    return starts
+
+
+def _ticks(table: pa.Table, streams: Streams, heads: Heads) -> tuple[Ints, Ints]:
     """Return each row's lane code and tick, ticks numbered in row order where all are 0."""
-    spaces, space_names = rank_strings(table.column("namespace"))
-    runs, run_names = rank_strings(table.column("run_id"))
-    agents, agent_names = rank_strings(table.column("agent_id"))
-    keys = (spaces * len(run_names) + runs) * len(agent_names) + agents
-    distinct, lanes = np.unique(keys, return_inverse=True)
-    lanes = lanes.astype(np.int64)
+    agents, names = rank_strings(table.column("agent_id"))
+    lanes, distinct = rank_ints(streams.worlds[streams.codes] * max(len(names), 1) + agents)
     given: Ints = table.column("agent_sequence").to_numpy()
     if given.any():
         return lanes, given  # an importer's ticks stand as they were found, 0 where there was none
     last = np.array(
         [
-            heads.lane(
-                space_names[key // len(agent_names) // len(run_names)],
-                run_names[key // len(agent_names) % len(run_names)],
-                agent_names[key % len(agent_names)],
-            )
+            heads.lane(*streams.world(key // len(names)), names[key % len(names)])
             for key in distinct.tolist()
         ],
         np.int64,
@@ -266,7 +240,7 @@ def _ticks(table: pa.Table, heads: Heads) -> tuple[Ints, Ints]:
 
 
 def _references(
-    table: pa.Table, streams: _Streams, sequence: Ints, heads: Heads
+    table: pa.Table, streams: Streams, sequence: Ints, first: Ints, heads: Heads
 ) -> tuple[Ints, Ints]:
     """Check that every cause exists; return (cause row, effect row) for causes in the table."""
     causes = table.column("causes").combine_chunks()
@@ -276,57 +250,41 @@ def _references(
     flat = causes.flatten()
     effect = np.repeat(np.arange(len(counts)), counts)
     wanted: Ints = flat.field("sequence").to_numpy()
-    flows, flow_names = rank_strings(pa.chunked_array([flat.field("workflow_id")]))
-    world_of, worlds = _worlds(streams)
-    # A reference is (the effect's world, the cause's workflow): few distinct pairs, many rows.
-    pairs = world_of[streams.codes[effect]] * len(flow_names) + flows
-    distinct, pair_of = np.unique(pairs, return_inverse=True)
-    code_of = {name: code for code, name in enumerate(streams.names)}
-    codes, tops = np.empty(len(distinct), np.int64), np.empty(len(distinct), np.int64)
-    for index, pair in enumerate(distinct.tolist()):
-        stream = (*worlds[pair // len(flow_names)], flow_names[pair % len(flow_names)])
-        codes[index], tops[index] = code_of.get(stream, -1), heads.head(*stream)
-    size = np.bincount(streams.codes, minlength=len(streams.names))
-    code = codes[pair_of]
-    old_top = tops[pair_of]
+    flows, names = rank_strings(pa.chunked_array([flat.field("workflow_id")]))
+    places = {name: place for place, name in enumerate(streams.flows)}
+    worlds = streams.worlds[streams.codes[effect]]
+    code = streams.find(worlds, np.array([places.get(name, -1) for name in names])[flows])
+    old_top = np.where(code >= 0, first[code], 0)
+    for absent in np.flatnonzero(code < 0).tolist():
+        flow = names[int(flows[absent])]
+        old_top[absent] = heads.head(*streams.world(int(worlds[absent])), flow)
+    size = np.bincount(streams.codes, minlength=len(streams))
     top = old_top + np.where(code >= 0, size[code], 0)
     own = code == streams.codes[effect]
     top = np.where(own, sequence[effect] - 1, top)
     bad = np.flatnonzero((wanted < 1) | (wanted > top))
     if len(bad):
         at = int(bad[0])
-        flow = flow_names[int(flows[at])]
         what = (
-            f"names {flow!r}/{int(wanted[at])}, which does not exist before it; put the reference "
-            "in the log's anomalies instead"
+            f"names {names[int(flows[at])]!r}/{int(wanted[at])}, which does not exist before it; "
+            "put the reference in the log's anomalies instead"
         )
         _refuse(table, int(effect[at]), "causes", what)
     inside = np.flatnonzero(wanted > old_top)
-    order = np.lexsort((sequence, streams.codes))
-    starts = np.cumsum(size) - size
-    rows = order[starts[code[inside]] + wanted[inside] - old_top[inside] - 1]
-    return rows.astype(np.int64), effect[inside].astype(np.int64)
-
-
-def _worlds(streams: _Streams) -> tuple[Ints, list[tuple[str, str]]]:
-    worlds = sorted({name[:2] for name in streams.names})
-    code = {world: index for index, world in enumerate(worlds)}
-    return np.array([code[name[:2]] for name in streams.names], np.int64), worlds
+    code = code[inside]
+    rows: Ints = streams.order[_starts(streams)[code] + wanted[inside] - old_top[inside] - 1]
+    return rows, effect[inside]
 
 
 def _positions(
-    table: pa.Table,
-    streams: _Streams,
-    sequence: Ints,
-    lanes: tuple[Ints, Ints],
-    causes: tuple[Ints, Ints],
+    table: pa.Table, streams: Streams, lanes: tuple[Ints, Ints], causes: tuple[Ints, Ints]
 ) -> Ints:
     """Return positions from 1 that respect causes, lanes that are followed, and streams."""
-    rows = len(sequence)
-    by_stream = np.lexsort((sequence, streams.codes))
+    rows = len(streams.codes)
+    by_stream = streams.order
     same = np.diff(streams.codes[by_stream]) == 0
     lane, tick = lanes
-    by_lane = np.lexsort((np.arange(rows), tick, lane))
+    by_lane = np.lexsort((tick, lane))
     followed = table.column("follows_lane").to_numpy(zero_copy_only=False)[by_lane[1:]]
     linked = (np.diff(lane[by_lane]) == 0) & followed
     before = np.concatenate([causes[0], by_stream[:-1][same], by_lane[:-1][linked]])

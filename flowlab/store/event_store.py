@@ -18,7 +18,7 @@ from flowlab.store.admission import Batch
 from flowlab.store.delta import CommitLog, TableState
 from flowlab.store.files import Disk
 from flowlab.store.group_commit import AppendResult, Request
-from flowlab.store.heads import Heads
+from flowlab.store.heads import Heads, SealedHeads
 from flowlab.store.info import StoreInfo, describe
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import open_or_create, read_manifest, usable_path
@@ -109,8 +109,8 @@ class EventStore:
         self._tail = TailReader(self.path / "tail")
         self._metadata = MetadataLog(self.path)
         self._files = Files(tables, self._manifest.layout, SegmentReader(tables), self._metadata)
-        layout, reader = self._manifest.layout, self._files.reader
-        self._sealer = Sealer(self.path, layout, self._log, reader, self._metadata, self.disk)
+        layout, sealed = self._manifest.layout, SealedHeads(self._files.reader)
+        self._sealer = Sealer(self.path, layout, self._log, sealed, self._metadata, self.disk)
         self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
         self._writer = Writer(
             self.path,
@@ -385,10 +385,10 @@ class EventStore:
         runs = tuple(check_run(run) for run in runs)
 
         def commit(heads: Heads, _state: TableState, position: int, now_ns: int) -> CommitResult:
-            rows = bulk.admit(table, heads, position=position, now_ns=now_ns)
-            last = position + rows.num_rows
+            admitted = bulk.admit(table, heads, position=position, now_ns=now_ns)
+            last = position + table.num_rows
             version = self._sealer.commit_rows(
-                rows,
+                *admitted,
                 runs=runs,
                 anomalies=anomalies,
                 position=last,

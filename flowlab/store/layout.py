@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,6 +57,21 @@ class Layout:
     def bucket(self, run_id: str, workflow_id: str) -> int:
         """Return the bucket of a stream: CRC-32 of run, NUL and workflow in UTF-8, modulo."""
         return zlib.crc32(f"{run_id}\0{workflow_id}".encode()) % self.buckets
+
+    def buckets_of(
+        self, runs: Sequence[str], flows: Sequence[str], run: Sequence[int], flow: Sequence[int]
+    ) -> list[int]:
+        """Return the buckets of many streams: each is a place among runs and one among workflows.
+
+        Example:
+            >>> Layout().buckets_of(["", "r"], ["trip-1"], [0, 1], [0, 0])
+            [10, 1]
+        """
+        # A checksum goes on where that of the run has ended.
+        begun = [zlib.crc32(f"{name}\0".encode()) for name in runs]
+        rest = [name.encode() for name in flows]
+        count, crc32 = self.buckets, zlib.crc32
+        return [crc32(rest[f], begun[r]) % count for r, f in zip(run, flow, strict=True)]
 
     def partition(self, namespace: str, run_id: str, workflow_id: str) -> tuple[str, int]:
         """Return the partition of a stream."""

@@ -21,11 +21,11 @@ from flowlab.store.delta import (
     write_commit,
 )
 from flowlab.store.files import Disk
-from flowlab.store.heads import Heads
+from flowlab.store.heads import Heads, SealedHeads
 from flowlab.store.layout import Layout, Stream
-from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.segments import partition, write_part
 from flowlab.store.sidecar import MetadataLog, Sidecar, key_rows, pack_commits, write_sidecar
+from flowlab.store.streams import Streams
 from flowlab.store.tail import TailWriter, tail_path
 from flowlab.store.tail_reader import CommitMark, KeyUse, TailView
 
@@ -42,7 +42,7 @@ class Sealer:
     root: Path
     layout: Layout
     log: CommitLog
-    reader: SegmentReader
+    sealed: SealedHeads
     metadata: MetadataLog
     disk: Disk
 
@@ -54,7 +54,8 @@ class Sealer:
             keys=key_rows(view.buffer.keys),
             commits=pack_commits(view.marks()),
         )
-        files = self.write_files(view.table(), epoch=epoch)
+        table = view.table()
+        files = self.write_files(table, Streams.of(table), epoch=epoch)
         with self._removed_on_failure(files):
             info = self._info(content, position=position, tail=sealed_number + 1, epoch=epoch)
             fresh = writer.prepare(sealed_number + 1, first_position=position + 1)
@@ -71,6 +72,7 @@ class Sealer:
     def commit_rows(
         self,
         table: pa.Table,
+        streams: Streams,
         *,
         runs: tuple[RunInfo, ...],
         anomalies: pa.Table,
@@ -79,7 +81,7 @@ class Sealer:
         epoch: int,
     ) -> int:
         """Commit rows straight to sealed files; return the version. The tail is empty."""
-        files = self.write_files(table, epoch=epoch)
+        files = self.write_files(table, streams, epoch=epoch)
         content = Sidecar(
             runs=[(position, run) for run in runs],
             anomalies=anomalies.to_pylist(),
@@ -91,15 +93,15 @@ class Sealer:
             info = self._info(content, position=position, tail=tail, epoch=epoch)
         return self._commit(files, info, operation="WRITE", epoch=epoch)
 
-    def write_files(self, table: pa.Table, *, epoch: int) -> list[DataFile]:
+    def write_files(self, table: pa.Table, streams: Streams, *, epoch: int) -> list[DataFile]:
         """Write one sealed file for each partition that has rows."""
         root = self.root / "workflows"
         files: list[DataFile] = []
         with self._removed_on_failure(files):
-            files.extend(
-                write_part(part, root=root, layout=self.layout, disk=self.disk, epoch=epoch)
-                for part in partition(table, self.layout)
-            )
+            for part in partition(table, self.layout, streams):
+                data = write_part(part, root=root, layout=self.layout, disk=self.disk, epoch=epoch)
+                files.append(data)
+                self.sealed.learn(data, part.runs)
         return files
 
     @contextmanager
@@ -115,7 +117,7 @@ class Sealer:
 
     def heads(self, state: TableState, view: TailView) -> Heads:
         """Return the heads of every stream and lane."""
-        heads = Heads(state, self.reader, self.layout)
+        heads = Heads(state, self.sealed, self.layout)
         heads.recent.update(view.heads())
         for event in view.buffer.events[: view.events]:
             lane = (event.namespace, event.run_id, event.agent_id)
@@ -125,7 +127,7 @@ class Sealer:
 
     def keys(self, state: TableState, view: TailView) -> dict[tuple[Stream, str], KeyUse]:
         """Return every idempotency key that was used."""
-        return {**self.metadata.upto(state).keys, **view.buffer.keys}
+        return {**self.metadata.keys(state), **view.buffer.keys}
 
     def _info(self, content: Sidecar, *, position: int, tail: int, epoch: int) -> SealInfo:
         state = self.log.latest()

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flowlab.events import EVENT_SCHEMA, rank_strings
+from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import FILE_COLUMNS, DataFile
 from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
+from flowlab.store.streams import Streams, rank_ints
 
 ROW_GROUP_ROWS: Final = 2048
 CONSTANTS_KEY: Final = "flowlab.constants"
@@ -87,41 +88,29 @@ class Part:
 
     namespace: str
     bucket: int
+    runs: frozenset[str]
     table: pa.Table
 
 
-def partition(table: pa.Table, layout: Layout) -> list[Part]:
+def partition(table: pa.Table, layout: Layout, streams: Streams) -> list[Part]:
     """Split rows by partition, each sorted by (run_id, workflow_id, sequence)."""
     if table.num_rows == 0:
         return []
-    spaces, space_names = rank_strings(table.column("namespace"))
-    runs, run_names = rank_strings(table.column("run_id"))
-    flows, flow_names = rank_strings(table.column("workflow_id"))
-    streams = (spaces * len(run_names) + runs) * len(flow_names) + flows
-    distinct, stream_of = np.unique(streams, return_inverse=True)
-    run_of = (distinct // len(flow_names)) % len(run_names)
-    flow_of = distinct % len(flow_names)
-    buckets = np.fromiter(
-        (
-            layout.bucket(run_names[run], flow_names[flow])
-            for run, flow in zip(run_of.tolist(), flow_of.tolist(), strict=True)
-        ),
-        np.int64,
-        len(distinct),
-    )
-    # np.unique has put the streams in (namespace, run, workflow) order already.
-    groups = (distinct // (len(flow_names) * len(run_names))) * layout.buckets + buckets
-    place = np.empty(len(distinct), np.int64)
-    place[np.lexsort((np.arange(len(distinct)), groups))] = np.arange(len(distinct))
-    order = np.lexsort((table.column("sequence").to_numpy(), place[stream_of]))
-    group_of = groups[stream_of][order]
-    edges = np.flatnonzero(np.diff(group_of)) + 1
-    sorted_table = table.select(FILE_COLUMNS)
-    parts = []
-    for rows in np.split(order, edges):
-        group = int(groups[stream_of[rows[0]]])
-        part = sorted_table.take(pa.array(rows))
-        parts.append(Part(space_names[group // layout.buckets], group % layout.buckets, part))
+    run_of = streams.worlds % len(streams.runs)
+    spaces = streams.worlds // len(streams.runs)
+    group, groups = rank_ints(spaces * layout.buckets + streams.buckets(layout))
+    # The rows stand by stream and sequence already, so that only their partitions are to be sorted.
+    group_of = group[streams.codes[streams.order]]
+    order = streams.order[np.argsort(group_of, kind="stable")]
+    # Rows are taken from whole columns, all at once: from pieces, or a part at a time, is slower.
+    ordered = table.select(FILE_COLUMNS).combine_chunks().take(pa.array(order))
+    parts, start = [], 0
+    for place, (key, count) in enumerate(zip(groups.tolist(), np.bincount(group_of), strict=True)):
+        space, bucket = streams.spaces[key // layout.buckets], key % layout.buckets
+        runs = np.unique(run_of[group == place]).tolist()
+        names = frozenset(streams.runs[run] for run in runs)
+        parts.append(Part(space, bucket, names, ordered.slice(start, int(count))))
+        start += int(count)
     return parts
 
 

@@ -13,7 +13,7 @@ import zlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -26,6 +26,7 @@ from flowlab.store.layout import Stream
 from flowlab.store.tail_reader import CommitMark, KeyUse
 
 FOLDER: Final = "metadata"
+T = TypeVar("T")
 
 
 class _KeyRow(msgspec.Struct, array_like=True):
@@ -36,6 +37,24 @@ class _KeyRow(msgspec.Struct, array_like=True):
     last_sequence: int
     first_position: int
     last_position: int
+
+    @property
+    def use(self) -> tuple[tuple[Stream, str], KeyUse]:
+        """The stream and key, and what they were used for."""
+        uses = KeyUse(
+            bytes.fromhex(self.fingerprint),
+            self.first_sequence,
+            self.last_sequence,
+            self.first_position,
+            self.last_position,
+        )
+        return (tuple(self.stream), self.key), uses  # type: ignore[return-value]
+
+
+class _Keys(msgspec.Struct):
+    """What a writer reads of a sidecar."""
+
+    keys: list[_KeyRow] = []
 
 
 class Sidecar(msgspec.Struct):
@@ -92,14 +111,14 @@ def write_sidecar(
     return name, hashlib.sha256(data).hexdigest()
 
 
-def read_sidecar(root: Path, info: SealInfo) -> Sidecar:
-    """Read and check the sidecar of a commit; empty where it has none.
+def read_sidecar(root: Path, info: SealInfo, kind: type[T]) -> T:
+    """Read and check the sidecar of a commit, or a part of it; empty where it has none.
 
     Raises:
         CorruptionError: it is missing, or not what the commit named.
     """
     if not info.sidecar:
-        return Sidecar()
+        return kind()
     try:
         data = (root / info.sidecar).read_bytes()
     except OSError as error:
@@ -109,7 +128,7 @@ def read_sidecar(root: Path, info: SealInfo) -> Sidecar:
         message = f"{info.sidecar} does not have the SHA-256 that its commit names"
         raise CorruptionError(message)
     try:
-        return msgspec.json.decode(gzip.decompress(data), type=Sidecar)
+        return msgspec.json.decode(gzip.decompress(data), type=kind)
     except (msgspec.MsgspecError, OSError, zlib.error) as error:
         message = f"{info.sidecar} cannot be read: {error}"
         raise CorruptionError(message) from error
@@ -117,12 +136,11 @@ def read_sidecar(root: Path, info: SealInfo) -> Sidecar:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """Everything that the sidecars up to one version say."""
+    """What the sidecars up to one version say of the log; idempotency keys are the writer's."""
 
     version: int
     runs: tuple[tuple[int, RunInfo], ...]
     anomalies: tuple[tuple[int, pa.Table], ...]
-    keys: dict[tuple[Stream, str], KeyUse]
     commits: tuple[CommitMark, ...]
 
     def position_at(self, time_ns: int) -> int:
@@ -138,7 +156,19 @@ class MetadataLog:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()
-        self._known = Metadata(-1, (), (), {}, ())
+        self._known = Metadata(-1, (), (), ())
+        self._keys: tuple[int, dict[tuple[Stream, str], KeyUse]] = (-1, {})
+
+    def keys(self, state: TableState) -> dict[tuple[Stream, str], KeyUse]:
+        """Return the idempotency keys up to a version: all that a writer needs, and much less."""
+        with self._lock:
+            version, keys = self._keys
+            if version > state.version:
+                version, keys = -1, {}
+            for info in state.history[version + 1 :]:
+                keys.update(row.use for row in read_sidecar(self.root, info, _Keys).keys)
+            self._keys = (state.version, keys)
+            return keys
 
     def upto(self, state: TableState) -> Metadata:
         """Return the metadata at a version of the commit log."""
@@ -147,29 +177,21 @@ class MetadataLog:
             if known.version == state.version:
                 return known
             if known.version > state.version:
-                return self._extend(Metadata(-1, (), (), {}, ()), state)
+                return self._extend(Metadata(-1, (), (), ()), state)
             self._known = self._extend(known, state)
             return self._known
 
     def _extend(self, known: Metadata, state: TableState) -> Metadata:
         runs, anomalies = list(known.runs), list(known.anomalies)
-        keys, commits = dict(known.keys), list(known.commits)
+        commits = list(known.commits)
         for info in state.history[known.version + 1 :]:
-            content = read_sidecar(self.root, info)
+            content = read_sidecar(self.root, info, Sidecar)
             runs.extend(content.runs)
             if content.anomalies:
                 table = pa.Table.from_pylist(content.anomalies, ANOMALY_SCHEMA)
                 anomalies.append((content.anomalies_position, table))
-            for row in content.keys:
-                keys[tuple(row.stream), row.key] = KeyUse(  # type: ignore[index]
-                    bytes.fromhex(row.fingerprint),
-                    row.first_sequence,
-                    row.last_sequence,
-                    row.first_position,
-                    row.last_position,
-                )
             position, time_ns, epoch = 0, 0, 0
             for step, elapsed, change in content.commits:
                 position, time_ns, epoch = position + step, time_ns + elapsed, epoch + change
                 commits.append(CommitMark(position, time_ns, epoch))
-        return Metadata(state.version, tuple(runs), tuple(anomalies), keys, tuple(commits))
+        return Metadata(state.version, tuple(runs), tuple(anomalies), tuple(commits))

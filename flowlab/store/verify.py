@@ -14,7 +14,7 @@ from flowlab.errors import CorruptionError, FlowlabError
 from flowlab.events import ANOMALY_SCHEMA, EVENT_SCHEMA, counted, grouped
 from flowlab.store.delta import CommitLog, TableState
 from flowlab.store.segment_reader import SegmentReader
-from flowlab.store.sidecar import read_sidecar
+from flowlab.store.sidecar import Sidecar, read_sidecar
 from flowlab.store.tail import missing_bytes
 from flowlab.store.tail_reader import TailReader, TailView
 from flowlab.store.views import connect_views
@@ -127,7 +127,7 @@ class Verifier:
             self._problem("missing", "workflows/_delta_log", detail)
         for info in state.history:
             try:
-                read_sidecar(self._root, info)
+                read_sidecar(self._root, info, Sidecar)
             except CorruptionError as error:
                 self._problem("damaged", info.sidecar, str(error))
         return state
