@@ -32,6 +32,7 @@ from flowlab.simulation import (
     key_of,
     uniform,
 )
+from flowlab.simulation.draws import Lanes, following
 
 MS = 1_000_000
 GOLDEN_KEY = 239_053_597_255_177_533
@@ -120,6 +121,12 @@ def test_no_order_of_asking_changes_a_draw(key: int, order: list[int]) -> None:
 def test_a_draw_is_64_bits_and_a_number_below_1(key: int, n: int) -> None:
     assert 0 <= bits(key, n) < 2**64
     assert 0 <= uniform(key, n) < 1
+
+
+@given(keys=st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=9), n=st.integers())
+def test_draws_that_are_made_together_are_those_made_one_by_one(keys: list[int], n: int) -> None:
+    assert Lanes(keys).at(n) == tuple(bits(key, n) for key in keys)
+    assert [bits(following(key), n) for key in keys] == [bits(key, n + 1) for key in keys]
 
 
 @pytest.mark.parametrize("step", [1, 2**8, 2**32, 0x9E3779B97F4A7C15])

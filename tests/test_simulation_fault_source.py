@@ -37,6 +37,8 @@ from flowlab.simulation import (
     key_of,
     kinds_of_run,
 )
+from flowlab.simulation.draws import Lanes
+from flowlab.simulation.fault_source import HOSTED, REPLY, REQUEST, WORK
 
 AGENTS = ("bank", "hotel", "till", "host")
 KEY = key_of(7, "faults")
@@ -202,6 +204,26 @@ def test_a_fault_happens_at_its_rate(kind: str, rate: float) -> None:
     }
     ask = asked[ASKED_BY[kind]]
     assert near(sum(ask(n) is not None for n in range(tries)), rate, tries)
+
+
+@given(
+    kinds=st.sets(st.sampled_from(FAULT_KINDS)),
+    key=st.integers(0, 2**64 - 1),
+    leg=st.integers(0, 2**64 - 1),
+)
+def test_what_is_no_risk_of_a_call_never_happens_to_it_and_what_is_one_does(
+    kinds: set[str], key: int, leg: int
+) -> None:
+    source = source_of(ALL.without("partition", *kinds), key)
+    risks = source.risks(*Lanes(source.keys).at(leg))
+    happened = {
+        REQUEST: source.transit("host", "bank", "request", leg, 0),
+        REPLY: source.transit("bank", "host", "reply", leg + 1, 0),
+        WORK: source.segment("bank", "work", leg),
+        HOSTED: source.host_segment("answer", leg),
+    }
+    for part, fault in happened.items():
+        assert bool(risks & part) == (fault is not None)
 
 
 def test_the_counts_of_one_seed_are_exactly_these() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from flowlab.simulation.draws import bits
+from flowlab.simulation.fault_source import EVERY_RISK
 
 if TYPE_CHECKING:
     from flowlab.simulation.driver import Driver
@@ -51,6 +52,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
         origin: the message that it is a copy of, if it is one.
         mark: tells it, in the ids of faults, from others of its label: a copy has a ', and what is
             sent by whoever handles it has its mark and delivery in parentheses.
+        risks: what of it a fault may happen to, by its draws: `REQUEST`, ... of `fault_source`; a
+            partition is none of them.
         mail: what an agent looks at before it begins it: `WAITS`, `WITHDRAWN` and `COPY`, or 0.
     """
 
@@ -83,6 +86,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
     origin: Call | None = None
     mail: int = 0
     mark: str = ""
+    risks: int = EVERY_RISK
 
     @property
     def idempotency_key(self) -> str:
@@ -105,8 +109,13 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
         What befalls the copy does not befall the message itself: its draws are its own.
         """
-        key, origin, mark = bits(self.key, _COPY), self.origin or self, f"{self.mark}'"
-        return msgspec.structs.replace(self, row=row, key=key, origin=origin, mail=COPY, mark=mark)
+        twin = msgspec.structs.replace(self, row=row, mail=COPY, risks=EVERY_RISK)
+        twin.key, twin.origin, twin.mark = (
+            bits(self.key, _COPY),
+            self.origin or self,
+            f"{self.mark}'",
+        )
+        return twin
 
     @property
     def is_withdrawn(self) -> bool:

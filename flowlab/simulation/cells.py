@@ -108,7 +108,7 @@ class Cells(dict[str, Any]):
             return None
         try:
             text = _ENCODE(changed)
-            if all(type(value) in _SCALARS for value in changed.values()):
+            if _SCALARS.issuperset(map(type, changed.values())):
                 return text
             plain = _DECODE(text)
             if plain == changed:

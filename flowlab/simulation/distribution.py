@@ -129,7 +129,8 @@ class Exponential:
     def draw(self, u: float) -> int:
         """Return the duration at a number from [0, 1), at most `MAX_DELAY_NS`."""
         # Whole nanoseconds hide the last digit of log, in which platforms differ.
-        drawn = round(-_ns(self.mean) * log(1.0 - u))
+        mean: int = self.mean  # type: ignore[assignment]
+        drawn = round(-mean * log(1.0 - u))
         return min(drawn, MAX_DELAY_NS)
 
     def to_json(self) -> dict[str, Any]:

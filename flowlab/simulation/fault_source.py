@@ -8,7 +8,7 @@ from typing import Final
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.distribution import as_distribution
 from flowlab.simulation.doors import RATE_BITS
-from flowlab.simulation.draws import bits, key_of, uniform
+from flowlab.simulation.draws import bits, following, key_of, uniform
 from flowlab.simulation.faults import FAULT_KINDS, Faults
 from flowlab.simulation.injection import (
     CrashAfter,
@@ -28,11 +28,21 @@ from flowlab.simulation.injection import (
     TornWrite,
     TransitFault,
 )
-from flowlab.simulation.partition_windows import PartitionWindows
+from flowlab.simulation.partition_windows import EVER, PartitionWindows
 from flowlab.workflow import SECOND
 
 DEFAULT_HORIZON_NS: Final = 3_600 * SECOND
 """No partition begins later than this, unless told otherwise: an hour."""
+
+REQUEST: Final = 1
+"""The risk of a request on its way."""
+REPLY: Final = 2
+"""Of the answer on its way back."""
+WORK: Final = 4
+"""Of the agent as it begins to handle it."""
+HOSTED: Final = 8
+"""Of the process of the workflow as it takes the answer."""
+EVERY_RISK: Final = 15
 
 # One draw of 64 bits decides on three kinds, each with 21 bits of its own: one chain of big
 # multiplications instead of three, for what is asked of every message.
@@ -79,6 +89,8 @@ class FaultSource:
         kinds: the kinds that may happen in this run: with `swarm`, a random part of the faults'.
         transit_live: whether `transit` may answer; where not, it need not be asked.
         partition_live, segment_live, host_live, disk_live, skew_live: the same for the others.
+        calm: times in which no partition is; found anew as time goes on.
+        keys: of the draws that `risks` looks at.
 
     Raises:
         InvalidArgumentError: a suppressed id is of no kind of fault.
@@ -103,29 +115,69 @@ class FaultSource:
         self._suppressed = _checked(suppressed)
         self._key = seed_key
         # A field of a draw below a kind's threshold is a fault of that kind.
-        loss, duplicate, reorder = self._thresholds("loss", "duplicate", "reorder")
-        self._loss, self._duplicate, self._reorder = loss, duplicate, reorder
-        self._quiet_transit = not loss | duplicate | reorder
-        crash, fail, hang, slow = self._thresholds("crash", "fail", "hang", "slow")
-        self._crash, self._fail, self._hang, self._slow = crash, fail, hang, slow
-        (self._host_crash,) = self._thresholds("host_crash")
-        lost, torn, delayed = self._thresholds("lost_write", "torn_write", "delayed_write")
-        self._lost_write, self._torn_write, self._delayed_write = lost, torn, delayed
+        below = faults.thresholds
+        if faults.swarm:
+            below = {kind: below[kind] if kind in self.kinds else 0 for kind in below}
+        self._loss, self._duplicate = below["loss"], below["duplicate"]
+        self._reorder, self._host_crash = below["reorder"], below["host_crash"]
+        self._crash, self._fail = below["crash"], below["fail"]
+        self._hang, self._slow = below["hang"], below["slow"]
+        self._lost_write, self._torn_write = below["lost_write"], below["torn_write"]
+        self._delayed_write = below["delayed_write"]
+        self._quiet_transit = not self._loss | self._duplicate | self._reorder
         self.partition_live = "partition" in self.kinds
         self.transit_live = self.partition_live or not self._quiet_transit
-        self.segment_live = bool(crash | fail | hang | slow)
+        self.segment_live = bool(self._crash | self._fail | self._hang | self._slow)
         self.host_live = bool(self._host_crash)
-        self.disk_live = bool(lost | torn | delayed)
+        self.disk_live = bool(self._lost_write | self._torn_write | self._delayed_write)
         self.skew_live = "skew" in self.kinds
         self._transit_key = bits(seed_key, _TRANSIT)
         self._segment_key = bits(seed_key, _SEGMENT)
         self._slow_key = bits(seed_key, _SLOW)
         self._host_key = bits(seed_key, _HOST)
         self._disk_key = bits(seed_key, _DISK)
+        self.keys = (
+            self._transit_key,
+            following(self._transit_key),
+            self._segment_key,
+            self._slow_key,
+            self._host_key,
+        )
+        self.calm = EVER
         self._windows: PartitionWindows | None = None
         if self.partition_live and faults.partition is not None:
             key = bits(seed_key, _PARTITION)
             self._windows = PartitionWindows(faults.partition, key, agents, horizon_ns)
+            self.calm = range(0)
+
+    def risks(self, request: int, reply: int, segment: int, slow: int, host: int) -> int:
+        """Return what of a call a fault may happen to: of most calls nothing.
+
+        What it is told are the draws of `keys` at the number that names the call. Partitions are
+        not among them: those are a matter of time.
+        """
+        found = 0
+        loss, duplicate, reorder = self._loss, self._duplicate, self._reorder
+        if (
+            request & _FIELD < loss
+            or request >> _SECOND & _FIELD < duplicate
+            or request >> _THIRD & _FIELD < reorder
+        ):
+            found = REQUEST
+        if (
+            reply & _FIELD < loss
+            or reply >> _SECOND & _FIELD < duplicate
+            or reply >> _THIRD & _FIELD < reorder
+        ):
+            found |= REPLY
+        if (
+            segment & _FIELD < self._crash
+            or segment >> _SECOND & _FIELD < self._hang
+            or segment >> _THIRD & _FIELD < self._fail
+            or slow & _FIELD < self._slow
+        ):
+            found |= WORK
+        return found | HOSTED if host & _FIELD < self._host_crash else found
 
     def transit(
         self, sender: str, receiver: str, message_id: object, leg_key: int, now_ns: int
@@ -139,9 +191,11 @@ class FaultSource:
             leg_key: what tells the message from all others of the run.
             now_ns: when it is sent, for partitions.
         """
-        if self._windows is not None:
+        if now_ns not in self.calm and self._windows is not None:
             window = self._windows.at(now_ns)
-            if window is not None and window.cuts(sender, receiver):
+            if window is None:
+                self.calm = self._windows.around(now_ns)
+            elif window.cuts(sender, receiver):
                 fault_id = window.fault_id
                 return None if fault_id in self._suppressed else Drop(fault_id)
         if self._quiet_transit:
@@ -267,10 +321,6 @@ class FaultSource:
         downtime = as_distribution(self._faults.downtime)
         down_ns = downtime.draw(uniform(bits(self._key, _DOWNTIME), leg_key))
         return (CrashAfter if draw >> _TOP else CrashBefore)(fault_id, down_ns)
-
-    def _thresholds(self, *kinds: str) -> list[int]:
-        live = [getattr(self._faults, kind) if kind in self.kinds else 0.0 for kind in kinds]
-        return [round(rate * (_FIELD + 1)) for rate in live]
 
     def __repr__(self) -> str:
         return f"FaultSource({', '.join(self.kinds) or 'nothing'})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from flowlab.errors import InvalidArgumentError, NotFoundError
@@ -14,7 +14,7 @@ from flowlab.simulation.distribution import (
     as_distribution,
     distribution_from_json,
 )
-from flowlab.simulation.doors import as_members, as_number, as_rate
+from flowlab.simulation.doors import RATE_BITS, as_members, as_number, as_rate
 from flowlab.workflow import SECOND, Duration
 
 FAULT_KINDS: Final = (
@@ -146,6 +146,10 @@ class Faults:
         swarm: each run has a random half of the kinds, as some failures are found only without the
             others (Groce, Zhang, Eide, Chen and Regehr, "Swarm testing", 2012).
 
+    Attributes:
+        kinds: the kinds that may happen, in the order of `FAULT_KINDS`.
+        thresholds: the rates by kind, in units of 2^-21: a draw of 21 bits below it is a fault.
+
     Raises:
         InvalidArgumentError: an argument is outside what it may be.
 
@@ -176,6 +180,8 @@ class Faults:
     delayed_write: float = 0.0
     write_delay: Distribution | Duration = _WRITE_DELAY
     swarm: bool = False
+    kinds: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    thresholds: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -195,11 +201,9 @@ class Faults:
         if not isinstance(self.swarm, bool):
             message = f"swarm is {self.swarm!r}; expected True or False"
             raise InvalidArgumentError(message)
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds that may happen, in the order of `FAULT_KINDS`."""
-        return tuple(kind for kind in FAULT_KINDS if getattr(self, kind))
+        put(self, "kinds", tuple(kind for kind in FAULT_KINDS if getattr(self, kind)))
+        rates = {kind: round(getattr(self, kind) * (1 << RATE_BITS)) for kind in _RATES}
+        put(self, "thresholds", rates)
 
     def without(self, *kinds: str) -> Faults:
         """Return the same without some kinds.
@@ -262,7 +266,7 @@ class Faults:
             >>> Faults.from_json({"hang": 0.25})
             Faults(hang=0.25)
         """
-        found = as_members(value, "faults", known=[member.name for member in fields(cls)])
+        found = as_members(value, "faults", known=_given())
         for name in _DELAYS:
             if name in found:
                 found[name] = distribution_from_json(found[name], name)
@@ -278,8 +282,12 @@ class Faults:
         return {
             member.name: getattr(self, member.name)
             for member in fields(self)
-            if getattr(self, member.name) != member.default
+            if member.init and getattr(self, member.name) != member.default
         }
+
+
+def _given() -> list[str]:
+    return [member.name for member in fields(Faults) if member.init]
 
 
 def as_faults(value: Faults | str | Mapping[str, Any] | None) -> Faults:

@@ -73,9 +73,16 @@ class Network:
             receiver: the same.
             message: what tells the message from all others of the world.
         """
-        links = self._links
-        found = links.get((sender, receiver), self._latency) if links else self._latency
-        return found.draw(uniform(key, message))
+        return self.between(sender, receiver).draw(uniform(key, message))
+
+    def between(self, sender: str, receiver: str) -> Distribution:
+        """Return the latencies of one direction."""
+        return self._links.get((sender, receiver), self._latency)
+
+    @property
+    def usual(self) -> Distribution:
+        """The latencies of all directions that are not told apart."""
+        return self._latency
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, times in nanoseconds.

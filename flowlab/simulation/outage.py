@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Leg
 from flowlab.simulation.draws import bits
+from flowlab.simulation.fault_source import WORK
 from flowlab.simulation.injection import (
     TRANSIENT_ERROR,
     CrashAfter,
@@ -30,6 +31,8 @@ _SEGMENT: Final = 1 << 24
 def befall(server: Server, now_ns: int, call: Call) -> int:
     """Ask what happens while an agent handles a message; return how long that takes."""
     call.deliveries += 1
+    if call.deliveries == 1 and not call.risks & WORK:
+        return call.service_ns
     call.fault = fault = fault_of(server, call)
     if not isinstance(fault, Slow):
         return call.service_ns

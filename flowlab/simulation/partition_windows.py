@@ -16,6 +16,9 @@ _DURATION: Final = 1
 _GROUP: Final = 2
 _DRAWS: Final = 3
 
+EVER: Final = range(1 << 63)
+"""All times."""
+
 
 class PartitionWindows:
     """The windows of a run, each a pure function of its number; they never overlap.
@@ -37,7 +40,7 @@ class PartitionWindows:
         'partition:2'
     """
 
-    __slots__ = ("_agents", "_found", "_horizon_ns", "_key", "_partitions", "_starts", "_whole")
+    __slots__ = ("_agents", "_found", "_horizon_ns", "_key", "_next_ns", "_partitions", "_starts")
 
     def __init__(
         self, partitions: Partitions, key: int, agents: Iterable[str], horizon_ns: int
@@ -48,40 +51,53 @@ class PartitionWindows:
         self._horizon_ns = horizon_ns
         self._found: list[PartitionWindow] = []
         self._starts: list[int] = []
-        self._whole = False
+        self._next_ns = self._next()
 
     def at(self, now_ns: int) -> PartitionWindow | None:
         """Return the window that a time lies in."""
-        while not self._whole and (not self._found or self._found[-1].end_ns <= now_ns):
+        while self._next_ns <= now_ns:
             self._find_next()
         index = bisect_right(self._starts, now_ns) - 1
         if index < 0 or now_ns >= self._found[index].end_ns:
             return None
         return self._found[index]
 
+    def around(self, now_ns: int) -> range:
+        """Return the times about one that lies in no window, up to the next."""
+        index = bisect_right(self._starts, now_ns)
+        begins = self._found[index - 1].end_ns if index else 0
+        ends = self._starts[index] if index < len(self._starts) else self._next_ns
+        return range(begins, ends)
+
     def __iter__(self) -> Iterator[PartitionWindow]:
         index = 0
         while True:
-            while not self._whole and index >= len(self._found):
+            if index == len(self._found):
+                if self._next_ns == EVER.stop:
+                    return
                 self._find_next()
-            if index >= len(self._found):
-                return
             yield self._found[index]
             index += 1
 
-    def _find_next(self) -> None:
+    def _next(self) -> int:
+        """Return when the next window begins; the end of time if there is none."""
         index = len(self._found)
-        first = index * _DRAWS
-        gap = as_distribution(self._partitions.every).draw(uniform(self._key, first + _GAP))
+        gap = as_distribution(self._partitions.every).draw(
+            uniform(self._key, index * _DRAWS + _GAP)
+        )
         start = (self._found[-1].end_ns if self._found else 0) + gap
-        if index >= self._partitions.most or start >= self._horizon_ns:
-            self._whole = True
-            return
+        is_last = index >= self._partitions.most or start >= self._horizon_ns
+        return EVER.stop if is_last else start
+
+    def _find_next(self) -> None:
+        first, start = len(self._found) * _DRAWS, self._next_ns
         lasts = as_distribution(self._partitions.duration)
         end = start + lasts.draw(uniform(self._key, first + _DURATION))
         apart = self._apart(bits(self._key, first + _GROUP))
-        self._found.append(PartitionWindow(f"partition:{index + 1}", start, end, apart))
+        name = f"partition:{len(self._found) + 1}"
+        self._found.append(PartitionWindow(name, start, end, apart))
         self._starts.append(start)
+        self._next_ns = self._next()
 
     def _apart(self, key: int) -> frozenset[str]:
         share = self._partitions.share

@@ -204,7 +204,7 @@ class PlanDriver(Driver):
         server = engine.servers[op.agent if roles is None else roles.get(op.agent, op.agent)]
         causes, attempt, value = command.causes, command.attempt, command.value
         place = -1
-        if not op.input.constant:
+        if not op.constant:
             kept, value = plain(value)
             place = engine.recorder.keep(kept)
         if len(causes) == 1:
@@ -306,7 +306,9 @@ class PlanDriver(Driver):
         value = -1 if payload is None else recorder.keep(json_of(payload))
         a = causes[0][0] if causes else NOTHING
         b = causes[1][0] if len(causes) > 1 else NOTHING
-        row = recorder.add(now_ns, shape, code, code, a, b, value)
+        rows = recorder.rows
+        row = len(rows) // ROW_BYTES
+        rows += PACK(now_ns, value, shape, code, code, a, b, -1)
         if len(causes) > 2:  # noqa: PLR2004 - what a row has room for
             recorder.extra[row] = causes
         return row

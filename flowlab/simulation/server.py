@@ -73,8 +73,7 @@ class Server:
     def __init__(self, engine: Engine, agent: Agent) -> None:
         self.engine = engine
         self.agent = agent
-        self.name = agent.name
-        self.code = engine.recorder.stream("@" + agent.name)
+        self.name, self.code = agent.name, engine.recorder.stream("@" + agent.name)
         self.state: dict[str, Any] = own(agent.state)
         self.context = engine.context
         self.cells = engine.context.state
@@ -118,7 +117,9 @@ class Server:
 
     def begin(self, now_ns: int, call: Call) -> None:
         """Take a message from the mailbox, and work on it; pass over what was withdrawn."""
-        if call.mail:
+        if call.mail == WAITS:
+            call.mail = 0
+        elif call.mail:
             taken = first_wanted(call, self.mailbox)
             if taken is None:
                 self.busy = None

@@ -9,7 +9,8 @@ from flowlab.errors import InvalidArgumentError
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Call, Leg
-from flowlab.simulation.draws import bits, key_of, uniform
+from flowlab.simulation.draws import UNIT, Lanes, bits, following, key_of
+from flowlab.simulation.fault_source import HOSTED, REPLY, REQUEST
 from flowlab.simulation.injection import Delay, Drop, Duplicate, TransitFault
 from flowlab.simulation.recorder import NOTHING, Value
 
@@ -24,8 +25,6 @@ HOST: Final = "orchestrator"
 _MESSAGE: Final = int(CauseKind.MESSAGE)
 _FAULT: Final = int(CauseKind.FAULT)
 
-_THREE: Final = [int, int, int]
-
 
 class Transit:
     """The network of one world.
@@ -36,12 +35,13 @@ class Transit:
 
     __slots__ = (
         "_delays",
+        "_draws",
         "_engine",
         "_faults",
         "_latency_key",
         "_network",
         "_order",
-        "_service_key",
+        "_risks",
         "_take",
         "_told",
     )
@@ -51,8 +51,10 @@ class Transit:
         self._network = engine.world.network
         self._delays = engine.world.delays
         self._latency_key = key_of(engine.seed, "latency")
-        self._service_key = key_of(engine.seed, "service")
+        keys = [self._latency_key, following(self._latency_key), key_of(engine.seed, "service")]
         faults = engine.faults
+        self._draws = Lanes(keys if faults is None else [*keys, *faults.keys])
+        self._risks = None if faults is None else faults.risks
         self._faults = faults if faults is not None and faults.transit_live else None
         crashes = faults is not None and faults.host_live
         self._take = engine.workflows.take_answer if crashes else None
@@ -73,8 +75,10 @@ class Transit:
             call.request_ns, call.service_ns, call.reply_ns = three(
                 delays(driver.workflow_id, number)
             )
-        due = now_ns + call.request_ns
-        if self._faults is None and self._order is None:
+        due, faults = now_ns + call.request_ns, self._faults
+        if self._order is None and (
+            faults is None or not (call.risks & REQUEST or now_ns not in faults.calm)
+        ):
             heappush(engine.agenda, (due, engine.ordinal(), call.server.deliver, call))
         else:
             told = (HOST, call.server.name, Leg(call, "/request"), call.key)
@@ -87,8 +91,11 @@ class Transit:
             if call.waiter is not None:
                 call.waiter.answered(now_ns, call)
             return
-        take = driver.answer if self._take is None else self._take
-        if self._faults is None and self._order is None:
+        take = driver.answer if self._take is None or not call.risks & HOSTED else self._take
+        faults = self._faults
+        if self._order is None and (
+            faults is None or not (call.risks & REPLY or now_ns not in faults.calm)
+        ):
             heappush(engine.agenda, (now_ns + call.reply_ns, engine.ordinal(), take, call))
         else:
             told = (call.server.name, HOST, Leg(call, "/reply"), call.key + 1)
@@ -183,12 +190,18 @@ class Transit:
         return NOTHING if row == NOTHING else self._engine.recorder.coordination_of(row)
 
     def _time(self, call: Call, sender: str) -> None:
-        """Draw how long each part of a call takes, from what names it."""
-        key, server = call.key, call.server
-        latency = self._network.latency_ns
-        call.request_ns = latency(self._latency_key, sender, server.name, key)
-        call.reply_ns = latency(self._latency_key, server.name, sender, key + 1)
-        call.service_ns = server.agent.service.draw(uniform(self._service_key, key))
+        """Draw how long each part of a call takes, and if all goes well, from what names it."""
+        server, network = call.server, self._network
+        request, reply, service, *faults = self._draws.at(call.key)
+        there = back = network.usual
+        if network.links:
+            there = network.between(sender, server.name)
+            back = network.between(server.name, sender)
+        call.request_ns = there.draw((request >> 11) * UNIT)
+        call.reply_ns = back.draw((reply >> 11) * UNIT)
+        call.service_ns = server.agent.service.draw((service >> 11) * UNIT)
+        if self._risks is not None:
+            call.risks = self._risks(*faults)
 
     def _carry(
         self,
@@ -281,14 +294,15 @@ def three(told: Any) -> tuple[int, int, int]:
     Raises:
         InvalidArgumentError: it does not.
     """
-    kinds = [type(part) for part in told] if isinstance(told, (tuple, list)) else []
-    if kinds != _THREE or min(told) < 0:
-        message = (
-            f"delays gave {told!r}; expected (request, service, reply), each an int of nanoseconds"
-        )
-        raise InvalidArgumentError(message)
-    request_ns, service_ns, reply_ns = told
-    return request_ns, service_ns, reply_ns
+    if isinstance(told, (tuple, list)) and len(told) == 3:  # noqa: PLR2004 - as the name says
+        request_ns, service_ns, reply_ns = told
+        ints = type(request_ns) is type(service_ns) is type(reply_ns) is int
+        if ints and request_ns >= 0 and service_ns >= 0 and reply_ns >= 0:
+            return request_ns, service_ns, reply_ns
+    message = (
+        f"delays gave {told!r}; expected (request, service, reply), each an int of nanoseconds"
+    )
+    raise InvalidArgumentError(message)
 
 
 def letter_key(call: Call, number: int) -> int:

@@ -238,6 +238,9 @@ class PlanInstance(PlanState):
 
     def _go(self, op: Op, causes: Causes, out: list[Command]) -> None:
         """Go on from an operation, until every branch waits for something."""
+        if type(op) is StepOp and self.phase == RUNNING:
+            self._ask(op, 1, causes, out)
+            return
         todo = [(op, causes)]
         while todo and self.phase == RUNNING:
             op, causes = todo.pop()
