@@ -24,10 +24,15 @@ def _log_of(arguments: Namespace) -> EventLog:
     if arguments.store is not None:
         with open_store(arguments.store) as store:
             return store.log()
-    return _read(arguments.paths)
+    return read_paths(arguments.paths)
 
 
-def _read(paths: list[Path]) -> EventLog:
+def read_paths(paths: list[Path]) -> EventLog:
+    """Return the log of some files and folders.
+
+    Raises:
+        NotFoundError: nothing could be read from them.
+    """
     from flowlab.interop import import_log  # noqa: PLC0415
 
     report = import_log(paths, progress=Bar())

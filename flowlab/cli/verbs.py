@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.cli import claims, determinism, logs, pages, stores, worlds
+from flowlab.cli import claims, determinism, differences, logs, pages, stores, worlds
 from flowlab.cli.verb import Verb
 
 VERBS: Final[tuple[Verb, ...]] = (
     *logs.VERBS,
     *stores.VERBS,
     *pages.VERBS,
+    *differences.VERBS,
     *claims.VERBS,
     *worlds.VERBS,
     *determinism.VERBS,
