@@ -124,6 +124,17 @@ def test_a_range_that_is_brushed_on_the_ruler_is_zoomed_to(
     assert page.locator(".status").inner_text() == f"showing {shown} of 70 events · time"
 
 
+def test_a_view_is_as_wide_as_its_place_when_that_grows_and_shrinks(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    page = open_page(offline_page, trip(), tmp_path)
+    for width in (1400, 700, 500, 1100):
+        page.set_viewport_size({"width": width, "height": 700})
+        until(page, "v.dom.canvas.clientWidth + v.dom.labelWidth === v.dom.scroller.clientWidth")
+        assert ask(page, "v.dom.stage.scrollWidth <= v.dom.stage.clientWidth")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_search_finds_by_word_type_and_agent_and_may_hide_the_rest(
     offline_page: Page, tmp_path: Path
 ) -> None:

@@ -232,12 +232,16 @@ def _damage(order: CausalOrder, index: RowIndex, labels: Codes) -> NDArray[np.in
     """Return what is wrong with each row, in words; -1 where nothing is."""
     damage = np.full(len(order), -1, np.int32)
     found = order.anomalies
-    ids = [found.column(name) for name in ("namespace", "run_id", "workflow_id")]
-    rows = index.rows(ids, found.column("sequence").to_numpy())
-    told = zip(found.column("kind").to_pylist(), found.column("detail").to_pylist(), strict=True)
-    for row, (kind, detail) in zip(rows.tolist(), told, strict=True):
-        if row >= 0:
-            damage[row] = labels.of(f"damage: {clean(kind)}: {clean(detail[:MAX_WORD])}")
+    names = ("namespace", "run_id", "workflow_id")
+    rows = index.rows([found.column(name) for name in names], found.column("sequence").to_numpy())
+    held = {tuple(name) for name in groups(order.log.table, names).names}
+    for row, told in zip(rows.tolist(), found.to_pylist(), strict=True):
+        stream = (told["namespace"], told["run_id"], told["ref_workflow_id"])
+        # A part of a log names causes in streams that are not in it: that is no damage.
+        is_outside = told["kind"] == "never_logged" and stream not in held
+        if row >= 0 and not is_outside:
+            detail = clean(told["detail"][:MAX_WORD])
+            damage[row] = labels.of(f"damage: {clean(told['kind'])}: {detail}")
     return damage
 
 

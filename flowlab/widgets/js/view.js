@@ -27,7 +27,7 @@ class View {
     this.rescale(true);
     this.disposers.push(watchTheme(() => this.retheme()));
     const resized = new ResizeObserver(() => this.resize());
-    resized.observe(this.dom.stage);
+    for (const element of [this.dom.stage, this.dom.scroller]) resized.observe(element);
     this.disposers.push(() => resized.disconnect());
     refreshControls(this);
   }
@@ -76,7 +76,7 @@ class View {
   }
 
   resize() {
-    const width = Math.max(120, this.dom.canvas.parentElement.clientWidth - this.dom.labelWidth);
+    const width = Math.max(120, this.dom.scroller.clientWidth - this.dom.labelWidth);
     this.frame.width = width;
     this.height = Math.max(60, Math.min(this.layout.height, this.dom.scroller.clientHeight || 300));
     const scale = window.devicePixelRatio || 1;
