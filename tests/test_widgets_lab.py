@@ -154,6 +154,7 @@ def test_without_a_kernel_a_notebook_shows_the_picture_and_no_error(
     trusts = page.locator(".flowlab-view[data-flowlab-view]").count()
     assert trusts == int(trusted)
     assert page.locator(".flowlab-live").count() == 0
+    assert page.locator(".jp-OutputArea-output").inner_text().strip() == ""
     text = page.locator(".jp-Notebook").inner_text()
     assert "Error" not in text
     assert "Explorer(" not in text

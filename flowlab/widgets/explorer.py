@@ -29,6 +29,11 @@ from flowlab.widgets.page import page_of
 MAX_PICTURE: Final = 300
 """Events of the static picture, which stands where no view can be live."""
 _numbers = count(1)
+_DARK: Final = (
+    '<style>[data-jp-theme-light="false"] .flowlab-view>img'
+    "{filter:invert(.9) hue-rotate(180deg)}</style>"
+)
+"""An image knows nothing of its page's theme: a trusted page turns it dark."""
 
 
 class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
@@ -155,7 +160,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         if not self._picture:
             self._picture = _picture(self.log, self.title)
         name = escape(self._place)
-        html = f'<div data-flowlab-view="{name}" class="flowlab-view">{self._picture}</div>'
+        html = f'<div data-flowlab-view="{name}" class="flowlab-view">{_DARK}{self._picture}</div>'
         return {"text/plain": repr(self), "text/html": html}
 
     # -- what the page says, and what it is told
