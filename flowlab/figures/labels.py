@@ -99,9 +99,12 @@ class Room:
 
     def is_free(self, box: Box) -> bool:
         """Say whether a box overlaps none that is taken."""
-        return not any(
-            box.overlaps(other) for cell in _cells(box) for other in self._cells.get(cell, ())
-        )
+        x1, y1, x2, y2 = box.x1, box.y1, box.x2, box.y2
+        for cell in _cells(box):
+            for other in self._cells.get(cell, ()):
+                if x1 < other.x2 and other.x1 < x2 and y1 < other.y2 and other.y1 < y2:
+                    return False
+        return True
 
 
 def _cells(box: Box) -> Iterator[tuple[int, int]]:

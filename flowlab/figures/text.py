@@ -40,6 +40,8 @@ MAX_LINE: Final = 600
 _ENTITIES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 )
+_SHORT: Final = 80
+"""Below so many characters a text is likely to come again: colours, names, words."""
 _JOINTS: Final = frozenset(" /._-:")
 
 
@@ -75,6 +77,12 @@ def escape(text: object) -> str:
         >>> escape('<a title="x">&')
         '&lt;a title=&quot;x&quot;&gt;&amp;'
     """
+    said = str(text)
+    return _escaped(said) if len(said) < _SHORT else clean(said).translate(_ENTITIES)
+
+
+@lru_cache(maxsize=8_192)
+def _escaped(text: str) -> str:
     return clean(text).translate(_ENTITIES)
 
 
