@@ -57,6 +57,8 @@ def _is_ours(url: str, server: Lab) -> bool:
 
 
 def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page: Page) -> None:
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
     cells = [MAKE, "view.selected", "view.selected = [('trip-3', 1), ('trip-3', 12)]"]
     cells += ["view.range_ns = (0, 10**8); view.cut = {'hotel': 2}", "len(view.cut_events)"]
     lab.write("live.ipynb", [*cells, "view.widget()"])
@@ -84,21 +86,27 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     run_cell(page, 5)
     page.wait_for_function("document.querySelectorAll('.flowlab-live[data-drawn-ms]').length === 2")
     assert page.get_by_text("Error displaying widget").count() == 0
+    it_is_dark_where_jupyterlab_is(page)
+    a_view_goes_on_when_its_kernel_is_gone(page)
+    assert wrong == []
 
 
-def test_it_is_dark_where_jupyterlab_is(lab: Lab, page: Page) -> None:
-    lab.write("dark.ipynb", [MAKE])
-    lab.open(page, "dark.ipynb")
-    run_cell(page, 0)
-    page.wait_for_selector(LIVE)
-    light = ask(page, "[v.colours.panel, v.dom.root.classList.contains('dark')]")
+def it_is_dark_where_jupyterlab_is(page: Page) -> None:
+    colours = "[v.colours.panel, v.dom.root.classList.contains('dark')]"
+    assert ask(page, colours) == ["#ffffff", False]
     run_command(page, "apputils:change-theme", theme="JupyterLab Dark")
     page.wait_for_selector(".flowlab-live .view.dark")
-    dark = ask(page, "[v.colours.panel, v.dom.root.classList.contains('dark')]")
+    assert ask(page, colours) == ["#161b22", True]
     run_command(page, "apputils:change-theme", theme="JupyterLab Light")
     page.wait_for_selector(".flowlab-live .view:not(.dark)")
-    assert light == ["#ffffff", False]
-    assert dark == ["#161b22", True]
+
+
+def a_view_goes_on_when_its_kernel_is_gone(page: Page) -> None:
+    page.evaluate("window.jupyterapp.serviceManager.sessions.shutdownAll()")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(state="detached")
+    ask(page, "v.select(5)")
+    page.wait_for_function("document.querySelector('.flowlab-live').flowlab.classes !== null")
+    assert page.locator(".order").first.is_visible()
 
 
 def test_a_hundred_thousand_events_are_put_together_and_open_on_zoom(lab: Lab, page: Page) -> None:
@@ -162,9 +170,8 @@ def test_without_a_kernel_a_notebook_shows_the_picture_and_no_error(
 
 def test_outputs_are_the_same_in_every_kernel(tmp_path: Path) -> None:
     code = MAKE.rpartition("\n")[0] + "\nprint(view, view._repr_mimebundle_())"
-    runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=tmp_path)
-        for _ in range(2)
-    ]
-    assert runs[0].stdout == runs[1].stdout
-    assert runs[0].stdout.startswith(b"Explorer('trip-1', 70 events) {'text/plain'")
+    command = [sys.executable, "-c", code]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path) for _ in range(2)]
+    one, other = (process.communicate()[0] for process in started)
+    assert one == other
+    assert one.startswith(b"Explorer('trip-1', 70 events) {'text/plain'")

@@ -32,8 +32,13 @@ function linkModel(view, model) {
   let isOurs = false;
   const put = (name, value) => {
     isOurs = true;
-    model.set(name, value);
-    model.save_changes();
+    try {
+      model.set(name, value);
+      model.save_changes();
+    } catch (error) {
+      // The kernel is gone: what the page holds it still shows.
+      console.warn("flowlab: the kernel no longer hears of this view", error);
+    }
     isOurs = false;
   };
   let timer = 0;
