@@ -177,6 +177,23 @@ def test_a_cycle_is_drawn_as_damage_and_ends(offline_page: Page, tmp_path: Path)
     ask(page, "v.toggleCritical()")
 
 
+def test_events_without_a_time_and_two_of_one_id_are_shown(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    log = fl.EventLog.from_events(
+        {"workflow_id": "w", "sequence": 1, "event_type": "Signaled", **more}
+        for more in ({}, {"time_ns": 1_751_299_442_000_000_000}, {"time_ns": -5})
+    )
+    page = open_page(offline_page, log, tmp_path)
+    times = ask(page, "[...Array(3).keys()].map((row) => v.log.time[row])")
+    assert times == sorted(times)
+    ask(page, "v.select(0)")
+    page.get_by_text("no time").wait_for()
+    assert ask(page, "v.log.damage.filter((code) => code >= 0).length") >= 1
+    for key in ("a", "t", "k", "i"):
+        page.locator(".canvas").press(key)
+
+
 def test_a_page_of_many_events_holds_marks_and_says_so(offline_page: Page, tmp_path: Path) -> None:
     import pyarrow as pa
 

@@ -192,6 +192,11 @@ function drawBuckets(ctx, view) {
     for (const [share, colour] of sharesOf(view, bucket)) {
       ctx.fillStyle = colour;
       ctx.fillRect(bucket.x, bottom - height * rest, width, height * share);
+      // What comes after is striped too: it is told by more than its colour.
+      ctx.fillStyle = colours.panel;
+      for (let y = 2; colour === colours.orange && y < height * share; y += 4) {
+        ctx.fillRect(bucket.x, bottom - height * rest + y, width, 1.2);
+      }
       rest -= share;
     }
     if (bucket.bad) {

@@ -69,6 +69,7 @@ class Layout {
       this.first[code] = lanes.length;
       lanes.push(newLane(outer.names[code], code, 0, isOpen));
       const codes = within.get(code) || [];
+      lanes[lanes.length - 1].inside = codes.length;
       if (rank) codes.sort((a, b) => rank.get(a) - rank.get(b));
       for (const other of codes) {
         this.deeper.set(code * inner.names.length + other, lanes.length);
@@ -142,7 +143,7 @@ class Layout {
     const step = TRACKS.find(([most]) => lane.tracks <= most)[1];
     const line = lane.apart ? EVENT_LINE : 0;
     lane.top = top;
-    lane.height = lane.isOpen ? 34 : Math.max(LEAST_HEIGHT, 2 * LANE_PAD + line + step * lane.tracks);
+    lane.height = lane.isOpen ? LEAST_HEIGHT : Math.max(LEAST_HEIGHT, 2 * LANE_PAD + line + step * lane.tracks);
     const first = top + (lane.height - line - step * lane.tracks) / 2;
     lane.base = lane.isOpen ? top + lane.height / 2 : first + (line || step) / 2;
     for (const { bar } of lane.bars) {
@@ -178,7 +179,7 @@ function rowsByLane(laneOfRow, lanes) {
 }
 
 function newLane(parts, code, level, isOpen) {
-  return { name: laneName(parts), parts, code, level, isOpen, rows: new Int32Array(0), bars: [] };
+  return { name: laneName(parts), parts, code, level, isOpen, inside: 0, rows: new Int32Array(0), bars: [] };
 }
 
 function barSpan(bar, at, length) {
@@ -187,6 +188,7 @@ function barSpan(bar, at, length) {
 }
 
 function noteOf(log, lane) {
+  if (lane.isOpen) return counted(lane.inside, "lane");
   const calls = lane.bars.filter(({ bar }) => bar.kind === "activity");
   let events = 0;
   for (const row of lane.rows) events += log.weight(row);

@@ -4,6 +4,7 @@ const THIN = "\u202f";
 const UNITS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
 const LONG_UNITS = [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]];
 const WALL_FROM_NS = 1e17;
+const UNSTAMPED = -(2n ** 63n);
 
 function grouped(number) {
   return String(Math.round(number)).replace(/\B(?=(\d{3})+(?!\d))/g, THIN);
@@ -41,6 +42,7 @@ function duration(ns) {
 function moment(log, ns) {
   const base = BigInt(log.header.base_ns);
   const total = base + BigInt(Math.round(ns));
+  if (total === UNSTAMPED) return "no time";
   if (total < BigInt(WALL_FROM_NS)) return duration(Number(total));
   const date = new Date(Number(total / 1000000n));
   if (Number.isNaN(date.getTime())) return `${total} ns`;
