@@ -93,20 +93,53 @@ def pieces(table: pa.Table, by: str) -> Pieces:
     )
     if by == "run":
         return Pieces(world, [(*key, None) for key in worlds])
-    stream = table.column("workflow_id")
-    name = pc.if_else(pc.starts_with(stream, "@"), table.column("coordination_id"), stream)
-    there = pc.is_valid(name).to_numpy()
-    codes, values = encode(pc.fill_null(name, ""))
-    code, of_world, of_name = pair(world, codes, max(len(values), 1))
-    used = np.zeros(len(of_world), bool)
-    used[code[there]] = True
-    place = np.where(used, np.cumsum(used) - 1, -1).astype(np.int32)
-    ids = values.to_pylist()
+    codes, ids = _workflow_codes(table)
+    if len(worlds) <= 1:
+        code, of_name = codes, np.arange(len(ids))
+        of_world = np.zeros(len(ids), np.int64)
+    else:
+        code, of_world, of_name = pair(world, codes + 1, len(ids) + 1)
+        of_name -= 1
+    used = np.zeros(len(of_world) + 1, bool)
+    used[code] = True
+    used = used[:-1] & (of_name >= 0)
+    place = np.append(np.where(used, np.cumsum(used) - 1, -1), -1).astype(np.int32)
     names: list[tuple[str, str, str | None]] = [
         (*worlds[one], ids[other])
         for one, other in zip(of_world[used].tolist(), of_name[used].tolist(), strict=True)
     ]
-    return Pieces(np.where(there, place[code], -1).astype(np.int32), names)
+    return Pieces(place[code], names)
+
+
+def _workflow_codes(table: pa.Table) -> tuple[NDArray[np.int32], list[str]]:
+    """Return the workflow of each event as a code, -1 for none, and the names of all."""
+    codes, streams = encode(table.column("workflow_id"))
+    foreign = pc.starts_with(streams, "@").to_numpy(zero_copy_only=False)[codes]
+    if not foreign.any():
+        return codes, streams.to_pylist()
+    column = table.column("coordination_id")
+    there = pc.is_valid(column).to_numpy()
+    given, coordinations = encode(column.drop_null() if column.null_count else column)
+    known = pc.index_in(coordinations, value_set=streams).fill_null(-1).to_numpy()
+    new = np.flatnonzero(known < 0)
+    known = known.copy()
+    known[new] = len(streams) + np.arange(len(new))
+    named = np.full(len(codes), -1, np.int32)
+    named[there] = known[given]
+    return (
+        np.where(foreign, named, codes),
+        [*streams.to_pylist(), *coordinations.take(pa.array(new)).to_pylist()],
+    )
+
+
+def gathered(codes: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the rows sorted by a code, equal ones as they stand; digit by digit, which is fast."""
+    low = np.argsort(codes.astype(np.uint16), kind="stable")
+    if not len(codes) or int(codes.max()) < 2**16:
+        return low
+    high = np.argsort((codes[low] >> 16).astype(np.uint16), kind="stable")
+    rows: NDArray[np.int64] = low[high]
+    return rows
 
 
 def recorded_order(table: pa.Table, parts: Pieces) -> NDArray[np.int64]:
@@ -120,7 +153,7 @@ def recorded_order(table: pa.Table, parts: Pieces) -> NDArray[np.int64]:
         key = table.column("time_ns").to_numpy()[rows]
     piece = parts.code[rows]
     if np.all(np.diff(key) >= 0):
-        return rows[np.argsort(piece, kind="stable")]
+        return rows[gathered(piece)]
     order: NDArray[np.int64] = rows[np.lexsort((key, piece))]
     return order
 
@@ -132,7 +165,7 @@ def cut(graph: CausalGraph, parts: Pieces) -> Cut:
     as each of these follows the lane.
     """
     inside = graph.order[parts.code[graph.order] >= 0]
-    rows = inside[np.argsort(parts.code[inside], kind="stable")]
+    rows = inside[gathered(parts.code[inside])]
     piece = parts.code[rows]
     start = np.zeros(len(parts.names) + 1, np.int64)
     np.cumsum(np.bincount(piece, minlength=len(parts.names)), out=start[1:])
