@@ -2,11 +2,14 @@
 
 from flowlab.causality.chains import Chains
 from flowlab.causality.clocks import MAX_CLOCK_CELLS, CausalityInfo
+from flowlab.causality.counting import MAX_CUTS
+from flowlab.causality.cuts import Cut
 from flowlab.causality.difference import Reordered, TraceDifference, diff
 from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
 from flowlab.causality.finding import MAX_MATCHES, Matches, find
 from flowlab.causality.flows import Flow, directly_causes, directly_follows
 from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
+from flowlab.causality.lattice import Cuts
 from flowlab.causality.motif import (
     Motif,
     Part,
@@ -19,17 +22,21 @@ from flowlab.causality.order import CausalOrder
 from flowlab.causality.paths import CriticalPath
 from flowlab.causality.selecting import EventRef
 from flowlab.causality.variants import Variant, Variants, variants
+from flowlab.causality.world_state import WorldState
 
 __all__ = [
     "KIND_LABELS",
     "LANE",
     "MAX_CLOCK_CELLS",
+    "MAX_CUTS",
     "MAX_MATCHES",
     "CausalGraph",
     "CausalOrder",
     "CausalityInfo",
     "Chains",
     "CriticalPath",
+    "Cut",
+    "Cuts",
     "Edges",
     "EventRef",
     "Flow",
@@ -41,6 +48,7 @@ __all__ = [
     "TraceDifference",
     "Variant",
     "Variants",
+    "WorldState",
     "broadcast",
     "compensation_chain",
     "diff",

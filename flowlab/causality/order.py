@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowlab.causality.asking import CutQuestions
 from flowlab.causality.chains import Chains, split_chains
 from flowlab.causality.clocks import (
     CausalityInfo,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-class CausalOrder:
+class CausalOrder(CutQuestions):
     """The exact causal order of a log: the transitive closure of its causes and its lanes.
 
     Events are cut into chains (a sequential lane is one; a lane whose work overlaps is split), and

@@ -1,0 +1,110 @@
+"""What an order is asked about its cuts: the part of `CausalOrder` that has to do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from flowlab.causality.choosing import Frontier, find_cut
+from flowlab.causality.lattice import Cuts
+from flowlab.causality.world_chains import WorldChains, world_of
+from flowlab.causality.world_state import WorldState, state_on
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from flowlab.causality.cuts import Cut
+    from flowlab.causality.order import CausalOrder
+    from flowlab.causality.selecting import EventRef
+
+
+class CutQuestions:
+    """Cuts of a log, their states, and predicates over them; `CausalOrder` has all of it."""
+
+    @cached_property
+    def _worlds(self) -> dict[int, WorldChains]:
+        return {}
+
+    def world_chains(self, world: int) -> WorldChains:
+        """Return the chains of one world, by its code in `graph.worlds`."""
+        if world not in self._worlds:
+            self._worlds[world] = WorldChains(cast("CausalOrder", self), world)
+        return self._worlds[world]
+
+    def cut(
+        self,
+        events: Iterable[EventRef] | EventRef | None = None,
+        *,
+        position: int | None = None,
+        time_ns: int | timedelta | None = None,
+        frontier: Frontier | None = None,
+        past_of: Iterable[EventRef] | EventRef | None = None,
+        json: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+        namespace: str | None = None,
+    ) -> Cut:
+        """Return a cut: a set of events of one run, consistent or not.
+
+        Args:
+            events: exactly these.
+            position: the events up to a position in the whole log.
+            time_ns: the events up to a time.
+            frontier: of each agent, its events up to one: `{"a": 3}` by tick, or an event; who is
+                not named has none.
+            past_of: an event, or several, and all that happened before them.
+            json: what `Cut.to_json` has told.
+            run_id: which run, where the log holds several and no event says so.
+            namespace: of the run.
+
+        Raises:
+            InvalidArgumentError: not exactly one way is used, or several runs may be meant.
+            NotFoundError: the log has no such event, agent or run.
+
+        Example:
+            >>> from flowlab import EventLog
+            >>> order = EventLog.from_text("A: a@1 >m@5 | B: <m@3 b@4").causality
+            >>> order.cut(time_ns=4)
+            Cut(3 of 4 events, not consistent)
+            >>> order.cut(past_of=("@B", 1)).to_json()["lanes"]
+            {'A': 2, 'B': 1}
+        """
+        ways = {
+            "events": events,
+            "position": position,
+            "time_ns": time_ns,
+            "frontier": frontier,
+            "past_of": past_of,
+            "json": json,
+        }
+        return find_cut(cast("CausalOrder", self), ways, run_id, namespace)
+
+    def cuts(self, *, run_id: str | None = None, namespace: str | None = None) -> Cuts:
+        """Return all consistent cuts of one run: to count them, or to visit one after the other.
+
+        Raises:
+            InvalidArgumentError: several runs may be meant.
+            NotFoundError: the log has no such run.
+        """
+        graph = cast("CausalOrder", self).graph
+        return Cuts(self.world_chains(world_of(graph, run_id, namespace)))
+
+    def state_on(self, cut: Cut) -> WorldState:
+        """Return the state of the world on a cut, from the recorded writes.
+
+        A cell holds what the last event in the cut that wrote it left there, in causal order. The
+        values are in that event's payload: `{"values": {key: value}}` of the agent's own cells,
+        `{"resources": {owner: {key: value}}}` of others'. What was never written is not in it.
+
+        Example:
+            >>> from flowlab import EventLog
+            >>> write = {"agent_id": "bank", "event_type": "TransactionCommitted",
+            ...          "writes": [{"owner": "bank", "key": "balance"}]}
+            >>> order = EventLog.from_events([
+            ...     {"workflow_id": "@bank", "sequence": tick, "agent_sequence": tick, **write,
+            ...      "payload": {"values": {"balance": left}}} for tick, left in [(1, 70), (2, 30)]
+            ... ]).causality
+            >>> order.state_on(order.cut(frontier={"bank": 1})).get("bank", "balance")
+            70
+        """
+        return state_on(cut)
