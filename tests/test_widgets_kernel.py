@@ -113,8 +113,17 @@ def test_a_range_and_a_cut_from_python_are_checked_and_cut_the_log() -> None:
     for wrong in ({"nobody": 1}, {"hotel": 99}):
         with pytest.raises((NotFoundError, InvalidArgumentError)):
             view.cut = wrong
-    with pytest.raises(InvalidArgumentError, match="earlier time first"):
+    with pytest.raises(InvalidArgumentError, match="the earlier first"):
         view.range_ns = (5, 1)
+
+
+def test_the_agents_of_a_cut_are_named_by_their_run_where_there_are_several() -> None:
+    one, other = (fl.simulate(SCENARIOS["trip"], seed=seed).log for seed in (1, 2))
+    view = fl.EventLog.concat([one, other]).explore()
+    view.cut = {("trip-2", "hotel"): 3}
+    assert len(view.cut) == len(view._content.lanes.names)
+    assert {event.run_id for event in view.cut_events} == {"trip-2"}
+    assert [info.run_id for info in view.cut_events.runs] == ["trip-2"]
 
 
 def test_a_large_log_keeps_its_payloads_in_the_kernel() -> None:

@@ -87,6 +87,7 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     page.wait_for_function("document.querySelectorAll('.flowlab-live[data-drawn-ms]').length === 2")
     assert page.get_by_text("Error displaying widget").count() == 0
     it_is_dark_where_jupyterlab_is(page)
+    it_is_live_again_when_its_page_is_loaded_again(page)
     a_view_goes_on_when_its_kernel_is_gone(page)
     assert wrong == []
 
@@ -99,6 +100,15 @@ def it_is_dark_where_jupyterlab_is(page: Page) -> None:
     assert ask(page, colours) == ["#161b22", True]
     run_command(page, "apputils:change-theme", theme="JupyterLab Light")
     page.wait_for_selector(".flowlab-live .view:not(.dark)")
+
+
+def it_is_live_again_when_its_page_is_loaded_again(page: Page) -> None:
+    selected = ask(page, "v.selected")
+    run_command(page, "docmanager:save")
+    page.locator(".jp-mod-current.jp-mod-dirty").wait_for(state="detached")
+    page.reload()
+    page.wait_for_selector(LIVE)
+    assert ask(page, "v.selected") == selected
 
 
 def a_view_goes_on_when_its_kernel_is_gone(page: Page) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import anywidget
 import numpy as np
-import pyarrow as pa
 import traitlets
 
 from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
@@ -54,7 +53,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
             to whatever `log.causality` takes for an event: ids, (workflow_id, sequence), keys.
         range_ns: the times on screen, (first, last); None for all.
         cut: the place of the cut: how many of its events each agent has done, by agent, or by
-            (run_id, agent) in a log of several runs; None where no cut is shown.
+            (run_id, agent) or (namespace, run_id, agent) in a log of several; None where no cut is shown.
 
     Example:
         >>> log = EventLog.from_events([{"workflow_id": "w", "sequence": n, "time_ns": n * 10,
@@ -112,7 +111,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
     @property
     def selected_events(self) -> EventLog:
         """The chosen events as a log."""
-        return self._part(list(self._rows))
+        return self._content.order.take(list(self._rows))
 
     @property
     def range_events(self) -> EventLog:
@@ -121,19 +120,19 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         if self.range_ns is None:
             return self.log
         first, last = self.range_ns
-        return self._part(np.flatnonzero((times >= first) & (times <= last)))
+        return self._content.order.take(np.flatnonzero((times >= first) & (times <= last)))
 
     @property
     def cut_events(self) -> EventLog:
         """The events before the cut; none where no cut is shown."""
         if not self._cut:
-            return self._part([])
+            return self._content.order.take([])
         codes = self._content.lanes.codes
         order = np.argsort(codes, kind="stable")
         firsts = np.searchsorted(codes[order], np.arange(len(self._cut)))
         rank = np.empty(len(codes), np.int64)
         rank[order] = np.arange(len(codes)) - firsts[codes[order]]
-        return self._part(np.flatnonzero(rank < np.asarray(self._cut)[codes]))
+        return self._content.order.take(np.flatnonzero(rank < np.asarray(self._cut)[codes]))
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the view as a page that can be explored offline; return its path.
@@ -148,10 +147,6 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
     def widget(self) -> WidgetView:
         """Return the view as an ordinary widget, for hosts that keep each output apart."""
         return WidgetView(self)
-
-    def _part(self, rows: Any) -> EventLog:
-        table = self.log.table.take(pa.array(rows, pa.int64()))
-        return EventLog(table, self.log.runs, self.log.anomalies)
 
     def __repr__(self) -> str:
         return f"Explorer({self.title!r}, {counted(len(self.log), 'event')})"
@@ -203,11 +198,11 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         value = proposal["value"]
         if value is None:
             return None
-        first, last = (int(end) for end in value)
-        if first > last:
-            message = f"range_ns is {first} to {last}; give the earlier time first"
+        ends = [int(end) for end in value]
+        if len(ends) != 2 or ends[0] > ends[1]:  # noqa: PLR2004 - it has two ends
+            message = f"range_ns is {value!r:.80}; give two times in ns, the earlier first, or None"
             raise InvalidArgumentError(message)
-        return first, last
+        return ends[0], ends[1]
 
     @traitlets.observe("range_ns")
     def _put_range(self, _: Any) -> None:
@@ -243,8 +238,10 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
 
     def _lane_names(self) -> dict[Any, int]:
         names = self._content.lanes.names
-        alone = len({name[:2] for name in names}) < 2  # noqa: PLR2004 - one run, or more
-        return {(name[2] if alone else name[1:]): code for code, name in enumerate(names)}
+        spaces, runs = ({name[:parts] for name in names} for parts in (1, 2))
+        # As short as it tells the agents apart: alone, with the run, with the namespace too.
+        parts = slice(0 if len(spaces) > 1 else 1, None)
+        return {(name[parts] if len(runs) > 1 else name[2]): c for c, name in enumerate(names)}
 
     def _id(self, row: int) -> EventId:
         return self._content.order.event(row).id
