@@ -53,7 +53,8 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
             to whatever `log.causality` takes for an event: ids, (workflow_id, sequence), keys.
         range_ns: the times on screen, (first, last); None for all.
         cut: the place of the cut: how many of its events each agent has done, by agent, or by
-            (run_id, agent) or (namespace, run_id, agent) in a log of several; None where no cut is shown.
+            (run_id, agent) or (namespace, run_id, agent) in a log of several runs; None where no
+            cut is shown.
 
     Example:
         >>> log = EventLog.from_events([{"workflow_id": "w", "sequence": n, "time_ns": n * 10,
