@@ -15,7 +15,7 @@ from test_figures import logs, saga, texts
 from flowlab.causality import CausalOrder
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import EventLog
-from flowlab.figures import check_answers, space_time
+from flowlab.figures import check_answers, space_time, theme
 from flowlab.figures.arrows import arrows
 from flowlab.figures.clocks import read_clocks
 from flowlab.figures.emphasis import read_cut
@@ -180,11 +180,12 @@ def test_a_lamport_answer_is_told_why(book: EventLog) -> None:
     assert marks["a1 of P"].why == "it follows nothing, so its clock is 1"
 
 
-def test_a_marked_worksheet_shows_the_answers_and_rings_the_wrong_ones(book: EventLog) -> None:
+def test_a_marked_worksheet_shows_the_answers_and_frames_the_wrong_ones(book: EventLog) -> None:
     marking = check_answers(book, VECTORS | {"c2": "[0,2,2]"})
     figure = marking.diagram()
     assert {"[0,2,2] ✗", "[1,0,0] ✓"} <= texts(figure.svg)
-    assert "pointed out: c2 of R" in figure.text
+    assert "c2 [0,2,2] ✗" in figure.text
+    assert f'stroke="{theme.VERMILION}" stroke-width="1.4"' in figure.svg
     assert "<td>c2 of R</td>" in marking._repr_html_()
 
 

@@ -160,7 +160,9 @@ def _damaged(scene: Scene, layout: Layout) -> Iterator[Arrow]:
     lanes = lanes_of_rows(scene)
     for cause, effect in scene.broken:
         if lanes.get(cause, -1) != lanes.get(effect, -1) and {cause, effect} <= lanes.keys():
-            yield Arrow("broken", *layout.anchors[cause], *layout.anchors[effect])
+            (x1, y1), (x2, y2) = layout.anchors[cause], layout.anchors[effect]
+            room = (layout.radius + 2.0) / (hypot(x2 - x1, y2 - y1) or 1.0)
+            yield Arrow("broken", x1, y1, x2 - (x2 - x1) * room, y2 - (y2 - y1) * room)
 
 
 def draw_arrow(

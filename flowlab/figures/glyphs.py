@@ -8,6 +8,10 @@ from typing import Final
 from flowlab.figures import theme
 from flowlab.figures.svg import circle, line, num, path, rect
 
+RIGHT, WRONG, MISSING = "right", "wrong", "missing"
+SIGNS: Final = {RIGHT: "✓", WRONG: "✗", MISSING: "?"}
+"""What stands after an answer that is marked."""
+
 Draw = Callable[[float, float, float], str]
 
 

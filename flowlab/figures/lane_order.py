@@ -81,8 +81,8 @@ def order_lanes(
     Args:
         arrows: (lane, place) of the beginning and of the end of each.
         groups: of each lane; those of one group may change places, one of `None` stays.
-        least_gain: crossings that another order must save, and a quarter of them, to be taken:
-            the given order says something too.
+        least_gain: crossings that another order must save, and half of them, to be taken: the
+            given order says something too.
 
     Example:
         >>> order_lanes([(0, 0, 2, 1), (3, 0, 1, 1)], [0, 0, 0, 0])
@@ -118,7 +118,7 @@ def order_lanes(
                 if cost < best:
                     best, lanes, improved = cost, moved, True
                     here = lanes.index(lane)
-    if given - best[0] < max(least_gain, given / 4 if least_gain else 0):
+    if given - best[0] < max(least_gain, given / 2 if least_gain else 0):
         return tuple(range(len(groups)))
     return tuple(lanes)
 

@@ -10,10 +10,10 @@ from typing import Final
 from flowlab.figures import theme
 from flowlab.figures.arrows import STYLES, Arrow, draw_arrow
 from flowlab.figures.bar import Bar
+from flowlab.figures.bar_signs import draw_bar
 from flowlab.figures.glyphs import GLYPHS, glyph
 from flowlab.figures.layout import PlacedBar, Segment
 from flowlab.figures.overlay import RINGS, ring
-from flowlab.figures.panel import draw_bar
 from flowlab.figures.svg import line, rect, text
 from flowlab.figures.text import text_width
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from flowlab.figures import theme
 from flowlab.figures.arrows import arrows, draw_arrows
+from flowlab.figures.bar_signs import STATUS_SIGNS, draw_bar, paint_of
 from flowlab.figures.emphasis import NOTHING, Pointed
-from flowlab.figures.glyphs import glyph
+from flowlab.figures.glyphs import SIGNS, WRONG, glyph
 from flowlab.figures.labels import NO_CLOCKS, Beside, Box, Label, place_labels
-from flowlab.figures.layout import NAME_SIZE, Layout, PlacedBar, Segment
+from flowlab.figures.layout import NAME_SIZE, Layout
 from flowlab.figures.overlay import (
     draw_cut,
     draw_way,
@@ -31,18 +31,6 @@ AXIS_HEIGHT: Final = 26.0
 _SMALL: Final = frozenset(
     {"call", "event", "sent", "received", "marker", "commit", "answer", "arrived"}
 )
-_STATUS_SIGNS: Final = frozenset({"failed", "timed_out", "canceled"})
-
-
-@dataclass(frozen=True, slots=True)
-class Paint:
-    """How the work of a bar of one kind is drawn."""
-
-    fill: str
-    stroke: str
-    opacity: float | None = None
-    dashes: str | None = None
-    on: str = theme.INK
 
 
 class Drawn(NamedTuple):
@@ -51,17 +39,6 @@ class Drawn(NamedTuple):
     parts: list[str]
     keys: set[str]
     clocks: int
-
-
-PAINTS: Final = {
-    "activity": Paint(theme.BLUE, theme.BLUE, on=theme.ON_BAR),
-    "compensation": Paint(theme.PURPLE, theme.PURPLE, 0.25, "5 3"),
-    "timer": Paint(theme.FAINT, theme.MUTED, 0.2, "1 2"),
-    "child": Paint(theme.SKY, theme.BLUE, 0.35),
-    "lock": Paint(theme.ORANGE, theme.INK, 0.8),
-    "barrier": Paint(theme.FAINT, theme.MUTED, 0.4),
-}
-FAILED: Final = Paint(theme.VERMILION, theme.VERMILION, on=theme.ON_BAR)
 
 
 def draw_panel(
@@ -151,9 +128,26 @@ def _label(label: Label, layout: Layout) -> str:
             fill=colour,
             fill_opacity=0.85,
         )
+    if label.clock is not None and label.text.endswith(SIGNS[WRONG]):
+        ground = _wrong(label)
     weight = 600 if label.clock is not None else 400
     words = text(label.x, label.y, label.text, size=label.size, fill=fill, weight=weight)
     return group(ground, words, tip=label.tip)
+
+
+def _wrong(label: Label) -> str:
+    """Frame an answer that is wrong."""
+    box = label.box
+    return rect(
+        box.x1 - 3,
+        box.y1,
+        box.x2 - box.x1 + 6,
+        box.y2 - box.y1 + 1,
+        rx=2,
+        fill=theme.WASH,
+        stroke=theme.VERMILION,
+        stroke_width=1.4,
+    )
 
 
 def _blank(label: Label) -> str:
@@ -273,95 +267,6 @@ def _claim(taken: list[tuple[float, float]], x: float, width: float) -> bool:
     return True
 
 
-def draw_bar(placed: PlacedBar) -> str:
-    """Draw a bar: waiting thin and pale, attempts pale, work full, and how it ended."""
-    paint = paint_of(placed)
-    parts = [_segment(part, placed, paint_of(placed, part)) for part in placed.segments]
-    end = placed.x2 if placed.end is None else placed.end
-    kind, status = placed.bar.kind, placed.bar.status
-    if placed.open:
-        y, half = placed.y, placed.height / 2
-        half = half if placed.segments[-1].kind == "work" else min(4.0, half)
-        parts.append(rect(end - 5, y - half, 5, 2 * half, fill=theme.PANEL))
-        parts += [
-            line(end - shift, y - half, end - shift, y + half, stroke=paint.stroke)
-            for shift in (7.0, 3.0)
-        ]
-    if status in _STATUS_SIGNS:
-        parts.append(glyph(status, end, placed.y, 5 if placed.height >= 12 else 3.5))
-    elif kind == "timer" and not placed.open:
-        parts.append(glyph("timer", end, placed.y, 5))
-    elif placed.segments[-1].result == "aborted":
-        parts.append(glyph("failed", end, placed.y, 5))
-    elif kind == "lock" and placed.segments[-1].kind == "work":
-        parts.append(glyph("lock", placed.segments[-1].x1 + 1, placed.y, 4))
-    return group(*parts, tip=placed.bar.tip)
-
-
-def paint_of(placed: PlacedBar, part: Segment | None = None) -> Paint:
-    """Return how a bar or a part is painted: what failed has a colour beside its cross.
-
-    Work that an agent has committed is done, whatever became of the call.
-    """
-    bar = placed.bar
-    if part is not None and part.result == "committed":
-        return PAINTS[bar.kind]
-    if bar.status in {"failed", "timed_out"} or bar.cut is not None:
-        if bar.kind == "activity":
-            return FAILED
-        kind = PAINTS[bar.kind]
-        return Paint(theme.VERMILION, theme.VERMILION, kind.opacity, kind.dashes, theme.INK)
-    return PAINTS[bar.kind]
-
-
-def _segment(segment: Segment, placed: PlacedBar, paint: Paint) -> str:
-    width, half = segment.x2 - segment.x1, placed.height / 2
-    if segment.kind == "waiting":
-        thin = min(4.0, half)
-        return rect(
-            segment.x1,
-            placed.y - thin,
-            width,
-            2 * thin,
-            fill=paint.fill,
-            fill_opacity=0.22,
-            stroke=paint.stroke,
-            stroke_opacity=0.55,
-            stroke_dasharray="2 2",
-        )
-    box = (segment.x1, placed.y - half, width, placed.height)
-    if segment.kind == "attempt":
-        pale = rect(
-            *box,
-            rx=3,
-            fill=theme.VERMILION,
-            fill_opacity=0.25,
-            stroke=theme.VERMILION,
-        )
-        return pale + glyph("failed", segment.x2 - 5, placed.y, 3)
-    ground = rect(*box, rx=3, fill=theme.PANEL) if paint.opacity else ""
-    work = rect(
-        *box,
-        rx=min(3.0, half),
-        fill=paint.fill,
-        fill_opacity=paint.opacity,
-        stroke=paint.stroke,
-        stroke_dasharray=paint.dashes,
-    )
-    inner = ""
-    if placed.bar.kind == "child" and width > 8:
-        inner = rect(
-            segment.x1 + 2.5,
-            placed.y - half + 2.5,
-            width - 5,
-            placed.height - 5,
-            fill="none",
-            stroke=paint.stroke,
-            stroke_opacity=0.6,
-        )
-    return ground + work + inner
-
-
 def _points(points: Sequence[Point], layout: Layout) -> Iterator[str]:
     # Where several stand in one place, the one that says most lies on top.
     for point in sorted(points, key=lambda point: point.glyph not in _SMALL):
@@ -388,7 +293,7 @@ def _keys(scene: Scene, layout: Layout) -> set[str]:
         if any(segment.kind == "work" for segment in placed.segments):
             keys.add("work" if bar.kind == "activity" else f"{bar.kind} bar")
         keys |= {"running"} if placed.open else set()
-        if bar.status in _STATUS_SIGNS:
+        if bar.status in STATUS_SIGNS:
             keys.add(bar.status)
         if bar.attempt > 1:
             keys.add("times")

@@ -56,7 +56,7 @@ def space_time(
         detail: `activities` leaves the engine's own task events out, `all` draws them.
         lanes: a list of agents in the order to draw them, and no others; `given`: as the run's
             metadata says, else by first event; `fewest`: lanes of equal rank so that few arrows
-            cross; `auto`: as given, unless that saves at least three crossings and a quarter.
+            cross; `auto`: as given, unless that saves three crossings and half of them.
         clocks: beside each event its `lamport` or `vector` clock; `blank` draws numbered boxes to
             fill in, and `check_answers` marks what was filled in; or words by event. The axis is
             then the causal depth and the lanes are as given, unless they are asked for.

@@ -130,7 +130,7 @@ def choose_window(
     table = ordered.slice(0, last)
     events = tuple(events_from_table(_without_large_payloads(table)))
     rows = _rows_by_id(events)
-    damage, outside = _damage(log, graph, rows)
+    damage, outside = _damage(log, graph, events, rows)
     return Window(
         EventLog(table, log.runs, log.anomalies),
         events,
@@ -186,10 +186,17 @@ def _edges(graph: CausalGraph, order: NDArray[np.int64]) -> tuple[tuple[int, int
 
 
 def _damage(
-    log: EventLog, graph: CausalGraph, rows: Mapping[tuple[object, ...], int]
+    log: EventLog,
+    graph: CausalGraph,
+    events: Sequence[Event],
+    rows: Mapping[tuple[object, ...], int],
 ) -> tuple[tuple[Damage, ...], frozenset[int]]:
     """Return what is wrong with the rows, and the rows with causes outside of the log."""
     found: list[Damage] = []
+    twice: dict[int, list[int]] = {}
+    if len(rows) < len(events):
+        for each, event in enumerate(events):
+            twice.setdefault(rows[event.id], []).append(each)
     outside: set[int] = set()
     held = {
         (*graph.worlds[world], stream)
@@ -205,7 +212,8 @@ def _damage(
         if anomaly["kind"] == "never_logged" and held and source[:3] not in held:
             outside.add(row)
             continue
-        found.append(Damage(row, words, anomaly["kind"], rows.get(source)))
+        twins = [row] if anomaly["kind"] != "duplicate_id" else twice.get(row, [row])
+        found += [Damage(each, words, anomaly["kind"], rows.get(source)) for each in twins]
     return tuple(found), frozenset(outside)
 
 

@@ -15,13 +15,12 @@ from flowlab.events import EventId, EventLog
 from flowlab.figures.clocks import Clock, Clocks, read_clocks, vector_text
 from flowlab.figures.emphasis import event_id
 from flowlab.figures.figure import Figure
+from flowlab.figures.glyphs import MISSING, RIGHT, SIGNS, WRONG
 from flowlab.figures.text import clean, plural, words
 
 if TYPE_CHECKING:
     import polars as pl
 
-RIGHT, WRONG, MISSING = "right", "wrong", "missing"
-_SIGNS: Final = {RIGHT: "✓", WRONG: "✗", MISSING: "?"}
 _CLOCKS: Final = ("lamport", "vector")
 
 Answer = int | str | Sequence[int] | Mapping[str, int] | None
@@ -77,11 +76,15 @@ class Marking:
         return iter(self.marks)
 
     def __repr__(self) -> str:
+        return f"Marking({self._counted})"
+
+    @property
+    def _counted(self) -> str:
         wrong = sum(mark.status == WRONG for mark in self.marks)
         missing = len(self.marks) - self.right - wrong
         return (
-            f"Marking({self.right} of {plural(len(self.marks), 'answer')} right, {wrong} wrong, "
-            f"{missing} missing)"
+            f"{self.right} of {plural(len(self.marks), 'answer')} right, {wrong} wrong, "
+            f"{missing} missing"
         )
 
     @property
@@ -104,19 +107,20 @@ class Marking:
         return pl.DataFrame(columns, schema=types)
 
     def diagram(self, **options: Any) -> Figure:
-        """Draw the worksheet with the answers in it, each with its mark; the wrong ones ringed."""
+        """Draw the worksheet with the answers in it, each with its mark; the wrong ones framed."""
         from flowlab.figures.space_time import space_time  # noqa: PLC0415 - it draws worksheets
 
-        said = {mark.event: f"{mark.given or '–'} {_SIGNS[mark.status]}" for mark in self.marks}
-        wrong = [mark.event for mark in self.marks if mark.status == WRONG]
-        options = {"title": repr(self), "detail": "all", **options}
-        return space_time(self.log, clocks=said, highlight=wrong or None, **options)
+        said: dict[Any, str] = {
+            mark.event: f"{mark.given} {SIGNS[mark.status]}".lstrip() for mark in self.marks
+        }
+        options = {"title": self._counted, "detail": "all", **options}
+        return space_time(self.log, clocks=said, **options)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("", "event", "answer", "", "why"))
         rows = "".join(
             f"<tr><td>{mark.number}</td><td>{escape(mark.name)}</td><td>{escape(mark.given)}</td>"
-            f"<td>{_SIGNS[mark.status]} {mark.status}</td><td>{escape(mark.why)}</td></tr>"
+            f"<td>{SIGNS[mark.status]} {mark.status}</td><td>{escape(mark.why)}</td></tr>"
             for mark in self.marks
         )
         return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>"
