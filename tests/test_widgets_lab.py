@@ -61,7 +61,8 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     cells = [MAKE, "view.selected", "view.selected = [('trip-3', 1), ('trip-3', 12)]"]
     cells += ["view.range_ns = (0, 10**8); view.cut = {'hotel': 2}", "len(view.cut_events)"]
-    lab.write("live.ipynb", [*cells, "view.widget()"])
+    cells += ["view.widget()", "view.range_ns, len(view.range_events), sum(view.cut.values())"]
+    lab.write("live.ipynb", cells)
     lab.open(page, "live.ipynb")
     assert run_cell(page, 0) != []
     page.wait_for_selector(LIVE)
@@ -72,7 +73,7 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     # In command mode, a notebook would take these for "delete this cell" and "add one above".
     for key in "dda":
         page.keyboard.press(key)
-    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 6
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 7
     page.keyboard.press("a")
     first = "(EventId(namespace='default', run_id='trip-1', workflow_id='trip-1', sequence=2),)"
     assert run_cell(page, 1) == [first]
@@ -83,6 +84,9 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     page.wait_for_selector(".cut")
     assert ask(page, "v.frame.to - v.frame.from") == 1e8
     assert run_cell(page, 4) == ["2"]
+    ask(page, "(v.show(0, 5e7), v.cutAt(v.axis.length))")
+    page.wait_for_timeout(400)  # the kernel hears of both when they have come to rest
+    assert run_cell(page, 6) == ["((0, 50000000), 9, 70)"]
     run_cell(page, 5)
     page.wait_for_function("document.querySelectorAll('.flowlab-live[data-drawn-ms]').length === 2")
     assert page.get_by_text("Error displaying widget").count() == 0

@@ -124,6 +124,38 @@ def test_a_range_that_is_brushed_on_the_ruler_is_zoomed_to(
     assert page.locator(".status").inner_text() == f"showing {shown} of 70 events · time"
 
 
+def test_the_mouse_pans_zooms_and_says_what_lies_below_it(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    log = trip()
+    page = open_page(offline_page, log, tmp_path)
+    box = page.locator(".canvas").bounding_box()
+    assert box is not None
+    x, y = box["x"] + 300, box["y"] + 20
+    under = ask(page, "v.frame.place(300)")
+    page.mouse.move(x, y)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -240)
+    page.keyboard.up("Control")
+    until(page, "!v.frame.isWhole")
+    # What lay under the pointer still does.
+    assert abs(ask(page, "v.frame.place(300)") - under) < 1
+    page.mouse.down()
+    page.mouse.move(x - 100, y, steps=4)
+    page.mouse.up()
+    assert abs(ask(page, "v.frame.place(200)") - under) < 1
+    assert ask(page, "v.selected") == []
+    page.locator(".overview").click(position={"x": 5, "y": 10})
+    assert ask(page, "v.frame.from <= 0")
+    page.keyboard.press("0")
+    ask(page, "v.fit()")
+    row = row_of(log, "trip-2", 8)
+    page.mouse.move(*position(page, row))
+    tip = page.locator(".tip.shown")
+    tip.wait_for(state="attached")
+    assert tip.inner_text() == "barrier released · all booked · trip-2 · trip-2/8 · 446 ms"
+
+
 def test_a_view_is_as_wide_as_its_place_when_that_grows_and_shrinks(
     offline_page: Page, tmp_path: Path
 ) -> None:
