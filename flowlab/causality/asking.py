@@ -6,13 +6,18 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from flowlab.causality.choosing import Frontier, find_cut
 from flowlab.causality.lattice import Cuts
+from flowlab.causality.width import widest
 from flowlab.causality.world_chains import WorldChains, world_of
 from flowlab.causality.world_state import WorldState, state_on
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from numpy.typing import NDArray
 
     from flowlab.causality.cuts import Cut
     from flowlab.causality.order import CausalOrder
@@ -108,3 +113,45 @@ class CutQuestions:
             70
         """
         return state_on(cut)
+
+    @cached_property
+    def _widest(self) -> dict[int, NDArray[np.int32]]:
+        return {}
+
+    def widest(
+        self, *, run_id: str | None = None, namespace: str | None = None
+    ) -> NDArray[np.int32]:
+        """Return the rows of as many events of one run as are concurrent at most.
+
+        Raises:
+            InvalidArgumentError: several runs may be meant.
+            NotFoundError: the log has no such run.
+        """
+        world = world_of(cast("CausalOrder", self).graph, run_id, namespace)
+        return self._widest_of(world).copy()
+
+    def _widest_of(self, world: int) -> NDArray[np.int32]:
+        if world not in self._widest:
+            self._widest[world] = widest(self.world_chains(world))
+        return self._widest[world]
+
+    @property
+    def widths(self) -> dict[tuple[str, str], int]:
+        """The width of each run, by (namespace, run_id)."""
+        worlds = cast("CausalOrder", self).graph.worlds
+        return {name: len(self._widest_of(world)) for world, name in enumerate(worlds)}
+
+    @property
+    def width(self) -> int:
+        """How many events of one run are concurrent at most: of several runs, the most of any.
+
+        It is exact (`flowlab.causality.width` says how): seconds for a million events on a hundred
+        lanes where some event of each lane are all concurrent, and otherwise a pass over the log
+        for every few chains by which the lanes are more than the width.
+
+        Example:
+            >>> from flowlab import EventLog
+            >>> EventLog.from_text("A: a >m | B: b <m | C: c").causality.width
+            3
+        """
+        return max(self.widths.values(), default=0)
