@@ -10,11 +10,11 @@ from causal_logs import logs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlab.causality import CausalOrder
+from flowlab.causality import CausalOrder, Cut
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import EventLog
 from flowlab.figures import lattice
-from flowlab.figures.cuts import CutState, Lattice, read_lattice
+from flowlab.figures.cuts import Lattice, read_lattice
 from flowlab.figures.svg import ATTRIBUTES, ELEMENTS
 
 CROSS = "a: a1 a2>m a3 | b: b1>n b2<m | c: c1<n c2"
@@ -90,22 +90,26 @@ def test_definitely_is_that_every_order_of_the_events_goes_through_a_cut_that_ho
     assert marked.is_definite == all(through)
 
 
-def test_a_predicate_sees_how_far_each_agent_is_and_its_last_event() -> None:
-    seen: list[CutState] = []
+def test_a_predicate_is_asked_of_each_cut_once() -> None:
+    seen: list[Cut] = []
     log = EventLog.from_text("a: a1 a2 | b: b1")
-    lattice(log, where=lambda state: bool(seen.append(state)))
-    assert [dict(state.counts) for state in seen[:2]] == [{"a": 0, "b": 0}, {"a": 1, "b": 0}]
-    last = seen[-1].last
-    assert [event and event.name for event in last.values()] == ["a2", "b1"]
-    assert seen[0].last == {"a": None, "b": None}
+    lattice(log, where=lambda cut: bool(seen.append(cut)))
+    assert sorted(len(cut) for cut in seen) == [0, 1, 1, 2, 2, 3]
+    last = max(seen, key=len)
+    assert [event and event.name for event in map(last.last, "ab")] == ["a2", "b1"]
+
+
+def done(cut: Cut, agent: str) -> int:
+    event = cut.last(agent)
+    return 0 if event is None else event.agent_sequence
 
 
 def test_where_a_predicate_holds_is_marked_and_said() -> None:
     log = EventLog.from_text(CROSS)
-    figure = lattice(log, where=lambda state: state.counts["a"] == 2)
+    figure = lattice(log, where=lambda cut: done(cut, "a") == 2)
     assert "possibly, and definitely" in figure.text
     assert "!: it holds" in figure.text
-    never = lattice(log, where=lambda state: state.counts["a"] > 3)
+    never = lattice(log, where=lambda cut: done(cut, "a") > 3)
     assert "it holds at 0 of them: not possibly" in never.text
 
 

@@ -1,39 +1,22 @@
-"""All consistent cuts of a small run, level by level, each with the events that it holds."""
+"""The consistent cuts of a small run, level by level, as a lattice is drawn of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from flowlab.causality import CausalOrder
+from flowlab.causality import CausalOrder, Cut
 from flowlab.errors import InvalidArgumentError, LimitError
-from flowlab.events import Event
 from flowlab.figures.clocks import all_lanes
 
-MAX_CUTS: Final = 400
+MAX_DRAWN_CUTS: Final = 400
 """Consistent cuts that are drawn; the rest is counted in the picture."""
-MAX_COUNTED: Final = 100_000
-"""Cuts up to which those that are not drawn are counted."""
 
 Counts = tuple[int, ...]
 """How many events of each chain lie before a cut."""
 
-
-@dataclass(frozen=True, slots=True)
-class CutState:
-    """What a predicate is asked about: how far each agent is at a cut.
-
-    Args:
-        counts: by agent, how many of its events lie before the cut.
-        last: by agent, the last of them; None where there is none.
-    """
-
-    counts: Mapping[str, int]
-    last: Mapping[str, Event | None]
-
-
-Predicate = Callable[[CutState], bool]
+Predicate = Callable[[Cut], bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +28,7 @@ class Lattice:
         chains: the chains that counts stand for, as a picture has their lanes from the top.
         levels: the cuts of each level, sorted.
         steps: (cut, cut with one event more), both drawn.
-        total: how many cuts there are, or None if there are more than `MAX_COUNTED`.
+        total: how many cuts there are, or None if there are too many to be counted.
         recorded: the cuts that the recorded order of the log goes through, as far as drawn.
         holding: the drawn cuts at which the predicate holds.
     """
@@ -89,43 +72,51 @@ class Lattice:
 
 
 def read_lattice(order: CausalOrder, where: Predicate | None, limit: int) -> Lattice:
-    """Enumerate the consistent cuts of a run, the smallest first, whole levels up to a limit.
+    """Visit the consistent cuts of a run, the smallest first, whole levels up to a limit.
 
     Raises:
         InvalidArgumentError: the log holds several runs.
-        LimitError: one level alone has more cuts than the limit.
+        LimitError: not even the cuts of one event are within the limit.
     """
     graph = order.graph
     if len(graph.worlds) > 1:
         message = f"a lattice is of one run; the log has {len(graph.worlds)}: filter(run_id=...)"
         raise InvalidArgumentError(message)
+    if not graph.size:
+        return Lattice(order, (), (((),),), (), 1, ((),), frozenset())
     chains = _as_drawn(order)
-    moves = _Moves(order, chains)
-    level: list[Counts] = [(0,) * len(order.chains)]
-    levels: list[tuple[Counts, ...]] = [tuple(level)]
+    home = order.world_chains(0)
+    # Counts are in the order of the lanes; a cut's own are in the order of the world's chains.
+    place = {int(chain): n for n, chain in enumerate(home.chains)}
+    spots = [place[chain] for chain in chains]
+
+    def shown(cut: Cut) -> Counts:
+        return tuple(cut.counts[spot] for spot in spots)
+
+    level = {shown(first): first for first in [order.cuts().first]}
+    found = dict(level)
+    levels = [tuple(level)]
     steps: list[tuple[Counts, Counts]] = []
-    drawn = total = 1
-    drawing = True
-    for _ in range(graph.size):
-        pairs = [(cut, more) for cut in level for more in moves.following(cut)]
-        level = sorted({more for _, more in pairs}, reverse=True)
-        total += len(level)
-        drawing = drawing and drawn + len(level) <= limit
-        if drawing:
-            levels.append(tuple(level))
-            steps += pairs
-            drawn += len(level)
-        if total > MAX_COUNTED:
+    while level and len(levels) <= graph.size:
+        following: dict[Counts, Cut] = {}
+        pairs = []
+        for counts, cut in level.items():
+            for more in cut.successors():
+                following[shown(more)] = more
+                pairs.append((counts, shown(more)))
+        if len(found) + len(following) > limit:
             break
-    if len(levels) == 1 and graph.size:
-        message = f"{total} cuts are more than the limit of {limit}; give a larger one"
+        levels.append(tuple(sorted(following, reverse=True)))
+        found |= following
+        steps += pairs
+        level = {counts: following[counts] for counts in levels[-1]}
+    if len(levels) == 1:
+        message = f"the cuts of one event are more than the limit of {limit}; give a larger one"
         raise LimitError(message)
-    recorded = moves.along(graph.order.tolist())[: len(levels)]
-    holding = {
-        cut for row in levels for cut in row if where is not None and where(moves.state(cut))
-    }
-    known = None if total > MAX_COUNTED else total
-    return Lattice(order, chains, tuple(levels), tuple(steps), known, recorded, frozenset(holding))
+    recorded = _along(order, chains)[: len(levels)]
+    holding = {counts for counts, cut in found.items() if where is not None and where(cut)}
+    total = order.cuts().count()
+    return Lattice(order, chains, tuple(levels), tuple(steps), total, recorded, frozenset(holding))
 
 
 def _as_drawn(order: CausalOrder) -> tuple[int, ...]:
@@ -135,60 +126,13 @@ def _as_drawn(order: CausalOrder) -> tuple[int, ...]:
     return tuple(sorted(range(len(chains)), key=lambda chain: (lanes[chain], chain)))
 
 
-class _Moves:
-    """Which events may come next at a cut."""
-
-    def __init__(self, order: CausalOrder, chains: tuple[int, ...]) -> None:
-        self.order = order
-        self.chains = chains
-        self.rows = [order.chains.rows_of(chain).tolist() for chain in chains]
-        self._needs: dict[int, tuple[tuple[int, int], ...]] = {}
-
-    def _needed(self, chain: int, row: int) -> tuple[tuple[int, int], ...]:
-        if row not in self._needs:
-            prefix = self.order.prefix(row)
-            counts = [int(prefix[other]) for other in self.chains]
-            self._needs[row] = tuple(
-                (other, count) for other, count in enumerate(counts) if count and other != chain
-            )
-        return self._needs[row]
-
-    def following(self, cut: Counts) -> list[Counts]:
-        """Return the consistent cuts with one event more."""
-        found = []
-        for chain, count in enumerate(cut):
-            rows = self.rows[chain]
-            if count < len(rows) and all(
-                cut[other] >= least for other, least in self._needed(chain, rows[count])
-            ):
-                found.append((*cut[:chain], count + 1, *cut[chain + 1 :]))
-        return found
-
-    def along(self, order: list[int]) -> tuple[Counts, ...]:
-        """Return the cuts that an order of all rows goes through."""
-        place = {chain: n for n, chain in enumerate(self.chains)}
-        chain_of = [place[chain] for chain in self.order.chains.chain.tolist()]
-        counts = [0] * len(self.rows)
-        cuts = [tuple(counts)]
-        for row in order:
-            counts[chain_of[row]] += 1
-            cuts.append(tuple(counts))
-        return tuple(cuts)
-
-    def state(self, cut: Counts) -> CutState:
-        """Return how far each agent is."""
-        graph = self.order.graph
-        inside = [row for rows, count in zip(self.rows, cut, strict=True) for row in rows[:count]]
-        counts = dict.fromkeys(graph.lanes.ids, 0)
-        last: dict[str, int] = {}
-        place = {row: n for n, row in enumerate(graph.lane_rows.tolist())}
-        for row in inside:
-            agent = graph.lanes.ids[graph.lane[row]]
-            counts[agent] += 1
-            if agent not in last or place[row] > place[last[agent]]:
-                last[agent] = row
-        events = {agent: self._event(last.get(agent)) for agent in counts}
-        return CutState(counts, events)
-
-    def _event(self, row: int | None) -> Event | None:
-        return None if row is None else self.order.event(row)
+def _along(order: CausalOrder, chains: tuple[int, ...]) -> tuple[Counts, ...]:
+    """Return the cuts that the recorded order goes through."""
+    place = {chain: n for n, chain in enumerate(chains)}
+    chain_of = order.chains.chain.tolist()
+    counts = [0] * len(chains)
+    cuts = [tuple(counts)]
+    for row in order.graph.order.tolist():
+        counts[place[chain_of[row]]] += 1
+        cuts.append(tuple(counts))
+    return tuple(cuts)

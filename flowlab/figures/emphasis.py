@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from flowlab.causality import KIND_LABELS, CausalOrder, CriticalPath, EventRef
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.causality import KIND_LABELS, CausalOrder, CriticalPath, Cut, EventRef
+from flowlab.errors import InvalidArgumentError
 from flowlab.events import Event, EventId, EventLog
 from flowlab.figures.text import clean, plural, words
 from flowlab.figures.window import Window
@@ -20,11 +20,11 @@ ROLES: Final = ("event", "past", "future", "chosen")
 """Why an event is pointed out: it is what was asked about, before it, after it, or named."""
 
 Chosen = EventRef | Iterable[EventRef] | CriticalPath | EventLog | None
-CutLike = Mapping[str, "int | EventRef"] | Iterable[EventRef]
+CutLike = Cut | Mapping[str, "int | EventRef | None"] | Iterable[EventRef]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutLine:
     """A cut: what lies before it, and the causes beyond it of what lies before."""
 
     inside: frozenset[EventId]
@@ -43,7 +43,7 @@ class Emphasis:
 
     roles: Mapping[EventId, str]
     steps: frozenset[tuple[EventId, EventId]] | None = None
-    cut: Cut | None = None
+    cut: CutLine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,57 +130,52 @@ def event_id(order: CausalOrder, row: int) -> EventId:
     return EventId(space, run, graph.streams.ids[stream], int(graph.sequence[row]))
 
 
-def read_cut(order: CausalOrder, cut: CutLike) -> Cut:
-    """Read a cut: how many events of each agent, or the last event of each, lie before it.
+def read_cut(order: CausalOrder, cut: CutLike) -> CutLine:
+    """Read a cut: one, the frontier of one by agent, or the last events of some agents.
 
-    Of agents that it does not name, nothing lies before it.
+    Of agents that a frontier does not name, nothing lies before it.
     """
-    graph = order.graph
-    inside = np.zeros(graph.size, bool)
-    told: Iterable[tuple[str | None, Any]]
-    told = cut.items() if isinstance(cut, Mapping) else ((None, event) for event in cut)
-    for agent, last in told:
-        if agent is not None and isinstance(last, int | np.integer):
-            inside[_first_of(order, agent, int(last))] = True
-            continue
-        row = order.row(last)
-        lane = graph.lane[row]
-        rows = graph.lane_rows[graph.lane_start[lane] : graph.lane_start[lane + 1]]
-        inside[rows[: int(np.flatnonzero(rows == row)[0]) + 1]] = True
-    bad = np.flatnonzero(~inside[graph.cause] & inside[graph.effect])
+    found = cut if isinstance(cut, Cut) else _cut_of(order, cut)
+    order = found.home.order
+    bad = found.violations
     offending = tuple(
-        (event_id(order, int(graph.cause[edge])), event_id(order, int(graph.effect[edge])))
-        for edge in bad
+        (event_id(order, cause), event_id(order, effect))
+        for cause, effect in zip(bad.cause.tolist(), bad.effect.tolist(), strict=True)
     )
     said = "the cut is consistent"
-    if len(bad):
-        edge = int(bad[0])
-        cause, effect = (order.event(int(rows[edge])) for rows in (graph.cause, graph.effect))
-        kind = KIND_LABELS[graph.kind[edge]]
+    if offending:
+        cause, effect = (order.event(int(rows[0])) for rows in (bad.cause, bad.effect))
         said = (
             f"the cut is not consistent: {_named(effect)} lies before it and its cause "
-            f"({kind}) {_named(cause)} beyond"
+            f"({KIND_LABELS[bad.kind[0]]}) {_named(cause)} beyond"
         )
-        if len(bad) > 1:
-            said += f", and so {plural(len(bad) - 1, 'more cause')}"
-    ids = frozenset(event_id(order, int(row)) for row in np.flatnonzero(inside))
-    return Cut(ids, offending, said)
+        if len(offending) > 1:
+            said += f", and so {plural(len(offending) - 1, 'more cause')}"
+        nearest = plural(len(found.closest_consistent()), "event")
+        said += f"; the closest consistent cut before it has {nearest}, it has {len(found)}"
+    ids = frozenset(event_id(order, row) for row in found.rows.tolist())
+    return CutLine(ids, offending, said)
 
 
-def _first_of(order: CausalOrder, agent: str, count: int) -> Any:
-    graph = order.graph
-    lanes = [code for code, name in enumerate(graph.lanes.ids) if name == agent]
-    if len(lanes) != 1:
-        found = "no agent" if not lanes else f"{len(lanes)} runs with an agent"
-        message = (
-            f"the log has {found} {agent!r}; its agents are {sorted(set(graph.lanes.ids))[:8]}"
-        )
-        raise NotFoundError(message)
-    rows = graph.lane_rows[graph.lane_start[lanes[0]] : graph.lane_start[lanes[0] + 1]]
-    if not 0 <= count <= len(rows):
-        message = f"the cut takes {count} events of {agent!r}; it has {len(rows)}, so 0 to that"
+def _cut_of(order: CausalOrder, cut: object) -> Cut:
+    if isinstance(cut, Mapping):
+        return order.cut(frontier=cut)
+    if not isinstance(cut, Iterable):
+        message = f"cut is {cut!r:.80}; expected a Cut, a frontier by agent, or events"
         raise InvalidArgumentError(message)
-    return rows[:count]
+    graph = order.graph
+    place = np.argsort(graph.lane_rows)
+    last: dict[str, int] = {}
+    rows = [order.row(event) for event in cut]
+    for row in sorted(rows, key=lambda row: int(place[row])):
+        last[graph.lanes.ids[graph.lane[row]]] = row
+    worlds = {graph.worlds[graph.world[row]] for row in rows}
+    if len(worlds) > 1:
+        message = f"the events of the cut belong to {len(worlds)} runs; a cut lies in one"
+        raise InvalidArgumentError(message)
+    space, run = next(iter(worlds), (None, None))
+    frontier = {agent: event_id(order, row) for agent, row in last.items()}
+    return order.cut(frontier=frontier, run_id=run, namespace=space)
 
 
 def _named(event: Event) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from flowlab.causality import CausalOrder
+from flowlab.causality import MAX_CUTS, CausalOrder
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import EventLog
 from flowlab.figures import theme
-from flowlab.figures.cuts import MAX_COUNTED, MAX_CUTS, Counts, Lattice, Predicate, read_lattice
+from flowlab.figures.cuts import MAX_DRAWN_CUTS, Counts, Lattice, Predicate, read_lattice
 from flowlab.figures.figure import Figure
 from flowlab.figures.sheet import sheet
 from flowlab.figures.space_time import MIN_WIDTH
@@ -29,7 +29,7 @@ def lattice(
     log: EventLog,
     *,
     where: Predicate | None = None,
-    limit: int = MAX_CUTS,
+    limit: int = MAX_DRAWN_CUTS,
     title: str = "Consistent cuts",
     width: int = 1200,
 ) -> Figure:
@@ -41,8 +41,8 @@ def lattice(
 
     Args:
         log: of one run.
-        where: asked of each cut, as a `CutState`; cuts at which it holds are marked, and the
-            picture says whether it possibly and whether it definitely held.
+        where: asked of each `Cut` (its `last(agent)`, `state`, `len`); cuts at which it holds are
+            marked, and the picture says whether it possibly and whether it definitely held.
         limit: cuts drawn at most.
         title: of the picture.
         width: in pixels, at least 480; a long run is wider.
@@ -84,7 +84,7 @@ def _names(found: Lattice) -> list[str]:
 
 
 def _notes(found: Lattice, *, asked: bool) -> Iterator[str]:
-    total = f"more than {number(MAX_COUNTED)} cuts"
+    total = f"more than {number(MAX_CUTS)} cuts"
     if found.total is not None:
         total = plural(found.total, "cut")
     events = plural(len(found.order), "event")

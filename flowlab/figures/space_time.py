@@ -65,8 +65,8 @@ def space_time(
             sequence), or a key.
         past: an event whose causal past is pointed out.
         future: an event whose causal future is.
-        cut: a line through the picture: agent -> how many of its events lie before it, or the last
-            of them; or those last events alone. It says whether the cut is consistent.
+        cut: a line through the picture: a `Cut`; of each agent its last event or that one's tick;
+            or those last events alone. It says whether the cut is consistent.
         limit: events drawn; the picture says how many there are.
         width: in pixels, at least `MIN_WIDTH`.
         title: of the picture.
