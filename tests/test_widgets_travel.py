@@ -38,6 +38,9 @@ def test_a_cut_is_consistent_or_names_the_arrow_and_offers_the_closest_consisten
     assert "not consistent" in page.locator(".cut .bad").inner_text()
     shown = [tuple(pair) for pair in ask(page, "v.cutBroken")]
     assert shown == broken(cut) != []
+    # The answer is before the line, the work that it tells of is not over.
+    bank = page.locator(".cut tbody tr", has_text="bank").inner_text()
+    assert "works on charge" in bank
     page.locator("button.mend").click()
     mended = ask(page, "[...v.cut]")
     assert broken(mended) == []

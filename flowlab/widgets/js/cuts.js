@@ -56,7 +56,7 @@ function stateAt(log, bars, frontier, lane) {
   const glyph = log.glyphName(last);
   if (glyph === "crash") return { last, words: "down" };
   for (const bar of bars) {
-    if (bar.lane !== lane || known(bar.ended) || known(bar.cut)) continue;
+    if (bar.lane !== lane || known(bar.cut)) continue;
     const part = bar.parts.find((p) => p.kind === "work" && known(p.from) && !known(p.to));
     if (part) return { last, words: `works on ${bar.label}` };
   }

@@ -133,9 +133,11 @@ class View {
     return this.classes && this.classes[row] === CONCURRENT ? 0.3 : 1;
   }
 
+  /** A bar is as pale as what its own agent did of it: that somebody asked for it says nothing. */
   alphaOfBar(bar) {
-    const last = bar.ended >= 0 ? bar.ended : bar.asked;
-    return Math.max(this.alphaOf(bar.asked), this.alphaOf(last));
+    const own = bar.rows.filter((row) => this.log.lane[row] === bar.lane);
+    const rows = own.length ? own : bar.rows;
+    return rows.reduce((most, row) => Math.max(most, this.alphaOf(row)), 0);
   }
 
   /** Words stay readable where their sign pales. */
