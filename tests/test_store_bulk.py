@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -231,6 +232,22 @@ def test_bulk_seals_the_tail_first_so_positions_stay_in_order(tmp_path: Path) ->
         assert found["event_type"].to_list() == ["A", "B", "C", "D"]
         again = store.append("w", [{"event_type": "A"}, {"event_type": "B"}], idempotency_key="k")
         assert again.repeated
+
+
+def test_runs_that_share_their_parameters_are_each_kept_and_checked(tmp_path: Path) -> None:
+    rates = {"loss": 0.5}
+    runs = tuple(RunInfo(run_id=f"r{n}", seed=n, parameters=rates, faults=rates) for n in range(3))
+    log = EventLog.from_events([{"workflow_id": "w", "event_type": "A", "run_id": "r0"}]).table
+    with EventStore(tmp_path / "s") as store:
+        for wrong in ({"seed": 1 << 63}, {"clock": 7}, {"run_id": "x" * 1025}):
+            bad = msgspec.structs.replace(runs[2], **wrong)
+            with pytest.raises(InvalidEventError, match="r2|run_id"):
+                store.append_log(EventLog(log, (*runs, bad)))
+        store.append_log(EventLog(log, runs))
+        rates["loss"] = 1.0
+        kept = store.log().runs
+        assert [(run.run_id, run.seed) for run in kept] == [("r0", 0), ("r1", 1), ("r2", 2)]
+        assert all(run.parameters == run.faults == {"loss": 0.5} for run in kept)
 
 
 def test_runs_and_anomalies_go_along_and_time_travel_hides_them(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from flowlab.store.info import StoreInfo, describe
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import open_or_create, read_manifest, usable_path
 from flowlab.store.role import Role
-from flowlab.store.run_check import check_run
+from flowlab.store.run_check import check_run, check_runs
 from flowlab.store.sealing import Sealer
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import MetadataLog
@@ -382,7 +382,7 @@ class EventStore:
     def _append_table(
         self, table: pa.Table, *, runs: tuple[RunInfo, ...], anomalies: pa.Table
     ) -> CommitResult:
-        runs = tuple(check_run(run) for run in runs)
+        runs = check_runs(runs)
 
         def commit(heads: Heads, _state: TableState, position: int, now_ns: int) -> CommitResult:
             admitted = bulk.admit(table, heads, position=position, now_ns=now_ns)

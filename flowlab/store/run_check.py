@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
 from flowlab.errors import InvalidEventError
 from flowlab.events import RunInfo, encode_json, grouped
@@ -15,6 +16,31 @@ MAX_RUN_BYTES: Final = 16 * 1024 * 1024
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _INT64: Final = range(-(2**63), 2**63)
+_NOTHING: Final[dict[str, Any]] = {"parameters": {}, "faults": {}, "attributes": {}, "agents": ()}
+"""What the runs of a campaign share, left out."""
+
+
+def check_runs(runs: tuple[RunInfo, ...]) -> tuple[RunInfo, ...]:
+    """Return the metadata of many runs, each as `check_run` returns it.
+
+    The runs of a campaign share what they were made of: that is checked once, and the copies share
+    it again.
+
+    Raises:
+        InvalidEventError: as for `check_run`.
+    """
+    models: dict[tuple[int, ...], RunInfo] = {}
+    checked = []
+    for run in runs:
+        shared = tuple(id(getattr(run, name, None)) for name in _NOTHING)
+        model = models.get(shared)
+        if model is None or type(run) is not RunInfo:
+            models[shared] = found = check_run(run)
+        else:
+            bare = check_run(structs.replace(run, **_NOTHING))
+            found = structs.replace(bare, **{name: getattr(model, name) for name in _NOTHING})
+        checked.append(found)
+    return tuple(checked)
 
 
 def check_run(run: RunInfo) -> RunInfo:
@@ -36,7 +62,7 @@ def check_run(run: RunInfo) -> RunInfo:
             message = f"{where}: field {field!r} is {value!r}; expected a signed int of 64 bits"
             raise InvalidEventError(message)
     try:
-        fields = msgspec.structs.asdict(run)
+        fields = structs.asdict(run)
         if type(run.agents) is tuple:
             fields["agents"] = list(run.agents)  # JSON has no tuples: the fast path takes lists
         encoded = encode_json(fields)
