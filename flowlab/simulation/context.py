@@ -16,6 +16,7 @@ from flowlab.workflow import Duration, LockPolicy, as_ns
 if TYPE_CHECKING:
     from flowlab.simulation.call import Call
     from flowlab.simulation.locks import Mark
+    from flowlab.simulation.recorder import Stream
     from flowlab.simulation.server import Server
     from flowlab.workflow.chance import Random
 
@@ -33,13 +34,14 @@ class AgentContext:
         marks: what is to become of semantic locks.
     """
 
-    __slots__ = ("_call", "_cells", "_now_ns", "_server", "letters", "marks", "others")
+    __slots__ = ("_call", "_cells", "_now_ns", "_server", "_streams", "letters", "marks", "others")
 
     _server: Server
     _call: Call
 
-    def __init__(self) -> None:
+    def __init__(self, streams: list[Stream]) -> None:
         self._now_ns = 0
+        self._streams = streams
         self.letters: list[tuple[str, str, tuple[Any, Any], bool]] = []
         self._cells = Cells({})
         self.others: dict[str, Cells] = {}
@@ -105,7 +107,7 @@ class AgentContext:
     @property
     def workflow_id(self) -> str:
         """The workflow (or the correlation id) that the message belongs to."""
-        return self._server.engine.recorder.streams[self._call.coordination].name
+        return self._streams[self._call.coordination].name
 
     @property
     def attempt(self) -> int:

@@ -75,7 +75,7 @@ class Engine:
         self._writers: dict[tuple[str, str], int] = {}
         self._locks: Locks | None = None
         self.fates: dict[int, tuple[str, str, Call]] = {}
-        self.context = AgentContext()
+        self.context = AgentContext(recorder.streams)
         self.world_code = recorder.stream("@world", "@world")
         self.faults = self._source(recipe)
         self.servers = {agent.name: Server(self, agent) for agent in world.agents}

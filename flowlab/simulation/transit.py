@@ -44,11 +44,13 @@ class Transit:
         "_risks",
         "_take",
         "_told",
+        "_usual",
     )
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._network = engine.world.network
+        self._usual = self._network.usual.draw
         self._delays = engine.world.delays
         self._latency_key = key_of(engine.seed, "latency")
         keys = [self._latency_key, following(self._latency_key), key_of(engine.seed, "service")]
@@ -193,12 +195,12 @@ class Transit:
         """Draw how long each part of a call takes, and if all goes well, from what names it."""
         server, network = call.server, self._network
         request, reply, service, *faults = self._draws.at(call.key)
-        there = back = network.usual
+        there = back = self._usual
         if network.links:
-            there = network.between(sender, server.name)
-            back = network.between(server.name, sender)
-        call.request_ns = there.draw((request >> 11) * UNIT)
-        call.reply_ns = back.draw((reply >> 11) * UNIT)
+            there = network.between(sender, server.name).draw
+            back = network.between(server.name, sender).draw
+        call.request_ns = there((request >> 11) * UNIT)
+        call.reply_ns = back((reply >> 11) * UNIT)
         call.service_ns = server.agent.service.draw((service >> 11) * UNIT)
         if self._risks is not None:
             call.risks = self._risks(*faults)
