@@ -12,7 +12,7 @@ from flowlab.events.event import (
 )
 from flowlab.events.keys import Key, decode_id, encode_id, event_key, parse_key
 from flowlab.events.log import EventLog, register_accessor, to_frame
-from flowlab.events.ranks import rank_strings
+from flowlab.events.ranks import rank_strings, sorted_rows
 from flowlab.events.relations import (
     RELATION_NAMES,
     connect,
@@ -92,6 +92,7 @@ __all__ = [
     "register_accessor",
     "run_info_table",
     "run_query",
+    "sorted_rows",
     "table_from_events",
     "to_frame",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.events.ranks import rank_strings
+from flowlab.events.ranks import rank_strings, sorted_rows
 from flowlab.events.schema import conform
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _id_order(table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     runs, run_names = rank_strings(table.column("run_id"))
     spaces, _ = rank_strings(table.column("namespace"))
     worlds = spaces.astype(np.int64) * max(len(run_names), 1) + runs
-    order = np.lexsort((table.column("sequence").to_numpy(), streams, worlds))
+    order = sorted_rows(worlds, streams, table.column("sequence").to_numpy())
     edges = np.flatnonzero(np.diff(worlds[order])) + 1
     return order, np.concatenate([[0], edges, [len(order)]])
 

@@ -21,6 +21,7 @@ from flowlab.events import (
     CauseKind,
     grouped,
     rank_strings,
+    sorted_rows,
 )
 from flowlab.store.admission import TOO_LONG_FOR_A_FOLDER
 from flowlab.store.heads import Heads
@@ -284,7 +285,7 @@ def _positions(
     by_stream = streams.order
     same = np.diff(streams.codes[by_stream]) == 0
     lane, tick = lanes
-    by_lane = np.lexsort((tick, lane))
+    by_lane = sorted_rows(lane, tick)
     followed = table.column("follows_lane").to_numpy(zero_copy_only=False)[by_lane[1:]]
     linked = (np.diff(lane[by_lane]) == 0) & followed
     before = np.concatenate([causes[0], by_stream[:-1][same], by_lane[:-1][linked]])

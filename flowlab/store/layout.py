@@ -65,7 +65,7 @@ class Layout:
 
         Example:
             >>> Layout().buckets_of(["", "r"], ["trip-1"], [0, 1], [0, 0])
-            [10, 1]
+            [10, 0]
         """
         # A checksum goes on where that of the run has ended.
         begun = [zlib.crc32(f"{name}\0".encode()) for name in runs]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from flowlab.events import rank_strings
+from flowlab.events import rank_strings, sorted_rows
 from flowlab.store.layout import Layout, Stream
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Streams:
         runs, run_names = rank_strings(table.column("run_id"))
         flows, flow_names = rank_strings(table.column("workflow_id"))
         codes, keys = rank_ints((spaces * len(run_names) + runs) * len(flow_names) + flows)
-        order = np.lexsort((table.column("sequence").to_numpy(), codes))
+        order = sorted_rows(codes, table.column("sequence").to_numpy())
         return cls(codes, keys, space_names, run_names, flow_names, order)
 
     def __len__(self) -> int:
