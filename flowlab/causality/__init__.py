@@ -9,6 +9,7 @@ from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
 from flowlab.causality.finding import MAX_MATCHES, Matches, find
 from flowlab.causality.flows import Flow, directly_causes, directly_follows
 from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
+from flowlab.causality.horizon import BeforeHorizon, Forgotten, truncate
 from flowlab.causality.lattice import Cuts
 from flowlab.causality.motif import (
     Motif,
@@ -30,6 +31,7 @@ __all__ = [
     "MAX_CLOCK_CELLS",
     "MAX_CUTS",
     "MAX_MATCHES",
+    "BeforeHorizon",
     "CausalGraph",
     "CausalOrder",
     "CausalityInfo",
@@ -40,6 +42,7 @@ __all__ = [
     "Edges",
     "EventRef",
     "Flow",
+    "Forgotten",
     "Horizon",
     "Matches",
     "Motif",
@@ -61,5 +64,6 @@ __all__ = [
     "to_dot",
     "to_mermaid",
     "to_networkx",
+    "truncate",
     "variants",
 ]

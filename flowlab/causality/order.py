@@ -20,6 +20,7 @@ from flowlab.causality.clocks import (
     vector_clocks,
 )
 from flowlab.causality.graph import CausalGraph, Edges, read_graph
+from flowlab.causality.horizon import BeforeHorizon, with_horizon
 from flowlab.causality.indexes import OrderIndex, build_index
 from flowlab.causality.joins import Joins, Part, find_joins, find_steps, whole_part
 from flowlab.causality.paths import CriticalPath, critical_path, depths
@@ -45,6 +46,8 @@ class CausalOrder(CutQuestions):
     Args:
         log: any log; of several worlds (namespace and run), events of different ones are
             concurrent.
+        horizon: of a truncated log, what must be remembered of the events that were cut off
+            (`truncate`): then the order among those left is the whole log's.
 
     The order is computed when it is first asked for and never changes. Damage (a cause that the
     log does not hold, a cycle, two events with one id) is left out of it and told in `anomalies`.
@@ -63,14 +66,16 @@ class CausalOrder(CutQuestions):
         CausalOrder(3 events, 2 chains)
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, *, horizon: BeforeHorizon | None = None) -> None:
         self.log = log
+        self.horizon = horizon
         self._size = len(log)
 
     @cached_property
     def graph(self) -> CausalGraph:
         """Events and edges as arrays."""
-        return read_graph(self.log)
+        graph = read_graph(self.log)
+        return graph if self.horizon is None else with_horizon(graph, self.horizon)
 
     @cached_property
     def chains(self) -> Chains:

@@ -1,0 +1,133 @@
+"""The order of what a truncation leaves against the order of the whole log."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from causal_logs import logs
+from hypothesis import given
+from hypothesis import strategies as st
+
+import flowlab as fl
+from flowlab import EventLog
+from flowlab.causality import BeforeHorizon, CausalOrder, truncate
+from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.scenarios import scenario_named
+from flowlab.studies.simulation_laws import HEALING
+
+
+def drawn_bases(log: EventLog, data: st.DataObject) -> dict[tuple[str, str, str], int]:
+    heads: dict[tuple[str, str, str], int] = {}
+    for event in log:
+        stream = (event.namespace, event.run_id, event.workflow_id)
+        heads[stream] = max(heads.get(stream, 0), event.sequence)
+    return {stream: data.draw(st.integers(0, head)) for stream, head in heads.items()}
+
+
+def matrix(order: CausalOrder, whole: CausalOrder) -> list[list[bool]]:
+    """Return happened-before among the events of an order, as the whole log has them."""
+    rows = [whole.row(event) for event in order.log]
+    return [[whole.happened_before(a, b) for b in rows] for a in rows]
+
+
+def own_matrix(order: CausalOrder) -> list[list[bool]]:
+    rows = range(len(order.log))
+    return [[order.happened_before(a, b) for b in rows] for a in rows]
+
+
+@given(logs(worlds=2), st.data())
+def test_the_order_among_what_a_truncation_leaves_is_the_whole_log_s(
+    log: EventLog, data: st.DataObject
+) -> None:
+    whole = CausalOrder(log)
+
+    left, horizon = truncate(whole, drawn_bases(log, data))
+
+    order = CausalOrder(left, horizon=horizon)
+    assert own_matrix(order) == matrix(order, whole)
+    assert len(order.anomalies) == 0
+
+
+@given(logs(max_events=18), st.data())
+def test_a_log_may_be_truncated_again_and_its_horizon_goes_through_json(
+    log: EventLog, data: st.DataObject
+) -> None:
+    whole = order = CausalOrder(log)
+    for _ in range(3):
+        left, horizon = truncate(order, drawn_bases(order.log, data))
+        told = BeforeHorizon.from_json(json.loads(json.dumps(horizon.to_json())))
+        assert told == horizon
+        order = CausalOrder(left, horizon=told)
+
+    assert own_matrix(order) == matrix(order, whole)
+
+
+@given(logs(max_events=18), st.data())
+def test_what_is_appended_after_a_truncation_is_ordered_as_without_it(
+    log: EventLog, data: st.DataObject
+) -> None:
+    events = sorted(log, key=lambda event: event.agent_sequence)
+    head = data.draw(st.integers(0, len(events)))
+    old, new = EventLog.from_events(events[:head]), events[head:]
+    names = {(event.workflow_id, event.sequence) for event in old}
+    closed = all(
+        (cause.workflow_id, cause.sequence) in names for event in old for cause in event.causes
+    )
+    if not closed:
+        return
+    named = {(cause.workflow_id, cause.sequence) for event in new for cause in event.causes}
+    before = CausalOrder(old)
+
+    left, horizon = truncate(before, drawn_bases(old, data), keep=sorted(named & names))
+
+    order = CausalOrder(EventLog.from_events([*left, *new]), horizon=horizon)
+    assert own_matrix(order) == matrix(order, CausalOrder(log))
+
+
+@pytest.mark.parametrize("name", ["trip", "mapreduce"])
+def test_a_simulated_run_keeps_its_order_when_some_of_its_streams_are_truncated(name: str) -> None:
+    log = fl.simulate(scenario_named(name), seed=3, faults=HEALING).log
+    whole = log.causality
+    lengths = dict(log.sql("SELECT workflow_id, max(sequence) FROM events GROUP BY 1").iter_rows())
+    bases = {name: head * (place % 3) // 3 for place, (name, head) in enumerate(lengths.items())}
+
+    left, horizon = truncate(whole, bases)
+
+    order = CausalOrder(left, horizon=horizon)
+    rows = np.array([whole.row(event) for event in left])
+    pairs = np.repeat(np.arange(len(rows)), len(rows)), np.tile(np.arange(len(rows)), len(rows))
+    assert 0 < len(left) < len(log)
+    assert np.array_equal(
+        order.happened_before_many(*pairs),
+        whole.happened_before_many(*(rows[side] for side in pairs)),
+    )
+
+
+def test_without_the_horizon_an_order_over_truncated_events_is_lost() -> None:
+    log = EventLog.from_text("A: a >m | B: <m b >n | C: <n c")
+    left, horizon = truncate(log.causality, {"@B": 3})
+
+    assert not CausalOrder(left).happened_before(("@A", 1), ("@C", 2))
+    assert CausalOrder(left, horizon=horizon).happened_before(("@A", 1), ("@C", 2))
+    assert repr(horizon) == "BeforeHorizon(1 truncated event)"
+    assert repr(next(iter(horizon))) == "Forgotten(@B/3, after 1 event left)"
+    assert len(horizon) == 1
+
+
+def test_what_cannot_be_truncated_is_refused() -> None:
+    log = EventLog.from_text("=== one ===\nA: a >m | B: <m b\n=== two ===\nA: a")
+    order = log.causality
+
+    with pytest.raises(NotFoundError, match="no stream 'Z'"):
+        truncate(order, {"Z": 1})
+    with pytest.raises(InvalidArgumentError, match="2 runs have a stream '@A'; name one by"):
+        truncate(order, {"@A": 1})
+    with pytest.raises(InvalidArgumentError, match="the base of '@B' is -1; expected a sequence"):
+        truncate(order, {"@B": -1})
+    with pytest.raises(InvalidArgumentError, match="is no horizon in JSON"):
+        BeforeHorizon.from_json({"event": []})
+    left, horizon = truncate(order, {"@B": 1})
+    with pytest.raises(NotFoundError, match="the log does not hold it"):
+        _ = CausalOrder(left.filter(agent_id="B"), horizon=horizon).graph
