@@ -165,10 +165,10 @@ def test_an_edge_is_left_out_exactly_if_another_way_replaces_it(log: EventLog) -
     assert edges == set(nx.transitive_reduction(order_of(log)).edges)
 
 
-@given(worlds())
-def test_a_large_piece_is_reduced_as_a_small_one(log: EventLog) -> None:
+@given(worlds(), st.sampled_from(["run", "workflow"]))
+def test_a_large_piece_is_reduced_as_a_small_one(log: EventLog, by: str) -> None:
     graph = read_graph(log)
-    whole = cut(graph, pieces(log.table, "run"))
+    whole = cut(graph, pieces(log.table, by))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flowlab.causality.piece_reduction._SIZES", ())
         large = reduce_cut(whole, log)

@@ -14,7 +14,6 @@ from flowlab.causality.columns import encode
 from flowlab.causality.graph import starts
 from flowlab.causality.motif import Motif
 from flowlab.causality.order import CausalOrder, order_of
-from flowlab.causality.units import spread
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import EventLog, grouped
 
@@ -153,8 +152,12 @@ class _Finder:
         done: list[int] = []
         begun = np.zeros((1, len(motif.parts)), np.int64)
         while len(done) < len(motif.parts):
-            part, anchor = self._next(done)
-            at, candidates = self._extended(begun, part, anchor)
+            part, (source, low, high) = self._next(begun, done)
+            counts = np.maximum(high - low, 0)
+            self._afford(int(counts.sum()), part)
+            at = np.repeat(np.arange(len(begun)), counts)
+            shift = np.repeat(low - np.cumsum(counts) + counts, counts)
+            candidates = source[shift + np.arange(len(at))]
             fit = self._fits[part][candidates]
             at, candidates = at[fit], candidates[fit]
             begun = begun[at]
@@ -180,68 +183,49 @@ class _Finder:
             fits &= found.to_numpy()
         return fits
 
-    def _next(self, done: list[int]) -> tuple[int, tuple[str, int] | None]:
-        """Return the part to place next, and what it hangs on: (how, a part that is placed)."""
-        links: list[tuple[int, int, tuple[str, int] | None]] = []
-        for pairs, kinds in ((self._motif.causes, ("effect", "cause")),
-                             (self._motif.before, ("later", "earlier"))):  # fmt: skip
-            weight = 0 if kinds[0] == "effect" else 1
+    def _next(self, begun: Rows, done: list[int]) -> tuple[int, tuple[Rows, Rows, Rows]]:
+        """Return the part that gives the fewest to try, and these: a slice for each match."""
+        links: list[tuple[int, str, int]] = []
+        for pairs, forth, back in (
+            (self._motif.causes, "effect", "cause"),
+            (self._motif.before, "later", "earlier"),
+        ):
             for one, other in pairs:
                 if one in done and other not in done:
-                    links.append((weight, other, (kinds[0], one)))
+                    links.append((other, forth, one))
                 if other in done and one not in done:
-                    links.append((weight, one, (kinds[1], other)))
-            if links:
-                break
-        if links:
-            chosen = min(links, key=lambda link: (int(self._fits[link[1]].sum()), link[1]))
-            return chosen[1], chosen[2]
-        free = [part for part in range(len(self._motif.parts)) if part not in done]
-        return min(free, key=lambda part: (int(self._fits[part].sum()), part)), None
+                    links.append((one, back, other))
+        if not links:
+            free = [part for part in range(len(self._motif.parts)) if part not in done]
+            part = min(free, key=lambda part: (int(self._fits[part].sum()), part))
+            return part, self._anywhere(begun, part)
+        found = [(part, self._tried(begun, part, how, placed)) for part, how, placed in links]
+        return min(found, key=lambda one: int(np.maximum(one[1][2] - one[1][1], 0).sum()))
 
-    def _extended(
-        self, begun: Rows, part: int, anchor: tuple[str, int] | None
-    ) -> tuple[Rows, Rows]:
-        """Return which begun match each candidate for a part would go on with, and its row."""
-        graph = self._graph
-        if anchor is None:
-            every = np.flatnonzero(self._fits[part])
-            self._afford(len(begun) * len(every), part)
-            return np.repeat(np.arange(len(begun)), len(every)), np.tile(every, len(begun))
-        how, placed = anchor
-        own = begun[:, placed]
-        if how == "effect":
-            start, found = starts(self._cause, graph.size), self._effect[self._by_cause]
-        elif how == "cause":
-            start, found = starts(self._effect, graph.size), self._cause
-        else:
-            return self._on_lane(begun, part, placed, later=how == "later")
-        counts = start[own + 1] - start[own]
-        self._afford(int(counts.sum()), part)
-        return np.repeat(np.arange(len(begun)), counts), found[spread(start, own)]
+    def _anywhere(self, begun: Rows, part: int) -> tuple[Rows, Rows, Rows]:
+        every = np.flatnonzero(self._fits[part])
+        return every, np.zeros(len(begun), np.int64), np.full(len(begun), len(every))
 
-    def _on_lane(self, begun: Rows, part: int, placed: int, *, later: bool) -> tuple[Rows, Rows]:
-        """Look before or after a row: on its lane where the part must be there, or in its run."""
+    def _tried(self, begun: Rows, part: int, how: str, placed: int) -> tuple[Rows, Rows, Rows]:
+        """Return the rows that stand so to a part that is placed."""
         graph, parts = self._graph, self._motif.parts
         own = begun[:, placed]
+        if how == "effect":
+            start = starts(self._cause, graph.size)
+            return self._effect[self._by_cause], start[own], start[own + 1]
+        if how == "cause":
+            start = starts(self._effect, graph.size)
+            return self._cause, start[own], start[own + 1]
         if not parts[part].lane or parts[part].lane != parts[placed].lane:
-            every = np.flatnonzero(self._fits[part])
-            self._afford(len(begun) * len(every), part)
-            return np.repeat(np.arange(len(begun)), len(every)), np.tile(every, len(begun))
+            return self._anywhere(begun, part)
         fitting = graph.lane_rows[self._fits[part][graph.lane_rows]]
-        places = self._place[fitting]
-        lane = graph.lane[own]
-        if later:
+        places, lane = self._place[fitting], graph.lane[own]
+        source = fitting.astype(np.int64)
+        if how == "later":
             low = np.searchsorted(places, self._place[own], side="right")
-            high = np.searchsorted(places, graph.lane_start[lane + 1])
-        else:
-            low = np.searchsorted(places, graph.lane_start[lane])
-            high = np.searchsorted(places, self._place[own])
-        counts = np.maximum(high - low, 0)
-        self._afford(int(counts.sum()), part)
-        shift = np.repeat(low - np.cumsum(counts) + counts, counts)
-        chosen = fitting[shift + np.arange(int(counts.sum()))]
-        return np.repeat(np.arange(len(begun)), counts), chosen.astype(np.int64)
+            return source, low, np.searchsorted(places, graph.lane_start[lane + 1])
+        low = np.searchsorted(places, graph.lane_start[lane])
+        return source, low, np.searchsorted(places, self._place[own])
 
     def _afford(self, count: int, part: int) -> None:
         if count > self._limit * _MOST_TRIED:

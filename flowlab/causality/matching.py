@@ -215,14 +215,21 @@ def _assigned(
 
 
 def common_causes(side: Side, shared: Sequence[bool]) -> list[frozenset[int]]:
-    """Return the immediate causes of each event in the order of the shared events alone."""
-    nearest: list[frozenset[int]] = []
-    for causes in side.causes:
+    """Return the immediate causes of each shared event in the order of shared events alone."""
+    wanted = list(shared)
+    for event in range(len(side) - 1, -1, -1):
+        if wanted[event]:
+            for cause in side.causes[event]:
+                wanted[cause] = True
+    nearest: list[frozenset[int]] = [frozenset()] * len(side)
+    for event, causes in enumerate(side.causes):
+        if not wanted[event]:
+            continue
         found: set[int] = set()
         for cause in causes:
             found |= {cause} if shared[cause] else nearest[cause]
-        passed = any(not shared[cause] for cause in causes)
-        nearest.append(frozenset(_latest(side, found) if passed and len(found) > 1 else found))
+        passed = shared[event] and any(not shared[cause] for cause in causes)
+        nearest[event] = frozenset(_latest(side, found) if passed and len(found) > 1 else found)
     return nearest
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
+from flowlab.causality.order import CausalOrder, order_of
 from flowlab.causality.units import Cut, levels, spread
 from flowlab.events import CAUSE_TYPE, EventLog
 
@@ -32,8 +33,12 @@ def reduce_cut(cut: Cut, log: EventLog) -> Cut:
         if len(edges):
             keep[edges] = _kept(cut, edges, np.flatnonzero(chosen), words)
         least = words * _BITS
-    for piece in np.flatnonzero(needed & (counts > least)).tolist():
-        _reduce_large(cut, piece, log, keep)
+    large = np.flatnonzero(needed & (counts > least))
+    if len(large) and _whole(cut, large, log):
+        _reduce_worlds(cut, large, log, keep)
+    else:
+        for piece in large.tolist():
+            _reduce_large(cut, piece, log, keep)
     return cut.with_edges(cut.cause[keep], cut.effect[keep])
 
 
@@ -65,10 +70,29 @@ def _kept(
     return kept
 
 
+def _whole(cut: Cut, large: NDArray[np.int64], log: EventLog) -> bool:
+    """Say whether pieces are whole worlds, whose order the log keeps."""
+    world = order_of(log).graph.world
+    sizes = np.bincount(world)
+    firsts = cut.rows[cut.start[large]]
+    return bool(np.all(sizes[world[firsts]] == np.diff(cut.start)[large]))
+
+
+def _reduce_worlds(
+    cut: Cut, large: NDArray[np.int64], log: EventLog, keep: NDArray[np.bool_]
+) -> None:
+    """Reduce whole worlds by the exact order of the log."""
+    reduced = order_of(log).reduced
+    chosen = np.zeros(len(cut.start) - 1, bool)
+    chosen[large] = True
+    edges = np.flatnonzero(chosen[cut.piece[cut.effect]])
+    size = np.int64(len(log))
+    own = cut.rows[cut.effect[edges]] * size + cut.rows[cut.cause[edges]]
+    keep[edges] = np.isin(own, reduced.effect * size + reduced.cause)
+
+
 def _reduce_large(cut: Cut, piece: int, log: EventLog, keep: NDArray[np.bool_]) -> None:
     """Reduce a large piece by the exact order of its events as a log of their own."""
-    from flowlab.causality.order import CausalOrder  # noqa: PLC0415 - large pieces alone need it
-
     first, last = (int(cut.start[at]) for at in (piece, piece + 1))
     edges = np.flatnonzero((cut.effect >= first) & (cut.effect < last))
     cause, effect = cut.cause[edges] - first, cut.effect[edges] - first
