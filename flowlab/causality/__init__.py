@@ -2,6 +2,7 @@
 
 from flowlab.causality.chains import Chains
 from flowlab.causality.clocks import MAX_CLOCK_CELLS, CausalityInfo
+from flowlab.causality.conjunctive import Conjunctive
 from flowlab.causality.counting import MAX_CUTS
 from flowlab.causality.cuts import Cut
 from flowlab.causality.difference import Reordered, TraceDifference, diff
@@ -21,6 +22,7 @@ from flowlab.causality.motif import (
 )
 from flowlab.causality.order import CausalOrder
 from flowlab.causality.paths import CriticalPath
+from flowlab.causality.predicates import MAX_CUTS_SEEN, Definitely, Possibly
 from flowlab.causality.selecting import EventRef
 from flowlab.causality.variants import Variant, Variants, variants
 from flowlab.causality.world_state import WorldState
@@ -30,15 +32,18 @@ __all__ = [
     "LANE",
     "MAX_CLOCK_CELLS",
     "MAX_CUTS",
+    "MAX_CUTS_SEEN",
     "MAX_MATCHES",
     "BeforeHorizon",
     "CausalGraph",
     "CausalOrder",
     "CausalityInfo",
     "Chains",
+    "Conjunctive",
     "CriticalPath",
     "Cut",
     "Cuts",
+    "Definitely",
     "Edges",
     "EventRef",
     "Flow",
@@ -47,6 +52,7 @@ __all__ = [
     "Matches",
     "Motif",
     "Part",
+    "Possibly",
     "Reordered",
     "TraceDifference",
     "Variant",

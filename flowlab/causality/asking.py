@@ -10,6 +10,14 @@ import numpy as np
 
 from flowlab.causality.choosing import Frontier, find_cut
 from flowlab.causality.lattice import Cuts
+from flowlab.causality.predicates import (
+    MAX_CUTS_SEEN,
+    Definitely,
+    Possibly,
+    Predicate,
+    definitely,
+    possibly,
+)
 from flowlab.causality.width import widest
 from flowlab.causality.world_chains import WorldChains, world_of
 from flowlab.causality.world_state import WorldState, state_on
@@ -113,6 +121,57 @@ class CutQuestions:
             70
         """
         return state_on(cut)
+
+    def possibly(
+        self,
+        predicate: Predicate,
+        *,
+        limit: int = MAX_CUTS_SEEN,
+        run_id: str | None = None,
+        namespace: str | None = None,
+    ) -> Possibly:
+        """Say whether a run may have been in a state where a predicate held, and give such a cut.
+
+        Args:
+            predicate: a function of a `Cut`, or a `Conjunctive`, for which the answer is the least
+                such cut, in polynomial time.
+            limit: cuts at which a function is asked at most.
+            run_id: which run, where the log holds several.
+            namespace: of the run.
+
+        Raises:
+            LimitError: it was asked at so many cuts, and held at none of them.
+
+        Example:
+            >>> from flowlab import EventLog
+            >>> order = EventLog.from_text("A: a >m | B: b <m").causality
+            >>> bool(order.possibly(lambda cut: "A" not in cut.frontier and len(cut) == 1))
+            True
+        """
+        home = self.world_chains(world_of(cast("CausalOrder", self).graph, run_id, namespace))
+        return possibly(home, predicate, limit)
+
+    def definitely(
+        self,
+        predicate: Predicate,
+        *,
+        limit: int = MAX_CUTS_SEEN,
+        run_id: str | None = None,
+        namespace: str | None = None,
+    ) -> Definitely:
+        """Say whether a run was in any case once in a state where a predicate held.
+
+        If it need not have been, the answer has a way through the world on which it never holds.
+        The arguments and errors are those of `possibly`.
+
+        Example:
+            >>> from flowlab import EventLog
+            >>> order = EventLog.from_text("A: a >m | B: b <m").causality
+            >>> order.definitely(lambda cut: len(cut) == 2)
+            Definitely(on every way)
+        """
+        home = self.world_chains(world_of(cast("CausalOrder", self).graph, run_id, namespace))
+        return definitely(home, predicate, limit)
 
     @cached_property
     def _widest(self) -> dict[int, NDArray[np.int32]]:
