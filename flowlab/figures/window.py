@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,8 @@ WORLD: Final = "@world"
 """The lane of what happens to messages and agents from outside: always the last."""
 MAX_BACKWARD_SHARE: Final = 0.05
 """Up to this share of causes may lie after their effects before times count as unusable."""
+
+_MANY: Final = 10_000
 
 LaneKey = tuple[str, str, str]
 """Namespace, run and agent."""
@@ -202,7 +204,7 @@ def _damage(
         (*graph.worlds[world], stream)
         for world, stream in zip(graph.streams.world, graph.streams.ids, strict=True)
     } if graph.anomalies.num_rows else set()  # fmt: skip
-    for anomaly in [*log.anomalies.to_pylist(), *graph.anomalies.to_pylist()]:
+    for anomaly in [*_about(log.anomalies, events), *_about(graph.anomalies, events)]:
         world = (anomaly["namespace"], anomaly["run_id"])
         row = rows.get((*world, anomaly["workflow_id"], anomaly["sequence"]))
         if row is None:
@@ -215,6 +217,20 @@ def _damage(
         twins = [row] if anomaly["kind"] != "duplicate_id" else twice.get(row, [row])
         found += [Damage(each, words, anomaly["kind"], rows.get(source)) for each in twins]
     return tuple(found), frozenset(outside)
+
+
+def _about(anomalies: pa.Table, events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return the damage at some events: of a part of a large log there may be very much."""
+    if anomalies.num_rows > _MANY:
+        streams = pa.array(sorted({event.workflow_id for event in events}), pa.string())
+        anomalies = anomalies.filter(pc.is_in(anomalies.column("workflow_id"), streams))
+    if anomalies.num_rows > _MANY and events:
+        numbers = [event.sequence for event in events]
+        column = anomalies.column("sequence")
+        near = pc.and_(pc.greater_equal(column, min(numbers)), pc.less_equal(column, max(numbers)))
+        anomalies = anomalies.filter(near)
+    found: list[dict[str, Any]] = anomalies.to_pylist()
+    return found
 
 
 def lane_key(event: Event) -> LaneKey:
