@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import flowlab as fl
 from flowlab import EventLog
-from flowlab.causality import CausalOrder, blocks, hubs
+from flowlab.causality import CausalOrder, blocks, compiled, hubs
 from flowlab.causality.compiled import propagate
 from flowlab.causality.indexes import OrderIndex, build_index
 from flowlab.errors import InvalidArgumentError, LimitError, NotFoundError
@@ -153,7 +153,6 @@ def test_the_order_of_a_simulated_log_is_the_closure(name: str) -> None:
 
 @given(st.data())
 def test_machine_code_makes_the_clocks_that_python_makes(data: st.DataObject) -> None:
-    pytest.importorskip("numba")
     count, width = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 4))
     earlier = [data.draw(st.integers(0, made)) for made in range(count)]
     source = [data.draw(st.integers(0, made)) for made in range(count)]
@@ -165,8 +164,8 @@ def test_machine_code_makes_the_clocks_that_python_makes(data: st.DataObject) ->
     cell = start[made] + np.array(chain)
     both = [np.zeros((count + 1) * width, np.uint16) for _ in range(2)]
 
-    for compiled, cells in zip((False, True), both, strict=True):
-        propagate(cells, start, steps, cell, place, compiled=compiled)
+    for machine, cells in zip((False, True), both, strict=True):
+        propagate(cells, start, steps, cell, place, compiled=machine)
 
     assert both[0].tolist() == both[1].tolist()
 
@@ -272,3 +271,21 @@ def test_a_log_of_workflows_around_agents_is_indexed_by_its_hubs() -> None:
         assert set(small.future(row).tolist()) == set(order.future(row).tolist())
     with pytest.raises(LimitError, match="take one run"):
         _ = small.ordered_pairs
+
+
+@given(logs(worlds=2))
+def test_machine_code_gives_the_order_that_numpy_gives(log: EventLog) -> None:
+    plain = CausalOrder(log)
+    least, compiled.MIN_COMPILED = compiled.MIN_COMPILED, 0
+    try:
+        quick = CausalOrder(log)
+        size = len(log)
+        rows = np.arange(size, dtype=np.int32)
+        pairs = np.repeat(rows, size), np.tile(rows, size)
+        known = quick.index.reaches_many(*pairs).tolist()
+        assert quick.graph.lane_rows.tolist() == plain.graph.lane_rows.tolist()
+        assert quick.graph.before.tolist() == plain.graph.before.tolist()
+        assert quick.depth.tolist() == plain.depth.tolist()
+    finally:
+        compiled.MIN_COMPILED = least
+    assert known == plain.index.reaches_many(*pairs).tolist()

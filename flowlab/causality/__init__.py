@@ -7,6 +7,7 @@ from flowlab.causality.counting import MAX_CUTS
 from flowlab.causality.cuts import Cut
 from flowlab.causality.difference import Reordered, TraceDifference, diff
 from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
+from flowlab.causality.facts import CUTS_LIMIT, CausalFacts, causal_facts
 from flowlab.causality.finding import MAX_MATCHES, Matches, find
 from flowlab.causality.flows import Flow, directly_causes, directly_follows
 from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
@@ -28,6 +29,7 @@ from flowlab.causality.variants import Variant, Variants, variants
 from flowlab.causality.world_state import WorldState
 
 __all__ = [
+    "CUTS_LIMIT",
     "KIND_LABELS",
     "LANE",
     "MAX_CLOCK_CELLS",
@@ -35,6 +37,7 @@ __all__ = [
     "MAX_CUTS_SEEN",
     "MAX_MATCHES",
     "BeforeHorizon",
+    "CausalFacts",
     "CausalGraph",
     "CausalOrder",
     "CausalityInfo",
@@ -59,6 +62,7 @@ __all__ = [
     "Variants",
     "WorldState",
     "broadcast",
+    "causal_facts",
     "compensation_chain",
     "diff",
     "directly_causes",

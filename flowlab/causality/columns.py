@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
+from flowlab.causality import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -115,10 +117,7 @@ class Places:
 
 def place(stream: NDArray[np.int32], sequence: NDArray[np.int64], streams: int) -> Places:
     """Index events by stream and sequence; of two with one id, the first is found."""
-    low = np.full(streams, np.iinfo(np.int64).max)
-    high = np.full(streams, np.iinfo(np.int64).min)
-    np.minimum.at(low, stream, sequence)
-    np.maximum.at(high, stream, sequence)
+    low, high = compiled.ranges(stream, sequence, streams)
     rows = np.arange(len(stream), dtype=np.int32)
     none = np.zeros(0, np.int32)
     far = streams and int(high.max()) - int(low.min()) > _FAR

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from flowlab.causality import damage
 from flowlab.causality.columns import Places, encode, pair, place
+from flowlab.causality.lanes import order_lanes
 from flowlab.causality.topology import sort_rows
 from flowlab.errors import InvalidEventError
 from flowlab.events import CauseKind, EventLog
@@ -218,8 +219,8 @@ def read_graph(log: EventLog) -> CausalGraph:
     places = place(stream, sequence, len(streams))
     found: list[damage.Found] = []
     named, horizon = _named(table, world, workflow_ids, streams, places, found)
-    lane_rows, lane_start = _lane_order(table, lane, len(lanes), streams.ids, stream)
-    before = _before(table, lane, lane_rows)
+    lane_start = starts(lane, len(lanes))
+    lane_rows, before = order_lanes(table, lane, lane_start, streams.ids, stream)
     if places.twice(len(stream)):
         again = places.rows_of(stream, sequence) != np.arange(len(stream))
         found.append(damage.duplicate_id(np.flatnonzero(again).astype(np.int32)))
@@ -362,39 +363,3 @@ def _cause_streams(
     spot = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
     hit = (keys[order[spot]] == wanted) & (workflow >= 0)
     return np.where(hit, order[spot], -1).astype(np.int32)
-
-
-def _lane_order(
-    table: pa.Table,
-    lane: NDArray[np.int32],
-    lanes: int,
-    stream_ids: list[str],
-    stream: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return all rows lane by lane: by the lane's tick, then position, stream and sequence."""
-    start = np.zeros(lanes + 1, np.int64)
-    np.cumsum(np.bincount(lane, minlength=lanes), out=start[1:])
-    small = lane.astype(np.uint16) if lanes < 2**16 else lane
-    rows = np.argsort(small, kind="stable").astype(np.int32)
-    ticks = _integers(table, "agent_sequence")
-    inner = lane[rows[1:]] == lane[rows[:-1]]
-    if not np.any(inner & (np.diff(ticks[rows]) <= 0)):
-        return rows, start
-    names = pc.rank(pa.array(stream_ids, pa.string()), tiebreaker="dense").to_numpy()
-    keys = (_integers(table, "sequence"), names[stream], _integers(table, "position"), ticks, lane)
-    return np.lexsort(keys).astype(np.int32), start
-
-
-def _before(
-    table: pa.Table, lane: NDArray[np.int32], lane_rows: NDArray[np.int32]
-) -> NDArray[np.int32]:
-    """Return the row before each on its lane, -1 where it is the first or does not follow it."""
-    before = np.empty(len(lane), np.int32)
-    before[lane_rows[1:]] = lane_rows[:-1]
-    starts_lane = np.flatnonzero(lane[lane_rows[1:]] != lane[lane_rows[:-1]]) + 1
-    before[lane_rows[:1]] = -1
-    before[lane_rows[starts_lane]] = -1
-    follows = table.column("follows_lane")
-    if not pc.all(follows).as_py():
-        before[~follows.to_numpy()] = -1
-    return before

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowlab.causality import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -62,6 +64,7 @@ class Joins:
         order: all chains, group by group.
         groups: where each group's chains begin in `order`, and the end.
         spans: of each group, its first clock and the one after its last.
+        steps: how the clocks are made, where that is known already.
     """
 
     at: NDArray[np.int32]
@@ -71,6 +74,7 @@ class Joins:
     order: NDArray[np.int64]
     groups: NDArray[np.int64]
     spans: list[tuple[int, int]]
+    steps: Steps | None = None
 
     def chains_of(self, group: int) -> NDArray[np.int64]:
         """Return the chains of a group."""
@@ -86,6 +90,8 @@ def find_joins(part: Part) -> Joins:
     local = np.empty(len(chains), np.int64)
     local[order] = np.arange(len(chains)) - groups[home[order]]
     widths = np.diff(groups)
+    if count == 1 and part.rank is None and compiled.pays(len(part.group)):
+        return _compiled_joins(part, local, order, groups)
 
     joins = np.zeros(len(part.group), bool)
     joins[part.effect] = True
@@ -112,6 +118,20 @@ def find_joins(part: Part) -> Joins:
     return Joins(at, start, int(sizes.sum()), local, order, groups, spans)
 
 
+def _compiled_joins(
+    part: Part, local: NDArray[np.int64], order: NDArray[np.int64], groups: NDArray[np.int64]
+) -> Joins:
+    """Number the clocks of one group whose rows are in causal order, and find the steps too."""
+    width = len(part.chains)
+    at, made, base, source = compiled.number_joins(
+        part.chains.chain, width, part.cause, part.effect
+    )
+    clocks = int(made[-1]) + 1 if len(made) else 1
+    start = np.arange(clocks, dtype=np.int64) * width
+    steps = Steps(made, base, source, part.cause, part.effect)
+    return Joins(at, start, clocks * width, local, order, groups, [(0, clocks)], steps)
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Steps:
     """What is joined with what: a step for each edge between chains, in the order of the clocks.
@@ -133,6 +153,8 @@ class Steps:
 
 def find_steps(part: Part, joins: Joins) -> Steps:
     """Return the steps, every clock made before it is used."""
+    if joins.steps is not None:
+        return joins.steps
     chains, cause, effect = part.chains, part.cause, part.effect
     made = joins.at[effect]
     if np.any(made[1:] < made[:-1]):

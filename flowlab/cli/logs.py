@@ -20,17 +20,18 @@ _FORMATS: Final = ("temporal", "shiviz", "jsonl", "csv")
 class Bar:
     """A progress bar on standard error, where that is a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, unit: str = "file") -> None:
+        self._unit = unit
         self._bar: Any = None
 
     def __call__(self, done: int, total: int, name: str) -> None:
-        """Show that so many of the files are done."""
+        """Show that so many are done."""
         if not sys.stderr.isatty():
             return
         if self._bar is None:
             from tqdm import tqdm  # noqa: PLC0415
 
-            self._bar = tqdm(total=total, unit="file", file=sys.stderr, leave=False)
+            self._bar = tqdm(total=total, unit=self._unit, file=sys.stderr, leave=False)
         self._bar.n = done
         self._bar.set_postfix_str(name[-40:])
         if done == total:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flowlab.events import EventLog
 
 
-def _log_of(arguments: Namespace) -> EventLog:
+def log_of(arguments: Namespace) -> EventLog:
     """Return the log of the paths or of the store that was named."""
     if (arguments.store is None) == (not arguments.paths):
         message = "give either paths or --store DIR"
@@ -43,13 +43,14 @@ def read_paths(paths: list[Path]) -> EventLog:
     return report.log
 
 
-def _source_arguments(parser: ArgumentParser) -> None:
+def source_arguments(parser: ArgumentParser) -> None:
+    """Add the paths, or the store instead, that a verb reads."""
     parser.add_argument("paths", metavar="PATH", nargs="*", type=Path, help="files and folders")
     add_store(parser, required=False, what="a store instead of paths")
 
 
 def _diagram_arguments(parser: ArgumentParser) -> None:
-    _source_arguments(parser)
+    source_arguments(parser)
     parser.add_argument("--run", metavar="RUN", help="this run alone")
     parser.add_argument("--workflow", metavar="ID", help="this workflow alone")
     parser.add_argument(
@@ -73,7 +74,7 @@ def _diagram(arguments: Namespace) -> int:
     if ending not in {".svg", ".png", ".txt", ".html"}:
         message = f"-o is {arguments.output!r}; expected a name in .svg, .png, .txt or .html"
         raise InvalidArgumentError(message)
-    log = _log_of(arguments)
+    log = log_of(arguments)
     chosen = {"run_id": arguments.run, "workflow_id": arguments.workflow, "axis": arguments.axis}
     if ending == ".html":
         from flowlab.widgets import save_page  # noqa: PLC0415
@@ -86,14 +87,14 @@ def _diagram(arguments: Namespace) -> int:
 
 
 def _report_arguments(parser: ArgumentParser) -> None:
-    _source_arguments(parser)
+    source_arguments(parser)
     parser.add_argument("-o", dest="output", metavar="FILE", required=True, help="an .html")
 
 
 def _report(arguments: Namespace) -> int:
     from flowlab.studies import build_report  # noqa: PLC0415
 
-    log = _log_of(arguments)
+    log = log_of(arguments)
     first, *others = [*arguments.paths] or [arguments.store]
     title = None if others else first.resolve().name
     answer(str(build_report(log, title=title).save(arguments.output)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.cli import claims, determinism, differences, logs, pages, stores, worlds
+from flowlab.cli import causal, claims, determinism, differences, logs, pages, stores, worlds
 from flowlab.cli.verb import Verb
 
 VERBS: Final[tuple[Verb, ...]] = (
@@ -12,6 +12,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     *stores.VERBS,
     *pages.VERBS,
     *differences.VERBS,
+    *causal.VERBS,
     *claims.VERBS,
     *worlds.VERBS,
     *determinism.VERBS,

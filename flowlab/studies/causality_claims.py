@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.studies import causality_mining, causality_speed
+from flowlab.studies import causality_mining, causality_pictures, causality_speed
 from flowlab.studies.claim import Bound, Claim, Reliability
 
 _DESIGN: Final = "the design of the causal order"
@@ -118,4 +118,30 @@ MINING_CLAIMS: Final = (
     ),
 )
 
-CAUSALITY_CLAIMS: Final = ORDER_CLAIMS + MINING_CLAIMS
+PICTURE_CLAIMS: Final = (
+    Claim(
+        name="causality.diagram_laid_out",
+        statement="A diagram of 500 events is laid out in 5 ms of CPU time.",
+        source=_DESIGN,
+        reliability=Reliability.ASSERTED,
+        measure=causality_pictures.diagram_laid_out,
+        aim=Bound(at_most=5),
+    ),
+    Claim(
+        name="causality.diagram_drawn",
+        statement="It is drawn, from the log to its SVG and its text, in 60 ms of CPU time.",
+        source=_DESIGN,
+        reliability=Reliability.ASSERTED,
+        measure=causality_pictures.diagram_drawn,
+        aim=Bound(at_most=60),
+    ),
+    Claim(
+        name="causality.crossings",
+        statement="The order of the lanes has few more crossings than the best of all orders.",
+        source=_DESIGN,
+        reliability=Reliability.ASSERTED,
+        measure=causality_pictures.crossings_against_best,
+    ),
+)
+
+CAUSALITY_CLAIMS: Final = ORDER_CLAIMS + MINING_CLAIMS + PICTURE_CLAIMS

@@ -27,7 +27,7 @@ def traffic(events: int, *, agents: int = AGENTS, seed: int = 1, back: int = 5) 
 
     Example:
         >>> traffic(1_000, agents=10)
-        EventLog(1000 events, 0 workflows, 10 other streams, 1 run)
+        EventLog(1 000 events, 0 workflows, 10 other streams, 1 run)
     """
     draws = np.random.default_rng(seed)
     rows = np.arange(events)

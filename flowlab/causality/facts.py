@@ -1,0 +1,117 @@
+"""What a table about a log's causality says of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from flowlab.causality.order import CausalOrder
+from flowlab.errors import LimitError, NotFoundError
+
+if TYPE_CHECKING:
+    from flowlab.events import EventLog
+
+CUTS_LIMIT: Final = 10_000_000
+"""Most consistent cuts that are counted; of a run with more, none are said."""
+
+
+@dataclass(frozen=True, slots=True)
+class CausalFacts:
+    """A run's events and their causal order in numbers; None is what was too many to count.
+
+    Args:
+        run_id: the run.
+        hosts: lanes.
+        events: events.
+        local_edges: pairs of neighbours on a lane of which the second follows the first.
+        cross_edges: edges between lanes that the transitive reduction keeps.
+        ordered_pairs: pairs of events of which one happened before the other.
+        concurrent_pairs: the other pairs.
+        causal_depth: events of the longest chain of causes.
+        width: events of the largest set of which any two are concurrent.
+        consistent_cuts: sets of events that hold the causes of all that they hold, the empty one
+            among them.
+        anomalies: pieces of damage, as many as the relation `anomalies` and the references show.
+    """
+
+    run_id: str
+    hosts: int
+    events: int
+    local_edges: int
+    cross_edges: int
+    ordered_pairs: int | None
+    concurrent_pairs: int | None
+    causal_depth: int
+    width: int | None
+    consistent_cuts: int | None
+    anomalies: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON value."""
+        return asdict(self)
+
+
+def causal_facts(
+    log: EventLog,
+    *,
+    run_id: str | None = None,
+    workflow_id: str | None = None,
+    cuts_limit: int = CUTS_LIMIT,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Iterator[CausalFacts]:
+    """Yield the facts of each run, in the order of their names.
+
+    Args:
+        log: any log.
+        run_id: that run alone.
+        workflow_id: the events of that workflow alone.
+        cuts_limit: most consistent cuts that are counted.
+        progress: is told how many runs of how many are done, and the name of the last.
+
+    Raises:
+        NotFoundError: the log has no such events.
+
+    Example:
+        >>> from flowlab.events import EventLog
+        >>> (facts,) = causal_facts(EventLog.from_text("A: a1 send>m a2 | B: b1 recv<m"))
+        >>> facts.ordered_pairs, facts.concurrent_pairs, facts.width, facts.consistent_cuts
+        (6, 4, 2, 10)
+    """
+    part = log.filter(run_id=run_id, workflow_id=workflow_id)
+    if not len(part) and (run_id is not None or workflow_id is not None):
+        message = "the log has no such events; name a run and a workflow that it has"
+        raise NotFoundError(message)
+    names = part.table.select(["namespace", "run_id"]).group_by(["namespace", "run_id"])
+    worlds = sorted((row["namespace"], row["run_id"]) for row in names.aggregate([]).to_pylist())
+    for done, (space, run) in enumerate(worlds, 1):
+        one = part.filter(namespace=space, run_id=run) if len(worlds) > 1 else part
+        yield _facts(run, CausalOrder(one), cuts_limit)
+        if progress is not None:
+            progress(done, len(worlds), run)
+
+
+def _facts(run: str, order: CausalOrder, cuts_limit: int) -> CausalFacts:
+    graph = order.graph
+    lanes, reduced = graph.lane, order.reduced
+    ordered: int | None
+    concurrent: int | None
+    try:
+        ordered, concurrent = order.ordered_pairs, order.concurrent_pairs
+    except LimitError:
+        ordered = concurrent = None
+    return CausalFacts(
+        run_id=run,
+        hosts=len(graph.lanes),
+        events=len(order),
+        local_edges=int(np.count_nonzero(graph.before >= 0)),
+        cross_edges=int(np.count_nonzero(lanes[reduced.cause] != lanes[reduced.effect])),
+        ordered_pairs=ordered,
+        concurrent_pairs=concurrent,
+        causal_depth=order.causal_depth,
+        width=order.width,
+        consistent_cuts=order.cuts().count(limit=cuts_limit) if cuts_limit else None,
+        anomalies=order.anomalies.num_rows,
+    )
