@@ -209,6 +209,44 @@ def test_the_search_finds_one_form_for_all_numberings_of_equal_events(
     assert len(forms) == 1
 
 
+RING = [(one, 4 + (one + step) % 4) for one in range(4) for step in (0, 1)]
+SQUARES = [(one, 4 + other) for one in range(4) for other in (one // 2 * 2, one // 2 * 2 + 1)]
+"""Four events that cause four others, two each: in a ring of eight, or in two squares."""
+
+
+def numbered(edges: list[tuple[int, int]], chance: random.Random) -> list[list[int]]:
+    size = max(map(max, edges)) + 1
+    number = list(range(size))
+    chance.shuffle(number)
+    causes: list[list[int]] = [[] for _ in range(size)]
+    for one, other in edges:
+        causes[number[other]].append(number[one])
+    return causes
+
+
+def test_events_that_their_surroundings_do_not_tell_apart_have_one_form_still() -> None:
+    both = RING + [(one + 8, other + 8) for one, other in SQUARES]
+    best, first = set(), set()
+    for seed in range(12):
+        search = Search("a run", numbered(both, random.Random(seed)))
+        best.add(search.best([0] * 16)[0])
+        first.add(search.first([0] * 16)[0])
+    assert len(best) == 1
+    assert len(first) > 1
+
+
+def test_orders_that_look_alike_around_every_event_are_two_variants() -> None:
+    def text(edges: list[tuple[int, int]]) -> str:
+        sent = " ".join(f"x>m{number}" for number in range(4))
+        got = " ".join(
+            "y<" + ",".join(f"m{a}" for a, b in edges if b == number) for number in range(4, 8)
+        )
+        return f"~A: {sent}\n~B: {got}"
+
+    log = EventLog.from_text(f"=== ring ===\n{text(RING)}\n=== squares ===\n{text(SQUARES)}")
+    assert len(variants(log, by="run")) == 2
+
+
 def test_concurrency_makes_no_variants_of_its_own() -> None:
     orders = list(itertools.permutations("BCD"))
     text = "\n".join(
