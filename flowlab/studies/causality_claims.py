@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.studies import causality_mining, causality_pictures, causality_speed
+from flowlab.studies import causality_mining, causality_pictures, causality_speed, causality_view
 from flowlab.studies.claim import Bound, Claim, Reliability
 
 _DESIGN: Final = "the design of the causal order"
@@ -144,4 +144,25 @@ PICTURE_CLAIMS: Final = (
     ),
 )
 
-CAUSALITY_CLAIMS: Final = ORDER_CLAIMS + MINING_CLAIMS + PICTURE_CLAIMS
+VIEW_CLAIMS: Final = (
+    Claim(
+        name="causality.view",
+        statement="The live view has 100 000 events, aggregated, on screen within 0.5 s of their "
+        "transfer.",
+        source=_DESIGN,
+        reliability=Reliability.ASSERTED,
+        measure=causality_view.on_screen,
+        gate=Bound(at_most=0.5),
+    ),
+    Claim(
+        name="causality.view_past",
+        statement="The past of a selected event, of 1 000 000 that the kernel holds, is told "
+        "within 0.1 s.",
+        source=_DESIGN,
+        reliability=Reliability.ASSERTED,
+        measure=causality_view.past_from_kernel,
+        gate=Bound(at_most=0.1),
+    ),
+)
+
+CAUSALITY_CLAIMS: Final = ORDER_CLAIMS + VIEW_CLAIMS + MINING_CLAIMS + PICTURE_CLAIMS

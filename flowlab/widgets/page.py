@@ -57,9 +57,14 @@ def save_page(
     return target
 
 
-def page_of(content: Content) -> str:
-    """Return the page of a log: its data stand in it as text, never as markup."""
-    if len(content.log) > MAX_LOCAL:
+def page_of(content: Content, *, most: int = MAX_LOCAL) -> str:
+    """Return the page of a log: its data stand in it as text, never as markup.
+
+    Args:
+        content: what is drawn.
+        most: events from which on it holds marks that stand for many of them.
+    """
+    if len(content.log) > most:
         content = thin(content)
     directory, data = pack(content.columns)
     header = json.dumps({**content.header, "local": True, "columns": directory})
