@@ -233,6 +233,10 @@ def test_a_log_that_holds_more_is_refused_by_field_and_can_be_sketched() -> None
     with pytest.raises(InvalidArgumentError, match="workflow_id.*payload"):
         log.to_text()
     assert log.to_text(exact=False) == 'A: "":ActivityCompleted'
+    bare = EventLog.from_events([Event(workflow_id="w", event_type="", time_ns=1, name="x")])
+    with pytest.raises(InvalidArgumentError, match="(?s)cannot be said.*exact=False"):
+        bare.to_text()
+    assert bare.to_text(exact=False) == '"(no agent)": x'
     known = EventLog.from_text("A: a")
     named = EventLog(known.table, (RunInfo(scenario="trip", agents=("A",)),))
     with pytest.raises(InvalidArgumentError, match="metadata"):

@@ -35,7 +35,15 @@ def write_text(log: EventLog, *, exact: bool) -> str:
     text = "\n".join(blocks)
     if exact:
         namespace = keys[0][0] if keys else "default"
-        _prove(log, read_text(text, namespace=namespace))
+        try:
+            again = read_text(text, namespace=namespace)
+        except InvalidArgumentError as error:
+            message = (
+                f"the log cannot be said in the notation ({error}); for its lanes and causal order "
+                "alone, to_text(exact=False)"
+            )
+            raise InvalidArgumentError(message) from error
+        _prove(log, again)
     return text
 
 
@@ -74,7 +82,8 @@ class _Page:
                 for event in own
                 if event.id not in self._halves or event.event_type == _HALVES[0]
             ]
-            yield " ".join([f"{'~' if loose else ''}{written(agent)}:", *marks])
+            head = written(agent if agent or self._exact else "(no agent)")
+            yield " ".join([f"{'~' if loose else ''}{head}:", *marks])
 
     def _barrier_halves(self) -> Iterator[EventId]:
         """Yield the events that are both halves of a lane's part in a barrier."""
@@ -145,7 +154,8 @@ class _Page:
         default = (
             "MessageReceived" if received else "MarkerRecorded" if sent is None else "MessageSent"
         )
-        kind = "" if event.event_type == default else f":{written(event.event_type)}"
+        plain = event.event_type == default or not (event.event_type or self._exact)
+        kind = "" if plain else f":{written(event.event_type)}"
         got = "<" + ",".join(received) if received else ""
         gone = "" if sent is None else f">{sent}"
         return f"{tilde}{name}{kind}{got}{gone}{time}"
