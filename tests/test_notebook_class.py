@@ -1,4 +1,4 @@
-"""The class on sagas: handed out unsolved, and every solution that is folded in it solves."""
+"""The classes: handed out unsolved, and every solution that is folded in them solves."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any
 
 import nbformat
 import polars as pl
+import pytest
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "20_a_class_on_sagas.ipynb"
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+CLASSES = ("20_a_class_on_sagas", "31_clocks_and_cuts")
 EXERCISES = range(1, 7)
 TITLE = re.compile(r"# Exercise (\d)\n")
 
 
-def cells(kind: str) -> list[Any]:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+def cells(name: str, kind: str) -> list[Any]:
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
@@ -26,16 +28,19 @@ def exercise_of(source: str) -> int:
     return int(found[1]) if found else 0
 
 
-def solutions() -> dict[int, str]:
-    folded = [cell.source for cell in cells("markdown") if cell.source.startswith("<details>")]
+def solutions(name: str) -> dict[int, str]:
+    folded = [
+        cell.source for cell in cells(name, "markdown") if cell.source.startswith("<details>")
+    ]
     blocks = [re.search(r"```python\n(.*?)```", source, re.DOTALL) for source in folded]
     return {exercise_of(block[1]): block[1] for block in blocks if block}
 
 
-def test_every_exercise_is_handed_out_unsolved() -> None:
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_exercise_is_handed_out_unsolved(name: str) -> None:
     said = {
         exercise_of(cell.source): "".join(output.get("text", "") for output in cell.outputs)
-        for cell in cells("code")
+        for cell in cells(name, "code")
         if exercise_of(cell.source)
     }
     assert list(said) == list(EXERCISES)
@@ -43,13 +48,14 @@ def test_every_exercise_is_handed_out_unsolved() -> None:
         assert text.endswith(f"exercise {number}: not yet\n")
 
 
-def test_every_solution_solves_its_exercise() -> None:
-    solved = solutions()
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_solution_solves_its_exercise(name: str) -> None:
+    solved = solutions(name)
     assert list(solved) == list(EXERCISES)
     names: dict[str, Any] = {}
     printed = io.StringIO()
     with pl.Config(), redirect_stdout(printed):
-        for cell in cells("code"):
+        for cell in cells(name, "code"):
             number = exercise_of(cell.source)
             exec(compile(solved.get(number, cell.source), f"exercise {number}", "exec"), names)
     verdicts = [line for line in printed.getvalue().splitlines() if line.startswith("exercise ")]
