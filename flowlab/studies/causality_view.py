@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -70,8 +69,8 @@ def _open(browser: str, place: Path, turns: int) -> list[tuple[float, str]]:
             page.goto(place.as_uri())
             view = page.wait_for_selector(".flowlab-live[data-drawn-ms]", timeout=60_000)
             shown = "" if view is None else view.get_attribute("data-drawn-ms")
-            words = re.search(r"showing [^\n]*", page.inner_text("body"))
-            told.append((float(shown or "nan"), words.group() if words else "nothing is said"))
+            words = page.get_by_text("showing").first.inner_text()
+            told.append((float(shown or "nan"), words))
             page.close()
         chromium.close()
     return told
