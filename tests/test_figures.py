@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowlab import Cause, Event, EventLog
 from flowlab.errors import InvalidArgumentError, NotFoundError
-from flowlab.events import Cause, Event, EventLog
 from flowlab.events.vocabulary import EVENT_CATEGORIES
 from flowlab.figures import space_time
 from flowlab.figures.arrows import arrows
