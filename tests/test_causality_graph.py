@@ -109,7 +109,7 @@ def test_a_cause_below_what_is_left_of_its_stream_is_before_the_horizon_and_no_d
     graph = read_graph(EventLog.from_events([mark("@a", 5), mark("@b", 1, ("@a", 4))]))
 
     assert graph.anomalies.num_rows == 0
-    assert (graph.horizon.row.tolist(), graph.horizon.sequence.tolist()) == ([1], [4])
+    assert (graph.truncated.row.tolist(), graph.truncated.sequence.tolist()) == ([1], [4])
 
 
 def test_of_two_events_with_one_id_the_first_is_meant_and_the_second_is_told() -> None:

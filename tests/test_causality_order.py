@@ -232,9 +232,9 @@ def test_a_log_computes_its_order_once_and_sends_none_of_it_to_other_processes()
 def other_indexes(log: EventLog) -> list[OrderIndex]:
     order = CausalOrder(log)
     blocks.BLOCK_BYTES, before = 1, blocks.BLOCK_BYTES
-    searched = blocks.BlockIndex(order.graph, order.part, order.joins)
+    searched = blocks.BlockIndex(order.graph, order.scope, order.joins)
     blocks.BLOCK_BYTES = before
-    parted = hubs.find_hubs(order.graph, order.part)
+    parted = hubs.find_hubs(order.graph, order.scope)
     return [searched] + ([] if parted is None else [hubs.build_hubs(order.graph, parted)])
 
 
@@ -263,7 +263,7 @@ def test_without_clocks_pasts_are_counted_alike(log: EventLog) -> None:
 def test_a_log_of_workflows_around_agents_is_indexed_by_its_hubs() -> None:
     log = fl.simulate(scenario_named("trip"), seed=5, faults=HEALING).log
     order, small = CausalOrder(log), CausalOrder(log)
-    small.index = build_index(small.graph, small.part, small.joins, max_bytes=1_000)
+    small.index = build_index(small.graph, small.scope, small.joins, max_bytes=1_000)
 
     assert isinstance(small.index, hubs.HubIndex)
     for row in range(len(log)):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from flowlab.causality import read_graph, variants
 from flowlab.causality.canonical import Search
-from flowlab.causality.piece_reduction import reduce_cut
-from flowlab.causality.units import cut, pieces
+from flowlab.causality.piece_reduction import reduce_pieces
+from flowlab.causality.pieces import piece_graph, pieces
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import Cause, Event, EventLog
 
@@ -157,7 +157,7 @@ def test_variants_are_the_classes_of_isomorphic_labelled_orders(log: EventLog, b
 @given(worlds())
 def test_an_edge_is_left_out_exactly_if_another_way_replaces_it(log: EventLog) -> None:
     graph = read_graph(log)
-    trimmed = reduce_cut(cut(graph, pieces(log.table, "run")), log)
+    trimmed = reduce_pieces(piece_graph(graph, pieces(log.table, "run")), log)
     edges = {
         (int(trimmed.rows[a]), int(trimmed.rows[b]))
         for a, b in zip(trimmed.cause, trimmed.effect, strict=True)
@@ -168,11 +168,11 @@ def test_an_edge_is_left_out_exactly_if_another_way_replaces_it(log: EventLog) -
 @given(worlds(), st.sampled_from(["run", "workflow"]))
 def test_a_large_piece_is_reduced_as_a_small_one(log: EventLog, by: str) -> None:
     graph = read_graph(log)
-    whole = cut(graph, pieces(log.table, by))
+    whole = piece_graph(graph, pieces(log.table, by))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flowlab.causality.piece_reduction._SIZES", ())
-        large = reduce_cut(whole, log)
-    small = reduce_cut(whole, log)
+        large = reduce_pieces(whole, log)
+    small = reduce_pieces(whole, log)
     assert np.array_equal(large.cause, small.cause)
     assert np.array_equal(large.effect, small.effect)
 

@@ -14,7 +14,7 @@ from plan_hosts import plans
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.figures import curves, flow
 from flowlab.figures.flow import MAX_NODES
-from flowlab.figures.flow_layout import Flow, FlowNode, lay_out_flow
+from flowlab.figures.flow_layout import FlowLayout, FlowNode, lay_out_flow
 from flowlab.figures.svg import ATTRIBUTES, ELEMENTS
 from flowlab.figures.text import text_width
 from flowlab.scenarios import SCENARIOS
@@ -50,7 +50,7 @@ LIBRARY = [
 DRAWN = st.sampled_from(LIBRARY) | plans() | choreographies()
 
 
-def laid_out(plan: Plan | Choreography) -> Flow:
+def laid_out(plan: Plan | Choreography) -> FlowLayout:
     return lay_out_flow(plan.drawing(), left=132, width=1200, top=66)
 
 

@@ -7,10 +7,17 @@ from flowlab.causality.counting import MAX_CUTS
 from flowlab.causality.cuts import Cut
 from flowlab.causality.difference import Reordered, TraceDifference, diff
 from flowlab.causality.exports import to_dot, to_mermaid, to_networkx
-from flowlab.causality.facts import CUTS_LIMIT, CausalFacts, causal_facts
+from flowlab.causality.facts import CausalFacts, causal_facts
 from flowlab.causality.finding import MAX_MATCHES, Matches, find
 from flowlab.causality.flows import Flow, directly_causes, directly_follows
-from flowlab.causality.graph import KIND_LABELS, LANE, CausalGraph, Edges, Horizon, read_graph
+from flowlab.causality.graph import (
+    KIND_LABELS,
+    LANE,
+    CausalGraph,
+    Edges,
+    TruncatedCauses,
+    read_graph,
+)
 from flowlab.causality.horizon import BeforeHorizon, Forgotten, truncate
 from flowlab.causality.lattice import Cuts
 from flowlab.causality.motif import (
@@ -29,7 +36,6 @@ from flowlab.causality.variants import Variant, Variants, variants
 from flowlab.causality.world_state import WorldState
 
 __all__ = [
-    "CUTS_LIMIT",
     "KIND_LABELS",
     "LANE",
     "MAX_CLOCK_CELLS",
@@ -51,13 +57,13 @@ __all__ = [
     "EventRef",
     "Flow",
     "Forgotten",
-    "Horizon",
     "Matches",
     "Motif",
     "Part",
     "Possibly",
     "Reordered",
     "TraceDifference",
+    "TruncatedCauses",
     "Variant",
     "Variants",
     "WorldState",

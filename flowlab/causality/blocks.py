@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flowlab.causality.graph import CausalGraph
-    from flowlab.causality.joins import Joins, Part
+    from flowlab.causality.joins import Joins, Scope
 
 BLOCK_BYTES: Final = 128 << 20
 """Memory for the clocks of a block of chains."""
@@ -27,16 +27,16 @@ class BlockIndex:
 
     Args:
         graph: the events and edges.
-        part: what is ordered.
+        scope: what is ordered.
         joins: its clocks, were they made.
     """
 
-    def __init__(self, graph: CausalGraph, part: Part, joins: Joins) -> None:
-        self.chains = part.chains
+    def __init__(self, graph: CausalGraph, scope: Scope, joins: Joins) -> None:
+        self.chains = scope.chains
         self._graph = graph
-        self._part = part
+        self._scope = scope
         self._joins = joins
-        self._steps = find_steps(part, joins)
+        self._steps = find_steps(scope, joins)
         self._width = max(1, BLOCK_BYTES // (4 * len(joins.start)))
 
     def reaches(self, cause: int, effect: int) -> bool:
@@ -65,8 +65,8 @@ class BlockIndex:
         same = chain == chains.chain[effect]
         known = same & (chains.place[cause] < chains.place[effect])
         asked = np.unique(chain[~same])
-        if self._part.groups > 1:
-            same |= self._part.group[cause] != self._part.group[effect]
+        if self._scope.groups > 1:
+            same |= self._scope.group[cause] != self._scope.group[effect]
         for begin in range(0, len(asked), self._width):
             block = asked[begin : begin + self._width]
             at = np.flatnonzero(~same & np.isin(chain, block))

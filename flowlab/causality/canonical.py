@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from flowlab.causality.units import Cut, levels
+from flowlab.causality.pieces import PieceGraph, levels
 from flowlab.errors import LimitError
 from flowlab.events import grouped
 
@@ -41,26 +41,26 @@ def mixed(values: Colours) -> Colours:
     return values ^ (values >> np.uint64(31))
 
 
-def colours(cut: Cut, labels: Colours) -> Colours:
+def colours(pieces: PieceGraph, labels: Colours) -> Colours:
     """Return a colour of each event that its content, its past and its future decide.
 
     Args:
-        cut: the pieces; their edges are reduced.
+        pieces: the pieces; their edges are reduced.
         labels: 64 bits of each event's content.
     """
-    steps = levels(len(cut.rows), cut.cause, cut.effect)
+    steps = levels(len(pieces.rows), pieces.cause, pieces.effect)
     with np.errstate(over="ignore"):
         past = mixed(labels + _ODD[0])
         bounds = list(zip(steps.start[1:-1].tolist(), steps.start[2:].tolist(), strict=True))
         for begin, end in bounds:
-            _gather(past, cut.cause, cut.effect, steps.edges[begin:end])
+            _gather(past, pieces.cause, pieces.effect, steps.edges[begin:end])
         future = mixed(labels + _EVEN)
-        tall = np.argsort(-steps.level[cut.cause].astype(np.int64), kind="stable")
+        tall = np.argsort(-steps.level[pieces.cause].astype(np.int64), kind="stable")
         tops = np.searchsorted(
-            -steps.level[cut.cause][tall].astype(np.int64), -np.arange(len(bounds), -1, -1)
+            -steps.level[pieces.cause][tall].astype(np.int64), -np.arange(len(bounds), -1, -1)
         )
         for begin, end in zip(tops.tolist(), [*tops[1:].tolist(), len(tall)], strict=True):
-            _gather(future, cut.effect, cut.cause, tall[begin:end])
+            _gather(future, pieces.effect, pieces.cause, tall[begin:end])
         return mixed(past * _ODD[0] + mixed(future))
 
 
@@ -76,14 +76,16 @@ def _gather(
     values[at] = mixed(values[at] + sums * _ODD[0])
 
 
-def canonical_order(cut: Cut, colour: Colours) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def canonical_order(
+    pieces: PieceGraph, colour: Colours
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the events of each piece by colour, and which pieces have two of one colour."""
-    order = np.lexsort((colour, cut.piece))
+    order = np.lexsort((colour, pieces.piece))
     same = (colour[order][1:] == colour[order][:-1]) & (
-        cut.piece[order][1:] == cut.piece[order][:-1]
+        pieces.piece[order][1:] == pieces.piece[order][:-1]
     )
-    tied = np.zeros(len(cut.start) - 1, bool)
-    tied[cut.piece[order][1:][same]] = True
+    tied = np.zeros(len(pieces.start) - 1, bool)
+    tied[pieces.piece[order][1:][same]] = True
     return order, tied
 
 

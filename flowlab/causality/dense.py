@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flowlab.causality.chains import Chains
-    from flowlab.causality.joins import Joins, Part
+    from flowlab.causality.joins import Joins, Scope
 
 
 class DenseIndex:
@@ -24,25 +24,25 @@ class DenseIndex:
     for the chains of other groups (worlds, of a whole log).
 
     Args:
-        part: what is ordered.
+        scope: what is ordered.
         joins: where each clock lies in `cells`.
         cells: the clocks, one after the other: how many events of a chain lie in the past.
     """
 
     def __init__(
         self,
-        part: Part,
+        scope: Scope,
         joins: Joins,
         cells: NDArray[np.int32 | np.uint16],
     ) -> None:
-        self.chains = part.chains
-        self._group = part.group
+        self.chains = scope.chains
+        self._group = scope.group
         self._joins = joins
         self._cells = cells
         self._clock = joins.start[joins.at]
-        self._groups = part.groups
+        self._groups = scope.groups
         # One cell of a memoryview costs less than one of an array, and is an int of Python's.
-        self._one = _Cells(part, self._clock, joins.local, cells)
+        self._one = _Cells(scope, self._clock, joins.local, cells)
 
     def reaches(self, cause: int, effect: int) -> bool:
         """Say whether one row happened before another."""
@@ -134,28 +134,28 @@ class _Cells:
 
     def __init__(
         self,
-        part: Part,
+        scope: Scope,
         clock: NDArray[np.int64],
         local: NDArray[np.int64],
         cells: NDArray[np.int32 | np.uint16],
     ) -> None:
-        self.chain = memoryview(part.chains.chain.data)
-        self.place = memoryview(part.chains.place.data)
-        self.group = memoryview(part.group.data)
+        self.chain = memoryview(scope.chains.chain.data)
+        self.place = memoryview(scope.chains.place.data)
+        self.group = memoryview(scope.group.data)
         self.clock = memoryview(clock.data)
         self.local = memoryview(local.data)
         self.cells = memoryview(cells.data)
 
 
-def build_dense(part: Part, joins: Joins) -> DenseIndex:
+def build_dense(scope: Scope, joins: Joins) -> DenseIndex:
     """Compute the clocks."""
-    chains = part.chains
+    chains = scope.chains
     cells = np.zeros(joins.cells, cell_type(chains))
-    steps = find_steps(part, joins)
+    steps = find_steps(scope, joins)
     cell = joins.start[steps.made] + joins.local[chains.chain[steps.cause]]
     place = chains.place[steps.cause]
     propagate(cells, joins.start, (steps.made, steps.base, steps.source), cell, place)
-    return DenseIndex(part, joins, cells)
+    return DenseIndex(scope, joins, cells)
 
 
 def clock_bytes(chains: Chains, joins: Joins) -> int:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowlab.causality.counting import MAX_CUTS
 from flowlab.causality.order import CausalOrder
 from flowlab.errors import LimitError, NotFoundError
 
 if TYPE_CHECKING:
     from flowlab.events import EventLog
-
-CUTS_LIMIT: Final = 10_000_000
-"""Most consistent cuts that are counted; of a run with more, none are said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def causal_facts(
     *,
     run_id: str | None = None,
     workflow_id: str | None = None,
-    cuts_limit: int = CUTS_LIMIT,
+    cuts_limit: int = MAX_CUTS,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Iterator[CausalFacts]:
     """Yield the facts of each run, in the order of their names.

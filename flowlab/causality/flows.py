@@ -13,8 +13,8 @@ import numpy as np
 
 from flowlab.causality.contents import check_content, content_codes, say_content
 from flowlab.causality.graph import read_graph
-from flowlab.causality.piece_reduction import reduce_cut
-from flowlab.causality.units import Pieces, cut, own_names, pieces, recorded_order
+from flowlab.causality.piece_reduction import reduce_pieces
+from flowlab.causality.pieces import Pieces, own_names, piece_graph, pieces, recorded_order
 from flowlab.events import EventLog, counted, grouped
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def directly_causes(
     """
     content = check_content(content)
     parts = pieces(log.table, by)
-    trimmed = reduce_cut(cut(read_graph(log), parts), log)
+    trimmed = reduce_pieces(piece_graph(read_graph(log), parts), log)
     pairs = (trimmed.rows[trimmed.cause], trimmed.rows[trimmed.effect])
     return _flow(log, "causes", by, content, parts=parts, pairs=pairs)
 

@@ -51,7 +51,7 @@ class CausalGraph:
         order: all rows, every cause before its effects.
         places: finds rows by stream and sequence.
         anomalies: damage that was found here, `ANOMALY_SCHEMA`.
-        horizon: rows that name a cause before the horizon (a truncated event), and which.
+        truncated: rows that name a truncated event as a cause, and which.
     """
 
     log: EventLog
@@ -69,7 +69,7 @@ class CausalGraph:
     order: NDArray[np.int32]
     places: Places
     anomalies: pa.Table
-    horizon: Horizon
+    truncated: TruncatedCauses
 
     @property
     def size(self) -> int:
@@ -174,7 +174,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Horizon:
+class TruncatedCauses:
     """References to events that a truncation has taken away: below what is left of their stream.
 
     Args:
@@ -218,7 +218,7 @@ def read_graph(log: EventLog) -> CausalGraph:
     sequence = _integers(table, "sequence")
     places = place(stream, sequence, len(streams))
     found: list[damage.Found] = []
-    named, horizon = _named(table, world, workflow_ids, streams, places, found)
+    named, truncated = _named(table, world, workflow_ids, streams, places, found)
     lane_start = starts(lane, len(lanes))
     lane_rows, before = order_lanes(table, lane, lane_start, streams.ids, stream)
     if places.twice(len(stream)):
@@ -231,7 +231,7 @@ def read_graph(log: EventLog) -> CausalGraph:
         named = named.where(kept)
     return CausalGraph(
         log, world, worlds, stream, streams, sequence, lane, lanes, lane_rows, lane_start,
-        named, before, order, places, damage.table(log, found), horizon,
+        named, before, order, places, damage.table(log, found), truncated,
     )  # fmt: skip
 
 
@@ -299,7 +299,7 @@ def _named(  # noqa: PLR0917 - one pass over what was read
     streams: Names,
     places: Places,
     found: list[damage.Found],
-) -> tuple[Edges, Horizon]:
+) -> tuple[Edges, TruncatedCauses]:
     """Resolve the causes that events name; add what leads nowhere to `found`."""
     effect, flat, kinds = _causes(table)
     stream = _cause_streams(flat, world, effect, workflow_ids, streams)
@@ -308,7 +308,7 @@ def _named(  # noqa: PLR0917 - one pass over what was read
     good = (cause >= 0) & (cause != effect)
     if good.all():
         none = np.zeros(0, np.int32)
-        return Edges(cause, effect, kinds), Horizon(none, none, none.astype(np.int64))
+        return Edges(cause, effect, kinds), TruncatedCauses(none, none, none.astype(np.int64))
     there = cause >= 0
     low = places.low[np.where(stream >= 0, stream, 0)] if len(places.low) else sequence
     before = ~there & (stream >= 0) & (sequence >= 1) & (sequence < low)
@@ -319,7 +319,7 @@ def _named(  # noqa: PLR0917 - one pass over what was read
     if len(itself):
         found.append(damage.cycle(itself, itself))
     edges = Edges(cause, effect, kinds).where(good)
-    return edges, Horizon(effect[before], stream[before], sequence[before])
+    return edges, TruncatedCauses(effect[before], stream[before], sequence[before])
 
 
 def _causes(table: pa.Table) -> tuple[NDArray[np.int32], pa.StructArray, NDArray[np.int8]]:

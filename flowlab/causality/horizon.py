@@ -330,7 +330,7 @@ class _Rows:
 
 def _references(graph: CausalGraph, rows: _Rows) -> Iterator[tuple[int, EventId]]:
     """Yield (row, id) of each reference to an event that the log does not hold."""
-    lost = graph.horizon
+    lost = graph.truncated
     columns = (lost.row.tolist(), lost.stream.tolist(), lost.sequence.tolist())
     for row, stream, sequence in zip(*columns, strict=True):
         space, run = graph.worlds[graph.streams.world[stream]]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from flowlab.causality.dense import DenseIndex, build_dense, clock_bytes
-from flowlab.causality.joins import Joins, Part, find_joins
+from flowlab.causality.joins import Joins, Scope, find_joins
 from flowlab.errors import LimitError
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class Hubs:
     """
 
     hub: NDArray[np.bool_]
-    core: Part
+    core: Scope
     core_joins: Joins
-    rest: Part
+    rest: Scope
     rest_joins: Joins
     entries: Doors
     exits: Doors
@@ -198,26 +198,26 @@ class HubIndex:
         raise LimitError(message)
 
 
-def find_hubs(graph: CausalGraph, part: Part) -> Hubs | None:
+def find_hubs(graph: CausalGraph, scope: Scope) -> Hubs | None:
     """Part a log into its sequential lanes, the hubs, and the rest; None where all are hubs."""
-    chains = part.chains
+    chains = scope.chains
     on_hub = chains.whole
     hub: NDArray[np.bool_] = on_hub[chains.chain]
     if hub.all() or not hub.any():
         return None
     entries, sources = _doors(graph, chains, hub, forward=True)
     exits, _ = _doors(graph, chains, hub, forward=False)
-    worlds = part.groups
+    worlds = scope.groups
     outside = np.int32(worlds)
-    core_group = np.where(hub, part.group, outside).astype(np.int32)
-    core_home = np.where(on_hub, part.home, outside).astype(np.int32)
+    core_group = np.where(hub, scope.group, outside).astype(np.int32)
+    core_home = np.where(on_hub, scope.home, outside).astype(np.int32)
     cause, effect = sources
-    core = Part(chains, core_group, core_home, worlds + 1, cause, effect, part.rank)
-    loose = ~(hub[part.cause] | hub[part.effect])
-    cause, effect = part.cause[loose], part.effect[loose]
+    core = Scope(chains, core_group, core_home, worlds + 1, cause, effect, scope.rank)
+    loose = ~(hub[scope.cause] | hub[scope.effect])
+    cause, effect = scope.cause[loose], scope.effect[loose]
     group, groups = _groups(graph, hub)
     home = group[chains.rows[chains.start[:-1]]]
-    rest = Part(chains, group, home, groups, cause, effect, part.rank)
+    rest = Scope(chains, group, home, groups, cause, effect, scope.rank)
     return Hubs(hub, core, find_joins(core), rest, find_joins(rest), entries, exits)
 
 

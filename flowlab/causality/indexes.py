@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flowlab.causality.chains import Chains
     from flowlab.causality.graph import CausalGraph
-    from flowlab.causality.joins import Joins, Part
+    from flowlab.causality.joins import Joins, Scope
 
 MAX_INDEX_BYTES: Final = 1 << 30
 """Most memory for clocks. A log that would need more is indexed by its hubs, or searched."""
@@ -55,16 +55,16 @@ class OrderIndex(Protocol):
 
 
 def build_index(
-    graph: CausalGraph, part: Part, joins: Joins, *, max_bytes: int = MAX_INDEX_BYTES
+    graph: CausalGraph, scope: Scope, joins: Joins, *, max_bytes: int = MAX_INDEX_BYTES
 ) -> OrderIndex:
     """Return clocks over all chains where they fit, else over the hubs, else a search.
 
     Clocks over all chains take (events that join chains) x (chains) cells. A log of many short
     chains around a few long ones (workflows around agents) needs clocks over the long ones alone.
     """
-    if clock_bytes(part.chains, joins) <= max_bytes:
-        return build_dense(part, joins)
-    hubs = find_hubs(graph, part)
+    if clock_bytes(scope.chains, joins) <= max_bytes:
+        return build_dense(scope, joins)
+    hubs = find_hubs(graph, scope)
     if hubs is not None and hubs.bytes <= max_bytes:
         return build_hubs(graph, hubs)
-    return BlockIndex(graph, part, joins)
+    return BlockIndex(graph, scope, joins)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Part:
+class Scope:
     """What is ordered together: chains in groups, and the edges between chains of one group.
 
     Args:
@@ -40,8 +40,8 @@ class Part:
     rank: NDArray[np.int32] | None
 
 
-def whole_part(graph: CausalGraph, chains: Chains) -> Part:
-    """Return the whole log as a part: its worlds are the groups."""
+def whole_scope(graph: CausalGraph, chains: Chains) -> Scope:
+    """Return the whole log as one scope: its worlds are the groups."""
     edges = graph.named if chains.whole.all() else graph.edges
     cross = chains.chain[edges.cause] != chains.chain[edges.effect]
     cause, effect = edges.cause, edges.effect
@@ -49,7 +49,7 @@ def whole_part(graph: CausalGraph, chains: Chains) -> Part:
         cause, effect = cause[cross], effect[cross]
     home = graph.lanes.world[chains.lane]
     rank = None if graph.in_order else graph.rank
-    return Part(chains, graph.world, home, max(len(graph.worlds), 1), cause, effect, rank)
+    return Scope(chains, graph.world, home, max(len(graph.worlds), 1), cause, effect, rank)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -81,54 +81,54 @@ class Joins:
         return self.order[self.groups[group] : self.groups[group + 1]]
 
 
-def find_joins(part: Part) -> Joins:
+def find_joins(scope: Scope) -> Joins:
     """Number the clocks group by group, in each in causal order, and lay them out."""
-    chains, count, home = part.chains, part.groups, part.home
+    chains, count, home = scope.chains, scope.groups, scope.home
     order = np.argsort(home, kind="stable")
     groups = np.zeros(count + 1, np.int64)
     np.cumsum(np.bincount(home, minlength=count), out=groups[1:])
     local = np.empty(len(chains), np.int64)
     local[order] = np.arange(len(chains)) - groups[home[order]]
     widths = np.diff(groups)
-    if count == 1 and part.rank is None and compiled.pays(len(part.group)):
-        return _compiled_joins(part, local, order, groups)
+    if count == 1 and scope.rank is None and compiled.pays(len(scope.group)):
+        return _compiled_joins(scope, local, order, groups)
 
-    joins = np.zeros(len(part.group), bool)
-    joins[part.effect] = True
+    joins = np.zeros(len(scope.group), bool)
+    joins[scope.effect] = True
     joined = np.flatnonzero(joins).astype(np.int32)
-    if part.rank is not None:
-        joined = joined[np.argsort(part.rank[joined], kind="stable")]
+    if scope.rank is not None:
+        joined = joined[np.argsort(scope.rank[joined], kind="stable")]
     if count > 1:
-        joined = joined[np.argsort(part.group[joined], kind="stable")]
-    clocks = np.bincount(part.group[joined], minlength=count) + 1
+        joined = joined[np.argsort(scope.group[joined], kind="stable")]
+    clocks = np.bincount(scope.group[joined], minlength=count) + 1
     ends = np.cumsum(clocks)
     spans = list(zip((ends - clocks).tolist(), ends.tolist(), strict=True))
     sizes = np.repeat(widths, clocks)
     start = np.cumsum(sizes) - sizes
-    number = np.zeros(len(part.group), np.int32)
-    number[joined] = np.arange(len(joined)) + part.group[joined] + 1
+    number = np.zeros(len(scope.group), np.int32)
+    number[joined] = np.arange(len(joined)) + scope.group[joined] + 1
     # Numbers rise along a chain: the greatest so far is that of the last join.
     along = number[chains.rows]
     blank = (ends - clocks)[home].astype(np.int32)
     for chain, (begin, end) in enumerate(pairwise(chains.start.tolist())):
         along[begin] = max(along[begin], blank[chain])
         np.maximum.accumulate(along[begin:end], out=along[begin:end])
-    at = np.empty(len(part.group), np.int32)
+    at = np.empty(len(scope.group), np.int32)
     at[chains.rows] = along
     return Joins(at, start, int(sizes.sum()), local, order, groups, spans)
 
 
 def _compiled_joins(
-    part: Part, local: NDArray[np.int64], order: NDArray[np.int64], groups: NDArray[np.int64]
+    scope: Scope, local: NDArray[np.int64], order: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Joins:
     """Number the clocks of one group whose rows are in causal order, and find the steps too."""
-    width = len(part.chains)
+    width = len(scope.chains)
     at, made, base, source = compiled.number_joins(
-        part.chains.chain, width, part.cause, part.effect
+        scope.chains.chain, width, scope.cause, scope.effect
     )
     clocks = int(made[-1]) + 1 if len(made) else 1
     start = np.arange(clocks, dtype=np.int64) * width
-    steps = Steps(made, base, source, part.cause, part.effect)
+    steps = Steps(made, base, source, scope.cause, scope.effect)
     return Joins(at, start, clocks * width, local, order, groups, [(0, clocks)], steps)
 
 
@@ -151,11 +151,11 @@ class Steps:
     effect: NDArray[np.int32]
 
 
-def find_steps(part: Part, joins: Joins) -> Steps:
+def find_steps(scope: Scope, joins: Joins) -> Steps:
     """Return the steps, every clock made before it is used."""
     if joins.steps is not None:
         return joins.steps
-    chains, cause, effect = part.chains, part.cause, part.effect
+    chains, cause, effect = scope.chains, scope.cause, scope.effect
     made = joins.at[effect]
     if np.any(made[1:] < made[:-1]):
         by_clock = np.argsort(made, kind="stable")
@@ -163,8 +163,8 @@ def find_steps(part: Part, joins: Joins) -> Steps:
     along = joins.at[chains.rows]
     along[1:] = along[:-1]
     blank = np.array([first for first, _ in joins.spans], np.int32)
-    along[chains.start[:-1]] = blank[part.home]
-    previous = np.empty(len(part.group), np.int32)
+    along[chains.start[:-1]] = blank[scope.home]
+    previous = np.empty(len(scope.group), np.int32)
     previous[chains.rows] = along
     first = np.ones(len(made), bool)
     first[1:] = made[1:] != made[:-1]

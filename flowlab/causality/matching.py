@@ -14,8 +14,8 @@ import pyarrow as pa
 from flowlab.causality.canonical import colours, mixed
 from flowlab.causality.contents import content_codes, content_hashes
 from flowlab.causality.graph import read_graph
-from flowlab.causality.piece_reduction import reduce_cut
-from flowlab.causality.units import Cut, Pieces, cut, levels
+from flowlab.causality.piece_reduction import reduce_pieces
+from flowlab.causality.pieces import PieceGraph, Pieces, levels, piece_graph
 from flowlab.causality.variants import canonical
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import EventLog, counted
@@ -44,7 +44,7 @@ class Side:
     """
 
     log: EventLog
-    whole: Cut
+    whole: PieceGraph
     parts: Pieces
     codes: NDArray[np.int32]
     colour: NDArray[np.uint64]
@@ -97,7 +97,7 @@ def sides(a: EventLog, b: EventLog, content: Sequence[str]) -> tuple[Side, Side]
 
 def _side(log: EventLog, codes: NDArray[np.int32], bits: NDArray[np.uint64]) -> Side:
     parts = Pieces(np.zeros(len(log), np.int32), [("", "", None)])
-    whole = reduce_cut(cut(read_graph(log), parts), log)
+    whole = reduce_pieces(piece_graph(read_graph(log), parts), log)
     causes: list[list[int]] = [[] for _ in range(len(log))]
     for cause, effect in zip(whole.cause.tolist(), whole.effect.tolist(), strict=True):
         causes[effect].append(cause)
@@ -107,7 +107,7 @@ def _side(log: EventLog, codes: NDArray[np.int32], bits: NDArray[np.uint64]) -> 
     return Side(log, whole, parts, codes, colour, causes, (colour.tolist(), *nearer))
 
 
-def _futures(whole: Cut, labels: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
+def _futures(whole: PieceGraph, labels: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:
     """Return colours that the content of an event and of its effects decide, to so many steps."""
     found, colour = [], labels
     for step in range(1, _STEPS[0] + 1):
@@ -166,7 +166,7 @@ def _isomorphic(a: Side, b: Side) -> Pairing | None:
     return Pairing(of_a.tolist(), of_b.tolist(), [True] * len(a))
 
 
-def _canonical(side: Side) -> Cut:
+def _canonical(side: Side) -> PieceGraph:
     return canonical(side.whole, side.colour, side.parts)
 
 

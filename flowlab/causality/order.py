@@ -22,7 +22,7 @@ from flowlab.causality.clocks import (
 from flowlab.causality.graph import CausalGraph, Edges, read_graph
 from flowlab.causality.horizon import BeforeHorizon, with_horizon
 from flowlab.causality.indexes import OrderIndex, build_index
-from flowlab.causality.joins import Joins, Part, find_joins, find_steps, whole_part
+from flowlab.causality.joins import Joins, Scope, find_joins, find_steps, whole_scope
 from flowlab.causality.paths import CriticalPath, critical_path, depths
 from flowlab.causality.reduction import reduced
 from flowlab.causality.selecting import EventRef, find_row, find_rows
@@ -83,19 +83,19 @@ class CausalOrder(CutQuestions):
         return split_chains(self.graph)
 
     @cached_property
-    def part(self) -> Part:
+    def scope(self) -> Scope:
         """The whole log as what is ordered together."""
-        return whole_part(self.graph, self.chains)
+        return whole_scope(self.graph, self.chains)
 
     @cached_property
     def joins(self) -> Joins:
         """The events at which a chain learns of another."""
-        return find_joins(self.part)
+        return find_joins(self.scope)
 
     @cached_property
     def index(self) -> OrderIndex:
         """What answers questions about pairs."""
-        return build_index(self.graph, self.part, self.joins)
+        return build_index(self.graph, self.scope, self.joins)
 
     def __len__(self) -> int:
         return len(self.log)
@@ -229,7 +229,7 @@ class CausalOrder(CutQuestions):
     @cached_property
     def depth(self) -> NDArray[np.int32]:
         """The causal depth of each row: events on the longest chain of causes that ends there."""
-        steps = find_steps(self.part, self.joins)
+        steps = find_steps(self.scope, self.joins)
         return depths(self.chains, self.joins, steps)
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowlab.causality.order import CausalOrder, order_of
-from flowlab.causality.units import Cut, levels, spread
+from flowlab.causality.pieces import PieceGraph, levels, spread
 from flowlab.events import CAUSE_TYPE, EventLog
 
 if TYPE_CHECKING:
@@ -19,38 +19,38 @@ _SIZES: Final = (1, 4, 16)
 """Words of a mask: pieces of up to 64, 256 and 1 024 events are reduced together."""
 
 
-def reduce_cut(cut: Cut, log: EventLog) -> Cut:
+def reduce_pieces(pieces: PieceGraph, log: EventLog) -> PieceGraph:
     """Leave out every edge that another way from its cause to its effect replaces."""
-    keep = np.ones(len(cut.cause), bool)
-    counts = np.diff(cut.start)
-    several = np.bincount(cut.effect, minlength=len(cut.rows))[cut.effect] > 1
+    keep = np.ones(len(pieces.cause), bool)
+    counts = np.diff(pieces.start)
+    several = np.bincount(pieces.effect, minlength=len(pieces.rows))[pieces.effect] > 1
     needed = np.zeros(len(counts), bool)
-    needed[cut.piece[cut.effect[several]]] = True
+    needed[pieces.piece[pieces.effect[several]]] = True
     least = 0
     for words in _SIZES:
         chosen = needed & (counts > least) & (counts <= words * _BITS)
-        edges = np.flatnonzero(chosen[cut.piece[cut.effect]])
+        edges = np.flatnonzero(chosen[pieces.piece[pieces.effect]])
         if len(edges):
-            keep[edges] = _kept(cut, edges, np.flatnonzero(chosen), words)
+            keep[edges] = _kept(pieces, edges, np.flatnonzero(chosen), words)
         least = words * _BITS
     large = np.flatnonzero(needed & (counts > least))
-    if len(large) and _whole(cut, large, log):
-        _reduce_worlds(cut, large, log, keep)
+    if len(large) and _whole(pieces, large, log):
+        _reduce_worlds(pieces, large, log, keep)
     else:
         for piece in large.tolist():
-            _reduce_large(cut, piece, log, keep)
-    return cut.with_edges(cut.cause[keep], cut.effect[keep])
+            _reduce_large(pieces, piece, log, keep)
+    return pieces.with_edges(pieces.cause[keep], pieces.effect[keep])
 
 
 def _kept(
-    cut: Cut, edges: NDArray[np.int64], chosen: NDArray[np.int64], words: int
+    pieces: PieceGraph, edges: NDArray[np.int64], chosen: NDArray[np.int64], words: int
 ) -> NDArray[np.bool_]:
     """Say which edges of some pieces stay: those whose cause no other cause has in its past."""
-    own = spread(cut.start, chosen)
-    number = np.full(len(cut.rows), -1, np.int32)
+    own = spread(pieces.start, chosen)
+    number = np.full(len(pieces.rows), -1, np.int32)
     number[own] = np.arange(len(own), dtype=np.int32)
-    cause, effect = number[cut.cause[edges]], number[cut.effect[edges]]
-    place = own - cut.start[cut.piece[own]]
+    cause, effect = number[pieces.cause[edges]], number[pieces.effect[edges]]
+    place = own - pieces.start[pieces.piece[own]]
     bit = np.uint64(1) << (place % _BITS).astype(np.uint64)
     word = place // _BITS
     # A mask is an event's past and itself; `beyond`, what lies in the past of any of its causes.
@@ -70,33 +70,33 @@ def _kept(
     return kept
 
 
-def _whole(cut: Cut, large: NDArray[np.int64], log: EventLog) -> bool:
+def _whole(pieces: PieceGraph, large: NDArray[np.int64], log: EventLog) -> bool:
     """Say whether pieces are whole worlds, whose order the log keeps."""
     world = order_of(log).graph.world
     sizes = np.bincount(world)
-    firsts = cut.rows[cut.start[large]]
-    return bool(np.all(sizes[world[firsts]] == np.diff(cut.start)[large]))
+    firsts = pieces.rows[pieces.start[large]]
+    return bool(np.all(sizes[world[firsts]] == np.diff(pieces.start)[large]))
 
 
 def _reduce_worlds(
-    cut: Cut, large: NDArray[np.int64], log: EventLog, keep: NDArray[np.bool_]
+    pieces: PieceGraph, large: NDArray[np.int64], log: EventLog, keep: NDArray[np.bool_]
 ) -> None:
     """Reduce whole worlds by the exact order of the log."""
     reduced = order_of(log).reduced
-    chosen = np.zeros(len(cut.start) - 1, bool)
+    chosen = np.zeros(len(pieces.start) - 1, bool)
     chosen[large] = True
-    edges = np.flatnonzero(chosen[cut.piece[cut.effect]])
+    edges = np.flatnonzero(chosen[pieces.piece[pieces.effect]])
     size = np.int64(len(log))
-    own = cut.rows[cut.effect[edges]] * size + cut.rows[cut.cause[edges]]
+    own = pieces.rows[pieces.effect[edges]] * size + pieces.rows[pieces.cause[edges]]
     keep[edges] = np.isin(own, reduced.effect * size + reduced.cause)
 
 
-def _reduce_large(cut: Cut, piece: int, log: EventLog, keep: NDArray[np.bool_]) -> None:
+def _reduce_large(pieces: PieceGraph, piece: int, log: EventLog, keep: NDArray[np.bool_]) -> None:
     """Reduce a large piece by the exact order of its events as a log of their own."""
-    first, last = (int(cut.start[at]) for at in (piece, piece + 1))
-    edges = np.flatnonzero((cut.effect >= first) & (cut.effect < last))
-    cause, effect = cut.cause[edges] - first, cut.effect[edges] - first
-    agents = log.table.column("agent_id").take(pa.array(cut.rows[first:last]))
+    first, last = (int(pieces.start[at]) for at in (piece, piece + 1))
+    edges = np.flatnonzero((pieces.effect >= first) & (pieces.effect < last))
+    cause, effect = pieces.cause[edges] - first, pieces.effect[edges] - first
+    agents = log.table.column("agent_id").take(pa.array(pieces.rows[first:last]))
     reduced = CausalOrder(_with_edges(agents, cause, effect)).reduced
     kept = reduced.effect.astype(np.int64) * (last - first) + reduced.cause
     keep[edges] = np.isin(effect.astype(np.int64) * (last - first) + cause, kept)

@@ -15,8 +15,15 @@ import pyarrow as pa
 from flowlab.causality.canonical import Search, canonical_order, colours
 from flowlab.causality.contents import CONTENT, check_content, content_codes, content_hashes
 from flowlab.causality.graph import read_graph
-from flowlab.causality.piece_reduction import reduce_cut
-from flowlab.causality.units import Cut, Pieces, cut, own_names, pieces, recorded_order
+from flowlab.causality.piece_reduction import reduce_pieces
+from flowlab.causality.pieces import (
+    PieceGraph,
+    Pieces,
+    own_names,
+    piece_graph,
+    pieces,
+    recorded_order,
+)
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import EventLog, counted
 
@@ -252,7 +259,7 @@ class _Forms:
 def _causal(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
     codes, labels = content_codes(log.table, content, own_names(parts, content))
     bits = content_hashes(labels)
-    trimmed = reduce_cut(cut(read_graph(log), parts), log)
+    trimmed = reduce_pieces(piece_graph(read_graph(log), parts), log)
     colour = colours(trimmed, bits[codes[trimmed.rows]])
     return _forms(canonical(trimmed, colour, parts), codes, bits)
 
@@ -263,11 +270,11 @@ def _recorded(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
     start = np.zeros(len(parts.names) + 1, np.int64)
     np.cumsum(np.bincount(parts.code[rows], minlength=len(parts.names)), out=start[1:])
     none = np.zeros(0, np.int32)
-    form = Cut(rows, start, parts.code[rows], none, none)
+    form = PieceGraph(rows, start, parts.code[rows], none, none)
     return _forms(form, codes, content_hashes(labels))
 
 
-def canonical(trimmed: Cut, colour: NDArray[np.uint64], parts: Pieces) -> Cut:
+def canonical(trimmed: PieceGraph, colour: NDArray[np.uint64], parts: Pieces) -> PieceGraph:
     """Return the pieces with the events of each in its canonical order, given their colours."""
     order, tied = canonical_order(trimmed, colour)
     if tied.any():
@@ -276,11 +283,11 @@ def canonical(trimmed: Cut, colour: NDArray[np.uint64], parts: Pieces) -> Cut:
     number[order] = np.arange(len(order), dtype=np.int32)
     cause, effect = number[trimmed.cause], number[trimmed.effect]
     sort = np.lexsort((cause, effect))
-    return Cut(trimmed.rows[order], trimmed.start, trimmed.piece, cause[sort], effect[sort])
+    return PieceGraph(trimmed.rows[order], trimmed.start, trimmed.piece, cause[sort], effect[sort])
 
 
 def _break_ties(
-    trimmed: Cut,
+    trimmed: PieceGraph,
     colour: NDArray[np.uint64],
     order: NDArray[np.int64],
     tied: NDArray[np.int64],
@@ -312,7 +319,7 @@ def _name(parts: Pieces, piece: int) -> str:
     return f"run {run_id!r}" if workflow_id is None else f"workflow {workflow_id!r}"
 
 
-def _forms(form: Cut, codes: NDArray[np.int32], bits: NDArray[np.uint64]) -> _Forms:
+def _forms(form: PieceGraph, codes: NDArray[np.int32], bits: NDArray[np.uint64]) -> _Forms:
     own = np.ascontiguousarray(codes[form.rows])
     first = form.start[form.piece[form.effect]] if len(form.effect) else form.effect
     ends = np.stack([form.effect - first, form.cause - first], axis=1).astype("<i4")

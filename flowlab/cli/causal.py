@@ -24,9 +24,9 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _causality(arguments: Namespace) -> int:
-    from flowlab.causality import CUTS_LIMIT, causal_facts  # noqa: PLC0415
+    from flowlab.causality import MAX_CUTS, causal_facts  # noqa: PLC0415
 
-    limit = CUTS_LIMIT if arguments.cuts_limit is None else arguments.cuts_limit
+    limit = MAX_CUTS if arguments.cuts_limit is None else arguments.cuts_limit
     found = causal_facts(
         log_of(arguments),
         run_id=arguments.run,

@@ -8,7 +8,7 @@ from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import EventLog
 from flowlab.figures import theme
 from flowlab.figures.figure import Figure
-from flowlab.figures.flow_layout import Flow, lay_out_flow
+from flowlab.figures.flow_layout import FlowLayout, lay_out_flow
 from flowlab.figures.flow_marks import draw_state_legend, draw_states
 from flowlab.figures.flow_signs import draw_edge, draw_legend, draw_node, draw_words
 from flowlab.figures.flow_states import Executed, lines_of, read_executed
@@ -89,7 +89,7 @@ def flow(
     return Figure(_draw(laid, name, told), "\n".join(lines), name)
 
 
-def _draw(laid: Flow, title: str, executed: Executed | None) -> str:
+def _draw(laid: FlowLayout, title: str, executed: Executed | None) -> str:
     width, right = laid.width, laid.width - 20
     parts: list[str] = []
     for place, lane in enumerate(laid.lanes):

@@ -71,7 +71,7 @@ class FlowEdge:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class FlowLayout:
     """A whole picture in pixels, except its words."""
 
     lanes: tuple[FlowLane, ...]
@@ -85,7 +85,7 @@ class Flow:
         return self.lanes[-1].bottom if self.lanes else 0.0
 
 
-def lay_out_flow(drawing: Drawing, *, left: float, width: float, top: float) -> Flow:
+def lay_out_flow(drawing: Drawing, *, left: float, width: float, top: float) -> FlowLayout:
     """Give every node its lane and column, and every arrow a way that leads through no node.
 
     The column of a node is the longest way to it; an arrow that would close a circle goes back.
@@ -122,7 +122,7 @@ def lay_out_flow(drawing: Drawing, *, left: float, width: float, top: float) -> 
         FlowEdge(edge, _way(edge, placed[edge.source], placed[edge.target], nodes, lanes))
         for edge in drawing.edges
     ]
-    return Flow(tuple(lanes), tuple(nodes), tuple(edges), max(right + 20, min(width, 640.0)))
+    return FlowLayout(tuple(lanes), tuple(nodes), tuple(edges), max(right + 20, min(width, 640.0)))
 
 
 def _measured(

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from flowlab.figures import theme
-from flowlab.figures.flow_layout import Flow, FlowNode
+from flowlab.figures.flow_layout import FlowLayout, FlowNode
 from flowlab.figures.flow_states import Executed
 from flowlab.figures.glyphs import clock, cross, glyph
 from flowlab.figures.svg import circle, group, num, path, rect, text
@@ -28,7 +28,7 @@ _WORDS: Final = {
 }
 
 
-def draw_states(laid: Flow, executed: Executed) -> Iterator[str]:
+def draw_states(laid: FlowLayout, executed: Executed) -> Iterator[str]:
     """Draw what was not gone through pale, a badge on every other box, and the chain."""
     for edge in laid.edges:
         kind = edge.drawn.kind
@@ -61,7 +61,7 @@ def _thick(way: tuple[tuple[float, float], ...]) -> str:
     return path(d, stroke=theme.INK, stroke_width=2.4)
 
 
-def _pale(node: FlowNode, laid: Flow) -> str:
+def _pale(node: FlowNode, laid: FlowLayout) -> str:
     """Cover a node, and the words below a small one, with a veil of its lane's colour."""
     edge = 3.0
     small = node.half <= 8
@@ -103,7 +103,7 @@ def _times(words: str, x: float, y: float) -> str:
     return ground + text(x - wide, y, words, size=11, weight=600)
 
 
-def _chain(laid: Flow, executed: Executed) -> Iterator[str]:
+def _chain(laid: FlowLayout, executed: Executed) -> Iterator[str]:
     placed = {node.drawn.node_id: node for node in laid.nodes}
     nodes = [placed[name] for name in executed.chain if name in placed]
     for one, other in pairwise(nodes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from flowlab.figures import theme
-from flowlab.figures.flow_layout import Flow, FlowEdge, FlowNode, Point
+from flowlab.figures.flow_layout import FlowEdge, FlowLayout, FlowNode, Point
 from flowlab.figures.svg import circle, group, num, path, rect, text
 from flowlab.figures.text import clean, ellipsize, text_width
 from flowlab.workflow.plan_drawing import DrawnNode
@@ -152,7 +152,9 @@ def draw_words(edge: FlowEdge) -> str:
     return plate + text(x, y, words, size=11, fill=theme.MUTED)
 
 
-def draw_legend(laid: Flow, *, left: float, right: float, top: float) -> tuple[list[str], float]:
+def draw_legend(
+    laid: FlowLayout, *, left: float, right: float, top: float
+) -> tuple[list[str], float]:
     """Draw a sample and a word for each kind that occurs; return the parts and the height."""
     there = {_key_of(node.drawn, fails=node.fails) for node in laid.nodes}
     there |= {edge.drawn.kind for edge in laid.edges}

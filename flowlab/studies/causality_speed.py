@@ -174,7 +174,7 @@ def blocked_batches(scale: Scale) -> Measurement:
     """Compare random pairs of uniform traffic among 10 000 agents, whose clocks fit nowhere."""
     agents = MANY_AGENTS if scale.events >= _PAIRS else 200
     order = CausalOrder(traffic(scale.events, agents=agents, seed=SEED))
-    order.index = BlockIndex(order.graph, order.part, order.joins)  # type: ignore[misc]
+    order.index = BlockIndex(order.graph, order.scope, order.joins)  # type: ignore[misc]
     causes, effects = _pairs(len(order), min(_PAIRS, scale.events))
     seconds, known = _timed(lambda: order.happened_before_many(causes, effects))
     told = {

@@ -48,7 +48,7 @@ def own_names(parts: Pieces, content: Sequence[str]) -> pa.Array | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Cut:
+class PieceGraph:
     """The events of pieces with their edges, renumbered: piece by piece, causes first.
 
     Args:
@@ -64,9 +64,9 @@ class Cut:
     cause: NDArray[np.int32]
     effect: NDArray[np.int32]
 
-    def with_edges(self, cause: NDArray[np.int32], effect: NDArray[np.int32]) -> Cut:
+    def with_edges(self, cause: NDArray[np.int32], effect: NDArray[np.int32]) -> PieceGraph:
         """Return the same events with other edges."""
-        return Cut(self.rows, self.start, self.piece, cause, effect)
+        return PieceGraph(self.rows, self.start, self.piece, cause, effect)
 
 
 def pieces(table: pa.Table, by: str) -> Pieces:
@@ -158,8 +158,8 @@ def recorded_order(table: pa.Table, parts: Pieces) -> NDArray[np.int64]:
     return order
 
 
-def cut(graph: CausalGraph, parts: Pieces) -> Cut:
-    """Cut a graph into pieces: an edge stays where both its ends are in one piece.
+def piece_graph(graph: CausalGraph, parts: Pieces) -> PieceGraph:
+    """PieceGraph a graph into pieces: an edge stays where both its ends are in one piece.
 
     The events of a piece on one lane keep the lane's order, whatever others did in between, as far
     as each of these follows the lane.
@@ -180,7 +180,7 @@ def cut(graph: CausalGraph, parts: Pieces) -> Cut:
     cause, effect = cause[order], effect[order]
     once = np.ones(len(cause), bool)
     once[1:] = (cause[1:] != cause[:-1]) | (effect[1:] != effect[:-1])
-    return Cut(rows, start, piece, cause[once], effect[once])
+    return PieceGraph(rows, start, piece, cause[once], effect[once])
 
 
 def _lane_pairs(graph: CausalGraph, parts: Pieces) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
