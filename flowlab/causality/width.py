@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 def widest(home: WorldChains) -> NDArray[np.int32]:
     """Return the rows of a widest antichain of a world, in row order.
 
-    First the bounds: the chains that are there, against the events of one causal depth, and
-    against a search for one event of each chain that are all concurrent. Where they meet, that is
-    it: the search looks at each event once at most, each look costs as much as there are chains.
-    Else chains are joined end to end, and then rewoven along augmenting paths until no two can be
-    made one: each pass visits all events once, and there are at most as many passes as there are
-    chains too many.
+    First the bounds: the chains that are there, and those along messages, joined end to end where
+    one ends before another begins, against the events of one causal depth, and against a search for
+    one event of each chain that are all concurrent. Where they meet, that is it: joining compares
+    every two chains, and the search looks at each event once at most. Else the chains are rewoven
+    along augmenting paths until no two can be made one: each pass visits all events, and there are
+    at most as many passes as there are chains too many.
 
     Source: Dilworth 1950; Fulkerson 1956; Garg and Waldecker, "Detection of Weak Unstable
     Predicates in Distributed Programs", 1994 (the search).
@@ -38,16 +38,20 @@ def widest(home: WorldChains) -> NDArray[np.int32]:
     level = _fullest_level(home)
     if len(level) == len(home):
         return level
-    across = _across(home)
-    if across is not None:
-        return across
-    cover = _Cover(home)
-    cover.join_ends()
-    if cover.size == len(level):
-        return level
-    while cover.improve():
-        pass
-    return cover.antichain()
+    covers = [_Cover(home)]
+    covers[0].join_ends()
+    # Where two chains could be joined, no antichain has an event of each.
+    if covers[0].size == len(home):
+        across = _across(home)
+        if across is not None:
+            return across
+    covers.append(_Cover(home, across=True))
+    covers[1].join_ends()
+    cover = min(covers, key=lambda cover: cover.size)
+    while cover.size > len(level):
+        if not cover.improve():
+            return cover.antichain()
+    return level
 
 
 def _fullest_level(home: WorldChains) -> NDArray[np.int32]:
@@ -85,17 +89,44 @@ def _across(home: WorldChains) -> NDArray[np.int32] | None:
 class _Cover:
     """Chains that cover all events, each with the event that follows it in its chain."""
 
-    def __init__(self, home: WorldChains) -> None:
+    def __init__(self, home: WorldChains, *, across: bool = False) -> None:
         self.home = home
         self.order = home.order
         self.after = np.full(len(self.order.log), -1, np.int32)
         self.before = self.after.copy()
+        self.reach = home.lengths.copy()
+        if across:
+            self._follow_messages()
+            return
         rows = home.rows
         inner = np.ones(len(rows), bool)
         inner[home.starts] = False
         self.after[rows[:-1][inner[1:]]] = rows[1:][inner[1:]]
         self.before[rows[1:][inner[1:]]] = rows[:-1][inner[1:]]
-        self.reach = home.lengths.copy()
+
+    def _follow_messages(self) -> None:
+        """Let each event follow a cause on another chain, if that is not followed, else any."""
+        graph, chain = self.order.graph, self.order.chains.chain
+        edges = graph.edges
+        turn = np.lexsort((chain[edges.cause] == chain[edges.effect], graph.rank[edges.effect]))
+        mine = graph.world[edges.effect[turn]] == self.home.world
+        after, before = self.after.tolist(), self.before.tolist()
+        causes, effects = edges.cause[turn][mine].tolist(), edges.effect[turn][mine].tolist()
+        for cause, effect in zip(causes, effects, strict=True):
+            if after[cause] < 0 and before[effect] < 0:
+                after[cause], before[effect] = effect, cause
+        self.after, self.before = np.array(after, np.int32), np.array(before, np.int32)
+
+    def _ends(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the first row of each chain, causes first, and its last."""
+        rank = self.order.graph.rank
+        ordered = self.home.rows[np.argsort(rank[self.home.rows])]
+        before, last = self.before.tolist(), {}
+        head: dict[int, int] = {}
+        for row in ordered.tolist():
+            head[row] = head[before[row]] if before[row] >= 0 else row
+            last[head[row]] = row
+        return np.array(list(last), np.int32), np.array(list(last.values()), np.int32)
 
     @property
     def size(self) -> int:
@@ -108,13 +139,11 @@ class _Cover:
 
     def join_ends(self) -> None:
         """Put a chain behind another that ends before it begins, the latest of those."""
-        home, rank = self.home, self.order.graph.rank
-        firsts = home.rows[home.starts]
-        lasts = home.rows[home.starts + home.lengths - 1]
-        ends = np.full(len(home), -1, np.int32)
+        rank = self.order.graph.rank
+        firsts, lasts = self._ends()
+        ends = np.full(len(firsts), -1, np.int32)
         count = 0
-        for chain in np.argsort(rank[firsts]).tolist():
-            first, last = int(firsts[chain]), int(lasts[chain])
+        for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
             known = ends[:count]
             fits = np.flatnonzero(
                 self.order.index.reaches_many(known, np.full(count, first, np.int32))
