@@ -18,7 +18,7 @@ from flowlab import EventLog
 from flowlab.causality import CausalOrder, blocks, compiled, hubs
 from flowlab.causality.compiled import propagate
 from flowlab.causality.indexes import OrderIndex, build_index
-from flowlab.errors import InvalidArgumentError, LimitError, NotFoundError
+from flowlab.errors import InvalidArgumentError, InvalidKeyError, LimitError, NotFoundError
 from flowlab.scenarios import scenario_named
 from flowlab.studies.simulation_laws import HEALING
 
@@ -289,3 +289,34 @@ def test_machine_code_gives_the_order_that_numpy_gives(log: EventLog) -> None:
     finally:
         compiled.MIN_COMPILED = least
     assert known == plain.index.reaches_many(*pairs).tolist()
+
+
+def test_whoever_names_an_event_wrongly_is_told_how_it_is_named() -> None:
+    """A class began with `happened_before("a1", "b1")` and was told to begin with a slash."""
+    order = EventLog.from_text("A: a1 a2>m | B: b1<m").causality
+
+    with pytest.raises(InvalidKeyError, match=r"'a1' is not the key of one event.*\('@alice', 1\)"):
+        order.happened_before("a1", "b1")
+    with pytest.raises(NotFoundError, match="no event A/1; 'A' is an agent, .* stream is '@A'"):
+        order.row(("A", 1))
+    with pytest.raises(InvalidArgumentError, match=r"say order\.cut\(frontier="):
+        order.cut({"A": 1})
+    with pytest.raises(InvalidArgumentError, match=r"is no cut; order\.cut"):
+        order.state_on({"A": 1})
+
+
+def test_a_cone_has_one_tip_or_several_and_one_of_two_directions() -> None:
+    """A misspelt direction gave the future, and a single pair was taken for two events."""
+    order = EventLog.from_text("A: a1 a2>m | B: b1<m").causality
+
+    assert order.cone(("@A", 2)).tolist() == order.cone([("@A", 2)]).tolist() == [0, 1]
+    assert order.cone(("@A", 2), direction="future").tolist() == [1, 2]
+    with pytest.raises(InvalidArgumentError, match="direction is 'pst'; expected past or future"):
+        order.cone([0], direction="pst")
+
+
+def test_no_part_of_an_order_shows_an_address() -> None:
+    order = EventLog.from_text("A: a1 a2>m | B: b1<m").causality
+
+    assert repr(order.reduced) == "Edges(2 edges)"
+    assert repr(order.graph.lanes) == "Names(2 names)"

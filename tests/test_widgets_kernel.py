@@ -140,3 +140,12 @@ def test_a_large_log_keeps_its_payloads_in_the_kernel() -> None:
     view = fl.EventLog.from_table(table).explore()
     assert b"secret" not in view._data
     assert kernel_answer(view, flowlab="about", row=7)["payload"] == "secret-7"
+
+
+def test_a_page_is_saved_as_html_and_nothing_else(tmp_path: Path) -> None:
+    """`view.save("run.png")` wrote a page that no viewer of pictures opens."""
+    with pytest.raises(
+        InvalidArgumentError, match=r"'run.png'; expected a name in \.html; .*\.png"
+    ):
+        trip().explore().save(tmp_path / "run.png")
+    assert trip().explore().save(tmp_path / "run.html").exists()

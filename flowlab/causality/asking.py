@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from flowlab.causality.choosing import Frontier, find_cut
+from flowlab.causality.cuts import Cut
 from flowlab.causality.lattice import Cuts
 from flowlab.causality.predicates import (
     MAX_CUTS_SEEN,
@@ -21,13 +22,13 @@ from flowlab.causality.predicates import (
 from flowlab.causality.width import widest
 from flowlab.causality.world_chains import WorldChains, world_of
 from flowlab.causality.world_state import WorldState, state_on
+from flowlab.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from numpy.typing import NDArray
 
-    from flowlab.causality.cuts import Cut
     from flowlab.causality.order import CausalOrder
     from flowlab.causality.selecting import EventRef
 
@@ -109,6 +110,9 @@ class CutQuestions:
         values are in that event's payload: `{"values": {key: value}}` of the agent's own cells,
         `{"resources": {owner: {key: value}}}` of others'. What was never written is not in it.
 
+        Raises:
+            InvalidArgumentError: it is no cut.
+
         Example:
             >>> from flowlab import EventLog
             >>> write = {"agent_id": "bank", "event_type": "TransactionCommitted",
@@ -120,6 +124,9 @@ class CutQuestions:
             >>> order.state_on(order.cut(frontier={"bank": 1})).get("bank", "balance")
             70
         """
+        if not isinstance(cut, Cut):
+            message = f"{cut!r:.80} is no cut; order.cut(...) makes one"
+            raise InvalidArgumentError(message)
         return state_on(cut)
 
     def possibly(

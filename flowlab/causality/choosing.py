@@ -73,7 +73,7 @@ def _of_events(
     *,
     whole_past: bool,
 ) -> Cut:
-    rows = [order.row(event) for event in _many(events)]
+    rows = [order.row(event) for event in many(events)]
     worlds = set(order.graph.world[rows].tolist())
     if len(worlds) > 1:
         message = f"the events belong to {len(worlds)} runs; a cut lies in one"
@@ -90,12 +90,19 @@ def _of_events(
     return Cut(home, tuple(counts.tolist()))
 
 
-def _many(events: object) -> Iterable[Any]:
-    """Return several events, where one may be meant: an event, a pair, a key or a row."""
+def many(events: object) -> Iterable[Any]:
+    """Return several events, where one may be meant: an event, a pair, a key or a row.
+
+    Raises:
+        InvalidArgumentError: it is no events; a mapping of agents is a frontier.
+    """
     one = isinstance(events, Event | str | int | np.integer)
     pair = isinstance(events, tuple) and bool(events) and isinstance(events[0], str)
     if one or pair:
         return [events]
+    if isinstance(events, Mapping):
+        message = f"{events!r:.80} maps agents to ticks; say order.cut(frontier={{...}})"
+        raise InvalidArgumentError(message)
     if isinstance(events, Iterable):
         return events
     message = f"{events!r:.80} names no events; expected rows, Events, ids or keys"

@@ -15,7 +15,7 @@ from flowlab.causality.columns import Places, encode, pair, place
 from flowlab.causality.lanes import order_lanes
 from flowlab.causality.topology import sort_rows
 from flowlab.errors import InvalidEventError
-from flowlab.events import CauseKind, EventLog
+from flowlab.events import CauseKind, EventLog, counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,6 +141,9 @@ class Edges:
     def __len__(self) -> int:
         return len(self.cause)
 
+    def __repr__(self) -> str:
+        return f"Edges({counted(len(self), 'edge')})"
+
     def where(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Edges:
         """Return some of the edges."""
         return Edges(self.cause[kept], self.effect[kept], self.kind[kept])
@@ -160,6 +163,9 @@ class Names:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"Names({counted(len(self), 'name')})"
 
     @cached_property
     def _codes(self) -> dict[str, list[int]]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from flowlab.causality.asking import CutQuestions
 from flowlab.causality.chains import Chains, split_chains
+from flowlab.causality.choosing import many
 from flowlab.causality.clocks import (
     CausalityInfo,
     hybrid_clocks,
@@ -26,6 +27,7 @@ from flowlab.causality.joins import Joins, Scope, find_joins, find_steps, whole_
 from flowlab.causality.paths import CriticalPath, critical_path, depths
 from flowlab.causality.reduction import reduced
 from flowlab.causality.selecting import EventRef, find_row, find_rows
+from flowlab.errors import InvalidArgumentError
 from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, connect, counted, run_query, to_frame
 
 if TYPE_CHECKING:
@@ -195,15 +197,29 @@ class CausalOrder(CutQuestions):
         rest[row] = False
         return np.flatnonzero(rest).astype(np.int32)
 
-    def cone(self, events: Iterable[EventRef], *, direction: str = "past") -> NDArray[np.int32]:
+    def cone(
+        self, events: Iterable[EventRef] | EventRef, *, direction: str = "past"
+    ) -> NDArray[np.int32]:
         """Return the rows of some events and all that came before (or after) any of them.
 
         Args:
-            events: the tips of the cone.
+            events: the tips of the cone, or the one tip.
             direction: `past` or `future`.
+
+        Raises:
+            NotFoundError: the log has no such event.
+            InvalidArgumentError: something names no event, or the direction is neither.
+
+        Example:
+            >>> order = EventLog.from_text("A: a >m | B: <m b").causality
+            >>> order.cone(("@B", 1)).tolist(), order.cone([2, 3], direction="future").tolist()
+            ([0, 1, 2], [2, 3])
         """
+        if direction not in {"past", "future"}:
+            message = f"direction is {direction!r:.80}; expected past or future"
+            raise InvalidArgumentError(message)
         inside = np.zeros(len(self.log), bool)
-        for event in events:
+        for event in many(events):
             row = self.row(event)
             inside[row] = True
             inside[self.past(row) if direction == "past" else self.future(row)] = True
@@ -265,7 +281,8 @@ class CausalOrder(CutQuestions):
     def vector_clocks(self, rows: ArrayLike | None = None) -> NDArray[np.int32]:
         """Return vector clocks as a matrix: the given rows (all) by `graph.lanes`.
 
-        Of sequential lanes, one event happened before another exactly if its clock is less or equal
+        The columns are agents in order of their first event: `graph.lanes.ids` names them. Of
+        sequential lanes, one event happened before another exactly if its clock is less or equal
         everywhere and not the same. Where a lane overlaps, that need not be so: ask the order.
 
         Raises:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.errors import InvalidArgumentError, InvalidKeyError, NotFoundError
 from flowlab.events import Event, EventId, parse_key
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ EventRef = int | np.integer | Event | EventId | tuple[str, int] | str
 _EXPECTED: Final = (
     "expected a row, an Event, (workflow_id, sequence), or a key like /workflows/trip-1/events/3"
 )
+_OWN_STREAM: Final = "; an agent's own stream is @ and its name, as in ('@alice', 1)"
 
 
 def find_row(graph: CausalGraph, event: EventRef) -> int:
@@ -60,6 +61,9 @@ def find_rows(graph: CausalGraph, rows: ArrayLike) -> NDArray[np.int32]:
 
 
 def _of_key(graph: CausalGraph, text: str) -> int:
+    if not text.startswith("/"):
+        message = f"{text!r:.80} is not the key of one event; {_EXPECTED}{_OWN_STREAM}"
+        raise InvalidKeyError(message)
     key = parse_key(text)
     if key.root != "workflows" or key.id is None or key.first is None or key.first != key.last:
         message = f"{text!r} is not the key of one event; {_EXPECTED}"
@@ -90,7 +94,10 @@ def _of_pair(graph: CausalGraph, workflow_id: str, sequence: int) -> int:
     if len(rows) == 1:
         return rows[0]
     if not rows:
-        message = f"the log has no event {workflow_id}/{sequence}"
+        lane = f"@{workflow_id}"
+        hint = f"; {workflow_id!r} is an agent, whose own stream is {lane!r}"
+        is_agent = len(graph.streams.codes_of(lane)) > 0
+        message = f"the log has no event {workflow_id}/{sequence}{hint if is_agent else ''}"
         raise NotFoundError(message)
     message = (
         f"{len(rows)} runs have an event {workflow_id}/{sequence}; name one by "

@@ -44,7 +44,10 @@ class Figure:
             case ".txt":
                 target.write_text(f"{self.text}\n", encoding="utf-8", newline="\n")
             case _:
-                message = f"the file is {target.name!r}; expected a name in .svg, .png or .txt"
+                message = (
+                    f"the file is {target.name!r}; expected a name in .svg, .png or .txt; "
+                    "log.explore().save(...) writes an .html to look into"
+                )
                 raise InvalidArgumentError(message)
         return target
 

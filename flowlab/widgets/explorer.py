@@ -140,8 +140,17 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
 
         Of a log of more than 20 000 events the page holds marks that stand for many events each,
         and says so.
+
+        Raises:
+            InvalidArgumentError: the file has another ending than .html.
         """
         target = Path(path)
+        if target.suffix.lower() not in {".html", ".htm"}:
+            message = (
+                f"the file is {target.name!r}; expected a name in .html; "
+                "log.diagram().save(...) writes .svg, .png and .txt"
+            )
+            raise InvalidArgumentError(message)
         target.write_text(page_of(self._content), encoding="utf-8")
         return target
 
