@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import flowlab as fl
 from flowlab import Cause, EventLog
 from flowlab.causality import CausalOrder, Cut, Cuts
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.errors import InvalidArgumentError, LimitError, NotFoundError
 from flowlab.scenarios import scenario_named
 
 SMALL = 8
@@ -329,6 +329,13 @@ def test_a_limit_and_a_side_are_checked() -> None:
         order.cuts().count(0)
     with pytest.raises(InvalidArgumentError, match="expected before or after"):
         order.cuts().first.closest_consistent("left")
+
+
+def test_a_log_too_large_to_be_counted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowlab.causality.world_chains.MAX_TABLE_CELLS", 7)
+
+    with pytest.raises(LimitError, match="4 events on 2 chains need 8 cells, more than MAX_TABLE"):
+        EventLog.from_text("A: a >m | B: b <m").causality.cuts().count()
 
 
 def test_positions_cut_a_log_as_it_was_recorded() -> None:

@@ -55,6 +55,7 @@ class Cuts:
 
         Raises:
             InvalidArgumentError: the limit is no int, or less than 1.
+            LimitError: the log is too large for that, and not known to have too many.
         """
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
             message = f"limit is {limit!r:.80}; expected an int, 1 or more"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from flowlab.causality.world_state import Writes
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.errors import InvalidArgumentError, LimitError, NotFoundError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from flowlab.causality.graph import CausalGraph
     from flowlab.causality.order import CausalOrder
 
-MAX_TABLE_CELLS: Final = 50_000_000
-"""Most cells of a table of all clocks of a world; beyond it each is asked for when it is used."""
+MAX_TABLE_CELLS: Final = 200_000_000
+"""Most cells of a table of all clocks of a world: its events times the chains of the log."""
 _SHOWN: Final = 5
 
 
@@ -83,7 +83,18 @@ class WorldChains:
         return bounds
 
     def table(self) -> NDArray[np.int32]:
-        """Return `needs` of all rows, chain by chain."""
+        """Return `needs` of all rows, chain by chain.
+
+        Raises:
+            LimitError: it has more than `MAX_TABLE_CELLS`.
+        """
+        cells = self.size * len(self.order.chains)
+        if cells > MAX_TABLE_CELLS:
+            message = (
+                f"{self.size} events on {len(self.order.chains)} chains need {cells} cells, more "
+                f"than MAX_TABLE_CELLS={MAX_TABLE_CELLS}; take one run, or a piece of the log"
+            )
+            raise LimitError(message)
         wide = np.zeros((self.size, len(self.order.chains)), np.int32)
         self.order.index.prefixes(self.rows, out=wide)
         return wide[:, self.chains] if len(self) < wide.shape[1] else wide
