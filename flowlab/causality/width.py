@@ -38,15 +38,17 @@ def widest(home: WorldChains) -> NDArray[np.int32]:
     level = _fullest_level(home)
     if len(level) == len(home):
         return level
-    covers = [_Cover(home)]
+    along = _Cover(home, across=True)
+    if along.size == len(level):
+        return level
+    covers = [_Cover(home), along]
     covers[0].join_ends()
     # Where two chains could be joined, no antichain has an event of each.
     if covers[0].size == len(home):
         across = _across(home)
         if across is not None:
             return across
-    covers.append(_Cover(home, across=True))
-    covers[1].join_ends()
+    along.join_ends()
     cover = min(covers, key=lambda cover: cover.size)
     while cover.size > len(level):
         if not cover.improve():
