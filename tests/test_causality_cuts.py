@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 
 import flowlab as fl
 from flowlab import Cause, EventLog
-from flowlab.causality import CausalOrder, Cut, Cuts
+from flowlab.causality import CausalOrder, Cut, Cuts, causal_facts
+from flowlab.causality.facts import facts_of
+from flowlab.causality.hubs import HubIndex
+from flowlab.causality.indexes import build_index
 from flowlab.errors import InvalidArgumentError, LimitError, NotFoundError
 from flowlab.scenarios import scenario_named
 
@@ -336,6 +339,30 @@ def test_a_log_too_large_to_be_counted_is_refused(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(LimitError, match="4 events on 2 chains need 8 cells, more than MAX_TABLE"):
         EventLog.from_text("A: a >m | B: b <m").causality.cuts().count()
+
+
+def test_of_a_run_too_large_to_be_counted_the_other_facts_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The refusal of the count ended the whole command.
+    monkeypatch.setattr("flowlab.causality.world_chains.MAX_TABLE_CELLS", 7)
+
+    (facts,) = causal_facts(EventLog.from_text("A: a >m | B: b <m"))
+
+    assert (facts.consistent_cuts, facts.ordered_pairs) == (None, 4)
+
+
+def test_a_run_indexed_by_its_hubs_has_facts_without_pairs_and_cuts() -> None:
+    # Its pairs are not counted, and a count of its cuts that asked for them ended the command.
+    log = fl.simulate(scenario_named("trip"), seed=5).log
+    order = CausalOrder(log)
+    order.index = build_index(order.graph, order.scope, order.joins, max_bytes=1_000)
+
+    facts = facts_of("trip", order, cuts_limit=1_000)
+
+    assert isinstance(order.index, HubIndex)
+    assert (facts.ordered_pairs, facts.concurrent_pairs, facts.consistent_cuts) == (None,) * 3
+    assert facts.width == CausalOrder(log).width
 
 
 def test_positions_cut_a_log_as_it_was_recorded() -> None:

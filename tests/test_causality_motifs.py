@@ -174,6 +174,7 @@ REFUSED: dict[str, Any] = {
     "a motif is one run": lambda: Motif.from_text(""),
     "from 2 to 15": lambda: broadcast(1),
     "from 2 to 7": lambda: compensation_chain(8),
+    "limit is 0; expected an int": lambda: find(EventLog.from_text("A: a"), gather(), limit=0),
     "expected a Motif": lambda: find(EventLog.from_text("A: a"), "A: a"),  # type: ignore[arg-type]
 }
 

@@ -121,6 +121,15 @@ def test_a_cone_is_its_tips_and_their_pasts(log: EventLog, data: st.DataObject) 
     assert set(order.cone(tips, direction="future").tolist()) == tips | ahead
 
 
+def test_a_cone_points_back_or_on_and_nowhere_else() -> None:
+    # Any other word was taken for the future.
+    order = EventLog.from_text("A: a b c").causality
+
+    assert order.cone([1]).tolist() == [0, 1]
+    with pytest.raises(InvalidArgumentError, match="'both'; expected past or future"):
+        order.cone([1], direction="both")
+
+
 @given(logs(worlds=2))
 def test_a_critical_path_leads_from_a_root_along_edges_to_its_end(log: EventLog) -> None:
     order, edges = CausalOrder(log), {(a, b) for a, b, _ in edges_of(log)}

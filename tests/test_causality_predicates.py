@@ -167,5 +167,7 @@ def test_a_search_without_end_is_given_up_at_its_limit() -> None:
 
     assert not order.possibly(never, limit=16)
     for search in (order.possibly, order.definitely):
+        with pytest.raises(InvalidArgumentError, match="limit is 0; expected an int, 1 or more"):
+            search(never, limit=0)
         with pytest.raises(LimitError, match="asked at 15 consistent cuts .* raise limit="):
             search(never, limit=15)

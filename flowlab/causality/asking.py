@@ -147,6 +147,8 @@ class CutQuestions:
             namespace: of the run.
 
         Raises:
+            InvalidArgumentError: it is no predicate or no limit, or several runs may be meant.
+            NotFoundError: the log has no such run, or the run no such agent.
             LimitError: it was asked at so many cuts, and held at none of them.
 
         Example:

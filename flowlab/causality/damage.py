@@ -31,7 +31,7 @@ class Found:
     kind: str
     detail: str
     row: NDArray[np.int32]
-    ref: NDArray[np.int32] | pa.StructArray | None = None
+    ref: NDArray[np.int32] | pa.StructArray
 
 
 def never_logged(row: NDArray[np.int32], ref: pa.StructArray) -> Found:
@@ -53,7 +53,7 @@ def cycle(cause: NDArray[np.int32], effect: NDArray[np.int32]) -> Found:
 def recorded_late(
     table: pa.Table, cause: NDArray[np.int32], effect: NDArray[np.int32]
 ) -> list[Found]:
-    """Tell effects that stand in the log before their cause: by position, or in one stream."""
+    """Tell effects that stand in the log before their cause, by position, where it has any."""
     position = table.column("position").to_numpy()
     if not position.any():
         return []
@@ -76,20 +76,15 @@ def table(log: EventLog, found: list[Found]) -> pa.Table:
 
 def _rows(log: EventLog, found: Found) -> pa.Table:
     at = log.table.select(_IDS).take(pa.array(found.row))
-    count = len(found.row)
-    if found.ref is None:
-        names, numbers = pa.nulls(count, pa.string()), pa.nulls(count, pa.int64())
-        words: list[str] = [found.detail] * count
-    else:
-        names, numbers = _references(log, found.ref)
-        words = [
-            found.detail.format(ref=f"{name}/{number}")
-            for name, number in zip(names.to_pylist(), numbers.to_pylist(), strict=True)
-        ]
+    names, numbers = _references(log, found.ref)
+    words = [
+        found.detail.format(ref=f"{name}/{number}")
+        for name, number in zip(names.to_pylist(), numbers.to_pylist(), strict=True)
+    ]
     sources = [log.run(run, namespace=space).source or "" for space, run in _worlds_of(at)]
     columns = [
         *(at.column(name) for name in _IDS),
-        pa.array([found.kind] * count),
+        pa.array([found.kind] * len(found.row)),
         pa.array(words, pa.string()),
         names,
         numbers,

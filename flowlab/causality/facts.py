@@ -43,7 +43,7 @@ class CausalFacts:
     ordered_pairs: int | None
     concurrent_pairs: int | None
     causal_depth: int
-    width: int | None
+    width: int
     consistent_cuts: int | None
     anomalies: int
 
@@ -86,30 +86,33 @@ def causal_facts(
     worlds = sorted((row["namespace"], row["run_id"]) for row in names.aggregate([]).to_pylist())
     for done, (space, run) in enumerate(worlds, 1):
         one = part.filter(namespace=space, run_id=run) if len(worlds) > 1 else part
-        yield _facts(run, CausalOrder(one), cuts_limit)
+        yield facts_of(run, CausalOrder(one), cuts_limit)
         if progress is not None:
             progress(done, len(worlds), run)
 
 
-def _facts(run: str, order: CausalOrder, cuts_limit: int) -> CausalFacts:
+def facts_of(run: str, order: CausalOrder, cuts_limit: int) -> CausalFacts:
+    """Return the facts of the order of one run; see `causal_facts`."""
     graph = order.graph
     lanes, reduced = graph.lane, order.reduced
-    ordered: int | None
-    concurrent: int | None
-    try:
-        ordered, concurrent = order.ordered_pairs, order.concurrent_pairs
-    except LimitError:
-        ordered = concurrent = None
     return CausalFacts(
         run_id=run,
         hosts=len(graph.lanes),
         events=len(order),
         local_edges=int(np.count_nonzero(graph.before >= 0)),
         cross_edges=int(np.count_nonzero(lanes[reduced.cause] != lanes[reduced.effect])),
-        ordered_pairs=ordered,
-        concurrent_pairs=concurrent,
+        ordered_pairs=_counted(lambda: order.ordered_pairs),
+        concurrent_pairs=_counted(lambda: order.concurrent_pairs),
         causal_depth=order.causal_depth,
         width=order.width,
-        consistent_cuts=order.cuts().count(limit=cuts_limit) if cuts_limit else None,
+        consistent_cuts=_counted(lambda: order.cuts().count(cuts_limit)) if cuts_limit else None,
         anomalies=order.anomalies.num_rows,
     )
+
+
+def _counted(count: Callable[[], int | None]) -> int | None:
+    """Return a number; None where it is too large a run to count in."""
+    try:
+        return count()
+    except LimitError:
+        return None

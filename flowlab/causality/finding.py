@@ -14,6 +14,7 @@ from flowlab.causality.columns import encode
 from flowlab.causality.graph import starts
 from flowlab.causality.motif import Motif
 from flowlab.causality.order import CausalOrder, order_of
+from flowlab.causality.selecting import check_limit
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import EventLog, grouped
 
@@ -111,7 +112,7 @@ def find(log: EventLog, motif: Motif, *, limit: int = MAX_MATCHES) -> Matches:
 
     Raises:
         LimitError: there are more.
-        InvalidArgumentError: it is no motif.
+        InvalidArgumentError: it is no motif, or no limit.
 
     Example:
         >>> log = EventLog.from_text("me: call>q other done<r | bank: got<q work paid>r")
@@ -123,6 +124,7 @@ def find(log: EventLog, motif: Motif, *, limit: int = MAX_MATCHES) -> Matches:
     if not isinstance(motif, Motif):
         message = f"got {motif!r}; expected a Motif, such as Motif.from_text('A: ask>q | B: <q')"
         raise InvalidArgumentError(message)
+    check_limit(limit)
     rows = _Finder(order_of(log), motif, limit).rows()
     return Matches(motif, log, rows[np.lexsort(rows.T[::-1])] if len(rows) else rows)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from flowlab.causality.counting import MAX_CUTS, count_cuts
 from flowlab.causality.cuts import Cut
-from flowlab.errors import InvalidArgumentError
+from flowlab.causality.selecting import check_limit
 from flowlab.events import counted
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ class Cuts:
             InvalidArgumentError: the limit is no int, or less than 1.
             LimitError: the log is too large for that, and not known to have too many.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            message = f"limit is {limit!r:.80}; expected an int, 1 or more"
-            raise InvalidArgumentError(message)
+        check_limit(limit)
         return count_cuts(self.home, limit)
 
     def __iter__(self) -> Iterator[Cut]:

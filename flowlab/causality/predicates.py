@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from flowlab.causality.conjunctive import Conjunctive, avoid, first_cut
 from flowlab.causality.cuts import Cut
 from flowlab.causality.lattice import Cuts
+from flowlab.causality.selecting import check_limit
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import counted
 
@@ -83,6 +84,7 @@ class Definitely:
 
 def possibly(home: WorldChains, predicate: Predicate, limit: int) -> Possibly:
     """Say whether a predicate holds at some cut; see `CausalOrder.possibly`."""
+    check_limit(limit)
     if isinstance(predicate, Conjunctive):
         return Possibly(first_cut(home, predicate))
     _check(predicate)
@@ -98,6 +100,7 @@ def possibly(home: WorldChains, predicate: Predicate, limit: int) -> Possibly:
 
 def definitely(home: WorldChains, predicate: Predicate, limit: int) -> Definitely:
     """Say whether every way leads through a cut where it holds; see `CausalOrder.definitely`."""
+    check_limit(limit)
     first, last = Cuts(home).first, Cuts(home).last
     if isinstance(predicate, Conjunctive):
         return Definitely(first, *avoid(home, predicate))

@@ -1,4 +1,4 @@
-"""Which event somebody means: a row, an event, an id, a pair or a key."""
+"""What somebody means: which event, by a row, an id, a pair or a key; and which limit."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ _EXPECTED: Final = (
     "expected a row, an Event, (workflow_id, sequence), or a key like /workflows/trip-1/events/3"
 )
 _OWN_STREAM: Final = "; an agent's own stream is @ and its name, as in ('@alice', 1)"
+
+
+def check_limit(limit: object) -> None:
+    """Refuse what is no limit.
+
+    Raises:
+        InvalidArgumentError: it is no int, or less than 1.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        message = f"limit is {limit!r:.80}; expected an int, 1 or more"
+        raise InvalidArgumentError(message)
 
 
 def find_row(graph: CausalGraph, event: EventRef) -> int:
