@@ -172,3 +172,11 @@ def test_the_same_run_with_its_concurrent_events_in_another_order_is_equal() -> 
     assert diff(log, again).equal
     lost = [e.replace(causes=tuple(c for c in e.causes if c.sequence != 3)) for e in log]
     assert not diff(log, EventLog.from_events(lost)).equal
+
+
+def test_what_an_event_comes_after_is_told_apart_by_id_where_the_words_are_the_same() -> None:
+    """Two calls of one activity stood on both sides of a line, and nothing said which was which."""
+    a, b = (EventLog.from_text(f"A: work>p work>q | B: end<{m}") for m in "pq")
+    sides = "A MessageSent work (@A/1) | A MessageSent work (@A/2)"
+
+    assert str(diff(a, b)).splitlines()[2] == f"B MessageReceived end comes after: {sides}"

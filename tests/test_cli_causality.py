@@ -71,7 +71,7 @@ def test_people_get_a_table(store: str, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_run_that_is_not_there_is_refused(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["causality", "--store", store, "--run", "nobody", "--json"]) == 2
-    assert "name a run and a workflow that it has" in capsys.readouterr().err
+    assert "no run 'nobody'; there are ''" in capsys.readouterr().err
 
 
 def test_a_number_of_cuts_is_a_number(store: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,3 +122,16 @@ def test_every_history_is_ordered_without_damage_of_its_own(shared: Path) -> Non
         order = log.causality
         assert order.graph.anomalies.num_rows == 0, path
         assert order.ordered_pairs + order.concurrent_pairs == len(log) * (len(log) - 1) // 2
+
+
+def test_whoever_names_no_run_or_workflow_is_told_those_there_are(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person with nine imported runs was told to name one that the log has, and not which."""
+    for words, error in [
+        (["--workflow", "@C"], "no workflow '@C'; there are '@A', '@B'"),
+        (["--run", "two"], "no run 'two'; there are ''"),
+    ]:
+        for verb in ("causality", "diagram"):
+            assert main([verb, "--store", store, *words]) == 2
+            assert error in capsys.readouterr().err

@@ -162,9 +162,8 @@ class TraceDifference:
         lines += [f"only in a: {_told(event)}" for event in self.only_a[:MAX_SHOWN]]
         lines += [f"only in b: {_told(event)}" for event in self.only_b[:MAX_SHOWN]]
         for found in self.reordered[:MAX_SHOWN]:
-            after = (", ".join(map(_told, events)) or "nothing" for events in
-                     (found.after_a, found.after_b))  # fmt: skip
-            lines.append(f"{_told(found.a)} comes after: " + " | ".join(after))
+            mine, yours = _told_after(found)
+            lines.append(f"{_told(found.a)} comes after: {mine} | {yours}")
         parts = (self.only_a_rows, self.only_b_rows, self.reordered_rows)
         rest = sum(max(0, len(rows) - MAX_SHOWN) for rows in parts)
         return "\n".join([*lines, *([f"and {counted(rest, 'change')} more"] if rest else [])])
@@ -176,8 +175,7 @@ class TraceDifference:
         rows = [("only in a", _told(event), "", "") for event in self.only_a[:MAX_SHOWN]]
         rows += [("only in b", _told(event), "", "") for event in self.only_b[:MAX_SHOWN]]
         for found in self.reordered[:MAX_SHOWN]:
-            mine, yours = (", ".join(map(_told, e)) for e in (found.after_a, found.after_b))
-            rows.append(("reordered", _told(found.a), mine, yours))
+            rows.append(("reordered", _told(found.a), *_told_after(found)))
         body = "".join(
             f"<tr>{''.join(f'<td{left}>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
         )
@@ -280,3 +278,16 @@ def _facts(event: Event) -> tuple[Any, ...]:
 
 def _told(event: Event) -> str:
     return " ".join(filter(None, (event.agent_id, event.event_type, event.name)))
+
+
+def _told_after(found: Reordered) -> tuple[str, str]:
+    """Tell what an event comes after on each side; by id where the words alone are the same."""
+    sides = (found.after_a, found.after_b)
+    mine, yours = (", ".join(map(_told, events)) or "nothing" for events in sides)
+    if mine != yours:
+        return mine, yours
+    mine, yours = (
+        ", ".join(f"{_told(event)} ({event.workflow_id}/{event.sequence})" for event in events)
+        for events in sides
+    )
+    return mine, yours

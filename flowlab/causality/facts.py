@@ -11,6 +11,7 @@ import numpy as np
 from flowlab.causality.counting import MAX_CUTS
 from flowlab.causality.order import CausalOrder
 from flowlab.errors import LimitError, NotFoundError
+from flowlab.events import told_absent
 
 if TYPE_CHECKING:
     from flowlab.events import EventLog
@@ -80,7 +81,7 @@ def causal_facts(
     """
     part = log.filter(run_id=run_id, workflow_id=workflow_id)
     if not len(part) and (run_id is not None or workflow_id is not None):
-        message = "the log has no such events; name a run and a workflow that it has"
+        message = told_absent(log, run_id, workflow_id)
         raise NotFoundError(message)
     names = part.table.select(["namespace", "run_id"]).group_by(["namespace", "run_id"])
     worlds = sorted((row["namespace"], row["run_id"]) for row in names.aggregate([]).to_pylist())

@@ -44,7 +44,7 @@ from flowlab.events.vocabulary import (
     category_of,
     is_history_stream,
 )
-from flowlab.events.wording import counted, grouped
+from flowlab.events.wording import counted, grouped, told_absent
 
 __all__ = [
     "ANOMALY_SCHEMA",
@@ -95,4 +95,5 @@ __all__ = [
     "sorted_rows",
     "table_from_events",
     "to_frame",
+    "told_absent",
 ]

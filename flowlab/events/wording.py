@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from flowlab.events.log import EventLog
+
+MAX_KNOWN: Final = 8
+"""Runs or workflows named to somebody who asked for another."""
 
 _ADDRESS: Final = re.compile(r" at 0x[0-9A-Fa-f]+")
 
@@ -76,3 +82,21 @@ def without_addresses(text: str) -> str:
         '<function pay>'
     """
     return _ADDRESS.sub("", text)
+
+
+def told_absent(log: EventLog, run_id: str | None, workflow_id: str | None) -> str:
+    """Return what to say of a run or workflow that a log has not: the first few that it has.
+
+    Example:
+        >>> from flowlab.events import EventLog
+        >>> log = EventLog.from_text("A: a", run_id="one")
+        >>> told_absent(log, "two", None)
+        "the log has no such events: no run 'two'; there are 'one'"
+    """
+    part = log if run_id is None else log.filter(run_id=run_id)
+    by_run = run_id is not None and not len(part)
+    noun, wanted, part = ("run", run_id, log) if by_run else ("workflow", workflow_id, part)
+    names = sorted(part.table.column(f"{noun}_id").unique().to_pylist())
+    known = ", ".join(f"{name!r:.80}" for name in names[:MAX_KNOWN]) or "none"
+    more = f" and {len(names) - MAX_KNOWN} more" if len(names) > MAX_KNOWN else ""
+    return f"the log has no such events: no {noun} {wanted!r:.80}; there are {known}{more}"

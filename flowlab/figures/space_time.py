@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from flowlab.causality import CausalOrder, EventRef
 from flowlab.errors import InvalidArgumentError, NotFoundError
-from flowlab.events import EventLog
+from flowlab.events import EventLog, told_absent
 from flowlab.figures.chart import chart
 from flowlab.figures.draw import Picture, draw, summary
 from flowlab.figures.emphasis import Chosen, CutLike, Emphasis, point_out, read_emphasis
@@ -87,7 +87,7 @@ def space_time(
     world = log.filter(run_id=run_id)
     part = world.filter(workflow_id=workflow_id)
     if not len(part) and len(log):
-        message = "the log has no such events; name a run and a workflow that it has"
+        message = told_absent(log, run_id, workflow_id)
         raise NotFoundError(message)
     order = CausalOrder(log)
     writer = Writer(order, clocks)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from flowlab.causality import CausalOrder
 from flowlab.errors import InvalidArgumentError, NotFoundError
-from flowlab.events import EventLog, is_history_stream
+from flowlab.events import EventLog, is_history_stream, told_absent
 from flowlab.figures.glyphs import GLYPHS, glyph
 from flowlab.figures.scene import glyph_of
 from flowlab.figures.space_time import title_of
@@ -78,7 +78,7 @@ def part_of(
     """
     part = log.filter(run_id=run_id, workflow_id=workflow_id)
     if not len(part) and len(log):
-        message = "the log has no such events; name a run and a workflow that it has"
+        message = told_absent(log, run_id, workflow_id)
         raise NotFoundError(message)
     return part, title if title is not None else title_of(part, run_id, workflow_id)
 
