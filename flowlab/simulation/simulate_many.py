@@ -31,8 +31,12 @@ BATCH: Final = 200
 """Worlds that a worker is asked for at a time."""
 SAVED_EVENTS: Final = 100_000
 """A store is appended to once batches hold so many events: few large commits, not many small."""
-_AHEAD: Final = 16
+FEW_EVENTS: Final = 20_000
+"""Near its end a campaign appends so many: by then nothing else is left to do meanwhile."""
+_WORKERS: Final = 16
 """How many workers an executor is taken to have that does not say."""
+_MOST_AHEAD: Final = 64
+"""So many more batches are asked for at most than keep the workers busy."""
 _DELAY_S: Final = 2.0
 
 
@@ -97,8 +101,8 @@ def simulate_many(
         bar = stack.enter_context(_bar(len(arms) * len(known), shown=progress))
         saving = Saving(store)
         results = stack.enter_context(closing(_outcomes(jobs, pool)))
-        for job, outcome in zip(jobs, results, strict=True):
-            saving.add(outcome)
+        for left, job, outcome in zip(reversed(range(len(jobs))), jobs, results, strict=True):
+            saving.add(outcome, left)
             outcomes.append(replace(outcome, events=None, infos=()))
             bar.update(len(job.seeds))
         saving.flush()
@@ -108,8 +112,9 @@ def simulate_many(
 class Saving:
     """Appends the logs of batches to a store, in the order of the batches.
 
-    How many are appended at a time depends on what they hold and on nothing else, so that the store
-    of a campaign is the same whoever ran it.
+    How many are appended at a time depends on what they hold and how many are to come, and on
+    nothing else, so that the store of a campaign is the same whoever ran it. The last are few: no
+    worker has anything to do while they are appended.
 
     Args:
         store: where to; None keeps nothing.
@@ -124,14 +129,15 @@ class Saving:
     def __repr__(self) -> str:
         return f"Saving({self._events} events wait)"
 
-    def add(self, outcome: Outcome) -> None:
-        """Take the log of a batch."""
+    def add(self, outcome: Outcome, left: int) -> None:
+        """Take the log of a batch; `left` is how many batches are to come."""
         if outcome.events is None:
             return
         self._tables.append(outcome.events)
         self._infos += outcome.infos
         self._events += outcome.events.num_rows
-        if self._events >= SAVED_EVENTS:
+        enough = FEW_EVENTS if len(self._tables) >= left else SAVED_EVENTS
+        if self._events >= enough:
             self.flush()
 
     def flush(self) -> None:
@@ -147,21 +153,30 @@ def _outcomes(jobs: Sequence[Job], pool: Executor | None) -> Generator[Outcome]:
     if pool is None:
         yield from map(run_job, jobs)
         return
-    # So many are asked for ahead that no worker waits, and not all at once: what is done and not
-    # yet saved is held in memory.
-    ahead = 2 * getattr(pool, "_max_workers", _AHEAD) + 1
-    left = iter(jobs)
+    # So many are asked for ahead that no worker waits, not even while a store is appended to; and
+    # not all at once: what is done and not yet saved is held in memory.
+    least = ahead = 2 * getattr(pool, "_max_workers", _WORKERS) + 1
     waiting: deque[Future[Outcome]] = deque()
     try:
-        for job in left:
+        for job in jobs:
             waiting.append(pool.submit(run_job, job))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+            while len(waiting) >= ahead:
+                outcome = waiting.popleft().result()
+                ahead = least + _more_ahead(outcome)
+                yield outcome
         while waiting:
             yield waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _more_ahead(outcome: Outcome) -> int:
+    """Return how many batches like this one hold what two appends to a store do."""
+    if outcome.events is None:
+        return 0
+    rows: int = outcome.events.num_rows
+    return min(2 * SAVED_EVENTS // max(rows, 1), _MOST_AHEAD)
 
 
 def _pool(executor: Executor | int | None, job: Job, stack: ExitStack) -> Executor | None:
