@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 SHARED = os.environ.get("FLOWLAB_SHARED")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-BROWSER_FIXTURES = frozenset({"browser", "context", "page", "offline_page", "new_context"})
+BROWSER_FIXTURES = frozenset(
+    {"browser", "chromium", "context", "page", "offline_page", "new_context"}
+)
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -91,6 +93,13 @@ def shared() -> Path:
     folder = Path(SHARED)
     assert folder.is_dir(), f"FLOWLAB_SHARED={SHARED} is no folder; unset it or name one"
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The Chromium that is installed."""
+    assert CHROMIUM is not None
+    return CHROMIUM
 
 
 @pytest.fixture(scope="session")

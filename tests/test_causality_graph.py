@@ -146,5 +146,16 @@ def test_a_log_whose_kinds_do_not_match_its_causes_is_refused() -> None:
         read_graph(EventLog(table.set_column(column, table.schema.field("cause_kinds"), none)))
 
 
+def test_what_was_found_is_in_the_relation_anomalies_with_what_the_log_said_itself() -> None:
+    log = EventLog.from_events([mark("@a", 1, ("@z", 1)), mark("@b", 1, ("@b", 1))])
+    order = log.causality
+    query = "SELECT workflow_id, kind FROM anomalies ORDER BY ALL"
+
+    assert log.sql(query).rows() == []
+    assert order.sql(query).rows() == [("@a", "never_logged"), ("@b", "cycle")]
+    assert order.diagnosed().sql(query).rows() == order.sql(query).rows()
+    assert order.diagnosed().causality.diagnosed() == order.diagnosed()
+
+
 def test_an_empty_log_has_an_empty_graph() -> None:
     assert repr(read_graph(EventLog.from_events([]))) == "CausalGraph(0 events, 0 edges)"

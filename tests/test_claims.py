@@ -162,7 +162,16 @@ def test_the_workload_is_a_function_of_its_size_and_seed() -> None:
     assert PAYLOAD_BITS == 32 + 4 * 12 + 16 + 12
 
 
-@pytest.mark.parametrize("name", [claim.name for claim in CLAIMS])
+IN_A_BROWSER = ["causality.view"]
+
+
+@pytest.mark.parametrize("name", IN_A_BROWSER)
+@pytest.mark.usefixtures("chromium")
+def test_a_claim_about_what_is_on_screen_can_be_measured(name: str) -> None:
+    test_every_claim_can_be_measured(name)
+
+
+@pytest.mark.parametrize("name", [found.name for found in CLAIMS if found.name not in IN_A_BROWSER])
 def test_every_claim_can_be_measured(name: str) -> None:
     report = check(name, scale=QUICK)
     (finding,) = report.findings
@@ -176,7 +185,7 @@ def test_every_claim_can_be_measured(name: str) -> None:
 
 
 def test_an_unknown_area_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(InvalidArgumentError, match="areas are log, simulation"):
+    with pytest.raises(InvalidArgumentError, match="areas are causality, log, simulation"):
         choose(["lag"])
     assert {found.area for found in choose(["log"])} == {"log"}
     assert [found.name for found in choose(["log.append", "log.syncs"])] == [

@@ -24,6 +24,7 @@ from flowlab.figures.layout import lay_out
 from flowlab.figures.scene import Scene, glyph_of, read_scene
 from flowlab.figures.svg import ATTRIBUTES, ELEMENTS
 from flowlab.figures.window import choose_window
+from flowlab.studies.causality_workload import traffic
 
 MS = 1_000_000
 Ref = tuple[str, int]
@@ -401,3 +402,12 @@ def test_the_picture_survives_a_file(tmp_path: Path) -> None:
     path = figure.save(tmp_path / "saga.svg")
     assert path.read_text(encoding="utf-8") == figure.svg
     assert figure._repr_html_().count("<svg") == 1
+
+
+def test_a_picture_of_few_lanes_among_many_is_drawn_in_time() -> None:
+    """Each event shown once walked back through all the hidden ones: minutes, for 20 000 events."""
+    log = traffic(20_000, agents=100)
+
+    figure = log.diagram(limit=2_000)
+
+    assert "showing 2 000 of 20 000 events" in figure.text.replace("\u202f", " ")

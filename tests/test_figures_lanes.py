@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import causal_logs
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import Cause, Event, EventLog, RunInfo
 from flowlab.figures import space_time
 from flowlab.figures.calls import read_calls
+from flowlab.figures.graph import visible_links
 from flowlab.figures.lane_order import count_crossings, order_lanes
 from flowlab.figures.scene import read_scene
 from flowlab.figures.window import Window, choose_window
@@ -207,3 +210,23 @@ def test_a_part_of_a_log_asked_for_by_workflow_is_not_damaged_by_what_is_left_ou
     stream = next(name for name in log.table["workflow_id"].to_pylist() if name[0] != "@")
     said = texts(space_time(log, workflow_id=stream).svg)
     assert not {"damage in the log", "cause outside of this log"} & said
+
+
+@given(causal_logs.logs(), st.data())
+def test_what_is_drawn_is_ordered_as_the_log_is_whatever_is_hidden(
+    log: EventLog, data: st.DataObject
+) -> None:
+    agents = sorted(set(log.table.column("agent_id").to_pylist()))
+    shown = data.draw(st.lists(st.sampled_from(agents), min_size=1, unique=True)) if agents else []
+    window = choose_window(log, axis="depth", lanes=shown or None, detail="activities", limit=10**6)
+    drawn = nx.DiGraph([(link.cause, link.effect) for link in visible_links(window)])
+    rows = [row for row, flag in enumerate(window.visible) if flag]
+    drawn.add_nodes_from(rows)
+    order = log.causality
+
+    for effect in rows:
+        before = nx.ancestors(drawn, effect)
+        events = window.events
+        assert before == {
+            cause for cause in rows if order.happened_before(events[cause], events[effect])
+        }

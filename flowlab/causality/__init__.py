@@ -1,6 +1,6 @@
 """What caused what: the exact order of a log's events, and what follows from it."""
 
-from flowlab.causality.chains import Chains
+from flowlab.causality.chains import Chains, split_chains
 from flowlab.causality.clocks import MAX_CLOCK_CELLS, CausalityInfo
 from flowlab.causality.conjunctive import Conjunctive
 from flowlab.causality.counting import MAX_CUTS
@@ -77,6 +77,7 @@ __all__ = [
     "gather",
     "read_graph",
     "request_reply",
+    "split_chains",
     "to_dot",
     "to_mermaid",
     "to_networkx",

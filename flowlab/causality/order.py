@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -108,9 +108,15 @@ class CausalOrder(CutQuestions):
 
     @property
     def anomalies(self) -> pa.Table:
-        """Damage: what the log says of itself, and what was found in its references."""
-        own = self.log.anomalies.select(ANOMALY_SCHEMA.names)
-        return pa.concat_tables([own, self.graph.anomalies])
+        """Damage: what the log says of itself, and what was found in its references besides."""
+        own, found = self.log.anomalies.select(ANOMALY_SCHEMA.names), self.graph.anomalies
+        said = set(map(_damage, own.to_pylist()))
+        fresh = [_damage(row) not in said for row in found.to_pylist()]
+        return pa.concat_tables([own, found.filter(pa.array(fresh, pa.bool_()))])
+
+    def diagnosed(self) -> EventLog:
+        """Return the log with all that was found in its references in the relation `anomalies`."""
+        return EventLog(self.log.table, self.log.runs, self.anomalies)
 
     def row(self, event: EventRef) -> int:
         """Return the row of an event in the log's table.
@@ -321,7 +327,7 @@ class CausalOrder(CutQuestions):
         column = self.log.table.column("workflow_id")
         chosen = pc.is_in(column, value_set=pa.array(wanted, pa.string())).to_numpy()
         rows = np.flatnonzero(chosen) if wanted else np.arange(len(self.log))
-        with connect(self.log) as connection:
+        with connect(self.diagnosed()) as connection:
             connection.register("causality", info_table(self, rows.tolist()))
             return to_frame(run_query(connection, query))
 
@@ -335,6 +341,11 @@ class CausalOrder(CutQuestions):
         """How many pairs of events of one world are concurrent."""
         sizes = np.bincount(self.graph.world).astype(object)
         return int((sizes * (sizes - 1) // 2).sum()) - self.ordered_pairs
+
+
+def _damage(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what makes two anomalies one: what, where, and to where."""
+    return tuple(value for name, value in row.items() if name not in {"detail", "source"})
 
 
 def _worlds(log: EventLog) -> list[dict[str, str]]:

@@ -29,42 +29,64 @@ def visible_links(window: Window) -> list[Link]:
 
     A bridged link that follows from others is left out.
     """
-    visible = window.visible
+    visible, chains = window.visible, window.chains
     incoming: list[list[tuple[int, str]]] = [[] for _ in visible]
-    for cause, effect, kind in window.edges:
-        incoming[effect].append((cause, KIND_LABELS[kind]))
+    for cause, effect, code in window.edges:
+        incoming[effect].append((cause, KIND_LABELS[code]))
+    behind: list[_Behind] = [{} for _ in visible]
     found: dict[tuple[int, int], Link] = {}
-    for row, shown in enumerate(visible):
-        if shown:
-            for link in _links_into(row, incoming, visible):
-                key = (link.cause, link.effect)
-                if key not in found or _rank(link) < _rank(found[key]):
-                    found[key] = link
+    for row in _causes_first(window):
+        for cause, kind in incoming[row]:
+            if visible[cause] and visible[row]:
+                _keep(found, Link(cause, row, kind))
+            elif visible[cause]:
+                _meet(behind[row], chains[cause][0], (chains[cause][1], cause, kind))
+            else:
+                for chain, (place, seen, word) in behind[cause].items():
+                    said = "assumed" if kind == "assumed" else word
+                    _meet(behind[row], chain, (place, seen, said))
+        if visible[row]:
+            for _, cause, word in behind[row].values():
+                _keep(found, Link(cause, row, word, bridged=True))
+            behind[row] = {}
     return _without_implied([found[key] for key in sorted(found)], len(visible))
 
 
+_Behind = dict[int, tuple[int, int, str]]
+"""Of each chain the last visible event that leads here by hidden ones: place, row, and word."""
+
+
+def _causes_first(window: Window) -> list[int]:
+    """Return the rows of a window, every cause before its effects."""
+    if all(cause < effect for cause, effect, _ in window.edges):
+        return list(range(len(window.visible)))
+    links = [Link(cause, effect, "") for cause, effect, _ in window.edges]
+    return causal_order(links, len(window.visible))
+
+
+def _keep(found: dict[tuple[int, int], Link], link: Link) -> None:
+    known = found.get((link.cause, link.effect))
+    if known is None or _rank(link) < _rank(known):
+        found[link.cause, link.effect] = link
+
+
+def _meet(behind: _Behind, chain: int, seen: tuple[int, int, str]) -> None:
+    """Note a visible event behind a hidden one: of a chain, the last says all."""
+    known = behind.get(chain)
+    if (
+        known is None
+        or seen[0] > known[0]
+        or (seen[0] == known[0] and _word_rank(seen[2]) < _word_rank(known[2]))
+    ):
+        behind[chain] = seen
+
+
 def _rank(link: Link) -> tuple[bool, bool, str]:
-    return (link.bridged, link.kind in {"assumed", "lane"}, link.kind)
+    return (link.bridged, *_word_rank(link.kind))
 
 
-def _links_into(
-    row: int, incoming: list[list[tuple[int, str]]], visible: Sequence[bool]
-) -> list[Link]:
-    links: list[Link] = []
-    seen = set()
-    pending = [(cause, kind, kind == "assumed") for cause, kind in incoming[row]]
-    while pending:
-        cause, kind, assumed = pending.pop()
-        if visible[cause]:
-            direct = (cause, kind) in incoming[row]
-            word = kind if direct else "assumed" if assumed else kind
-            links.append(Link(cause, row, word, not direct))
-        elif (cause, assumed) not in seen:
-            seen.add((cause, assumed))
-            pending.extend(
-                (before, word, assumed or word == "assumed") for before, word in incoming[cause]
-            )
-    return links
+def _word_rank(word: str) -> tuple[bool, str]:
+    return (word in {"assumed", "lane"}, word)
 
 
 def _without_implied(links: list[Link], size: int) -> list[Link]:

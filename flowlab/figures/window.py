@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.causality import LANE, CausalGraph, read_graph
+from flowlab.causality import LANE, CausalGraph, read_graph, split_chains
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import UNSTAMPED, Event, EventLog, events_from_table, rank_strings
 from flowlab.figures.text import clean
@@ -50,6 +50,8 @@ class Window:
         rows: where each id stands; of two events with one id, the first.
         visible: for each of them, whether it is drawn.
         edges: (cause, effect, kind) by rows of the window, sorted by effect, without cycles.
+        chains: the chain of each row, and its place there: an event of a chain is a cause of the
+            next one.
         damage: rows, and what is wrong with their references; (row, None) or (row, other row).
         outside: rows of which a cause lies in a stream that the log does not hold.
         total: events of the whole log; `hidden`: left out by detail; `left_out`: by the limit.
@@ -64,6 +66,7 @@ class Window:
     rows: Mapping[tuple[object, ...], int]
     visible: tuple[bool, ...]
     edges: tuple[tuple[int, int, int], ...]
+    chains: tuple[tuple[int, int], ...]
     damage: tuple[Damage, ...]
     outside: frozenset[int]
     total: int
@@ -139,6 +142,7 @@ def choose_window(
         rows,
         tuple(bool(flag) for flag in visible[:last]),
         _edges(graph, order[:last]),
+        _chains(graph, order[:last]),
         damage,
         outside,
         total=len(ordered),
@@ -185,6 +189,12 @@ def _edges(graph: CausalGraph, order: NDArray[np.int64]) -> tuple[tuple[int, int
     inside = inside[np.argsort(effect[inside], kind="stable")]
     columns = (cause[inside], effect[inside], graph.kind[inside])
     return tuple(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _chains(graph: CausalGraph, order: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    chains = split_chains(graph)
+    columns = chains.chain[order].tolist(), chains.place[order].tolist()
+    return tuple(zip(*columns, strict=True))
 
 
 def _damage(

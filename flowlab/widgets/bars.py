@@ -29,7 +29,9 @@ Part = tuple[int, int, int, int]
 def scene_of(log: EventLog, *, every: bool) -> Scene:
     """Read the whole of a log that is in order of time: `every` lane, where it has many."""
     lanes = list(dict.fromkeys(log.table.column("agent_id").to_pylist())) if every else "auto"
-    window = choose_window(log, axis="time", lanes=lanes, detail="activities", limit=10**9)
+    window = choose_window(
+        log, axis="time", lanes=lanes, detail="activities", limit=10**9, max_lanes=10**9
+    )
     return read_scene(window)
 
 
