@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import flowlab
+from flowlab import causality
 from flowlab.cli import reference
 from flowlab.studies import claims_page, claims_summary
 
@@ -59,6 +60,19 @@ def api() -> str:
         own = methods(getattr(flowlab, name))
         parts += ["", f"## {name}", "", "| name | |", "|---|---|"]
         parts += [row(f".{method}", value) for method, value in own]
+    empty = flowlab.EventLog.from_events([])
+    parts += ["", "## What other rooms make of an EventLog", "", "| name | |", "|---|---|"]
+    parts += [row(f".{name}", getattr(empty, name)) for name in sorted(empty.accessors)]
+    own = [pair for cls in causality.CausalOrder.mro()[:-1] for pair in methods(cls)]
+    parts += ["", "## log.causality", "", "| name | |", "|---|---|"]
+    parts += [row(f".{method}", value) for method, value in own]
+    rest = [(name, getattr(causality, name)) for name in causality.__all__]
+    parts += ["", "## flowlab.causality", "", "| name | |", "|---|---|"]
+    parts += [
+        row(name, value)
+        for name, value in rest
+        if inspect.isroutine(value) or inspect.isclass(value)
+    ]
     return "\n".join(parts) + "\n"
 
 
