@@ -205,3 +205,13 @@ def test_lanes_are_agents_workflows_or_runs_and_open_into_each_other(
     agents = [event.agent_id for event in log]
     assert sum(count for _, count in rows) == len(log)
     assert {name for name, _ in rows} == set(agents)
+
+
+def test_the_first_event_has_depth_1_as_in_pictures_and_as_its_lamport_clock(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    """The view's ruler began at 0, where the picture of the same log and all clocks begin at 1."""
+    log = fl.EventLog.from_text("A: a1 a2>m | B: b1<m b2")
+    page = open_page(offline_page, log, tmp_path, axis="depth")
+    assert ask(page, "v.ticks.map((tick) => tick.label)") == ["1", "2", "3", "4"]
+    assert ask(page, "v.ticks[0].x === v.frame.x(v.axis.at[0])")

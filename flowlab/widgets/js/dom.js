@@ -143,7 +143,7 @@ function drawRuler(ctx, view) {
     const x = frame.x((from + to) / 2);
     if (x < 10 || x > frame.width - 10 || taken.some((other) => Math.abs(other - x) < 70)) continue;
     taken.push(x);
-    ctx.fillText(`// ${label}`, x, 17);
+    ctx.fillText(`// ${label}`, Math.max(32, Math.min(frame.width - 32, x)), 17);
   }
   for (const { x, label } of ticks) {
     line(ctx, x, 21, x, 26);

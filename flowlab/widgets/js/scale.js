@@ -61,7 +61,9 @@ class Axis {
   ticks(frame, room) {
     const scale = frame.width / (frame.to - frame.from);
     const step = stepFor(room / scale, this.kind);
-    const first = Math.ceil(Math.max(0, this.value(frame.from)) / step) * step;
+    // A first event has causal depth 1, as its Lamport clock, and stands at 0.
+    const zero = this.kind === "time" ? 0 : 1;
+    const first = Math.ceil((Math.max(0, this.value(frame.from)) + zero) / step) * step - zero;
     const ticks = [];
     let taken = -Infinity;
     for (let value = first; value <= this.last && ticks.length < 500; value += step) {
@@ -69,7 +71,7 @@ class Axis {
       if (place > frame.to) break;
       const x = frame.x(place);
       if (x - taken < room * 0.7 || this.gaps.some(([from, to]) => value > from && value < to)) continue;
-      ticks.push({ x, label: tickLabel(value, step, this.kind) });
+      ticks.push({ x, label: tickLabel(value + zero, step, this.kind) });
       taken = x;
     }
     return ticks;
