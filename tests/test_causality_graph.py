@@ -137,6 +137,18 @@ def test_sequences_that_lie_far_apart_are_found(sequences: list[int]) -> None:
     assert graph.anomalies.num_rows == 0
 
 
+@pytest.mark.parametrize("sequence", [-(2**63), -1, 0, 6, 2**63 - 1])
+def test_a_cause_at_any_sequence_that_no_event_has_is_told(sequence: int) -> None:
+    # The distance from the least sequence did not fit 64 bits, turned positive, and was looked up.
+    log = EventLog.from_events([
+        {"workflow_id": "a", "sequence": 5, "event_type": "Signaled"},
+        {"workflow_id": "b", "sequence": 1, "event_type": "Signaled",
+         "causes": [{"workflow_id": "a", "sequence": sequence}]},
+    ])  # fmt: skip
+
+    assert read_graph(log).anomalies.column("kind").to_pylist() == ["never_logged"]
+
+
 def test_a_log_whose_kinds_do_not_match_its_causes_is_refused() -> None:
     table = EventLog.from_events([mark("@a", 1), mark("@b", 1, ("@a", 1))]).table
     none = pa.array([[], []], table.schema.field("cause_kinds").type)

@@ -149,3 +149,21 @@ def test_a_page_is_saved_as_html_and_nothing_else(tmp_path: Path) -> None:
     ):
         trip().explore().save(tmp_path / "run.png")
     assert trip().explore().save(tmp_path / "run.html").exists()
+
+
+@pytest.mark.parametrize("last", [4, 2**62, 2**63 - 1])
+def test_a_large_log_is_shown_whatever_its_sequences_are(
+    monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    # Streams and sequences were multiplied into one number, which did not fit 64 bits; and bars
+    # stood in the order in which a database happened to answer.
+    monkeypatch.setattr("flowlab.widgets.content.MAX_LOCAL", 2)
+    log = fl.EventLog.from_events([
+        {"workflow_id": flow, "sequence": number, "event_type": kind, "time_ns": min(number, 9)}
+        for flow in "abc"
+        for number, kind in ((1, "ActivityScheduled"), (last, "WorkflowCompleted"))
+    ])  # fmt: skip
+
+    columns = log.explore()._content.columns
+
+    assert columns["bar"].reshape(-1, 8)[:, 3].tolist() == [0, 1, 2]

@@ -95,9 +95,10 @@ class Places:
     def rows_of(self, stream: NDArray[np.int32], sequence: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the row of each (stream, sequence), -1 where the log has no such event."""
         if len(self.table) and bool(np.all(stream >= 0)):
-            place = sequence - self.low[stream]
-            if bool(np.all((place >= 0) & (sequence <= self.high[stream]))):
-                return self.table[self.start[stream] + place]
+            low = self.low[stream]
+            if bool(np.all((sequence >= low) & (sequence <= self.high[stream]))):
+                found: NDArray[np.int32] = self.table[self.start[stream] + sequence - low]
+                return found
         known = stream >= 0
         safe = np.where(known, stream, 0)
         if not len(self.low):

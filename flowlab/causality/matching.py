@@ -16,7 +16,7 @@ from flowlab.causality.contents import content_codes, content_hashes
 from flowlab.causality.graph import read_graph
 from flowlab.causality.piece_reduction import reduce_pieces
 from flowlab.causality.pieces import PieceGraph, Pieces, levels, piece_graph
-from flowlab.causality.variants import canonical
+from flowlab.causality.variants import in_canonical_order
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import EventLog, counted
 
@@ -167,7 +167,7 @@ def _isomorphic(a: Side, b: Side) -> Pairing | None:
 
 
 def _canonical(side: Side) -> PieceGraph:
-    return canonical(side.whole, side.colour, side.parts)
+    return in_canonical_order(side.whole, side.colour, side.parts)
 
 
 def _by_past(a: Side, b: Side, of_a: list[int], of_b: list[int]) -> None:

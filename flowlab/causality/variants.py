@@ -261,7 +261,7 @@ def _causal(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
     bits = content_hashes(labels)
     trimmed = reduce_pieces(piece_graph(read_graph(log), parts), log)
     colour = colours(trimmed, bits[codes[trimmed.rows]])
-    return _forms(canonical(trimmed, colour, parts), codes, bits)
+    return _forms(in_canonical_order(trimmed, colour, parts), codes, bits)
 
 
 def _recorded(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
@@ -274,7 +274,9 @@ def _recorded(log: EventLog, parts: Pieces, content: Sequence[str]) -> _Forms:
     return _forms(form, codes, content_hashes(labels))
 
 
-def canonical(trimmed: PieceGraph, colour: NDArray[np.uint64], parts: Pieces) -> PieceGraph:
+def in_canonical_order(
+    trimmed: PieceGraph, colour: NDArray[np.uint64], parts: Pieces
+) -> PieceGraph:
     """Return the pieces with the events of each in its canonical order, given their colours."""
     order, tied = canonical_order(trimmed, colour)
     if tied.any():

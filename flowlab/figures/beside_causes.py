@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from flowlab.causality.difference import TraceDifference, diff
+from flowlab.causality import TraceDifference, diff
 from flowlab.events import Event, EventId, EventLog
 from flowlab.figures import theme
 from flowlab.figures.draw import TOP, counts

@@ -40,6 +40,7 @@ class Clocks:
         order: the causal order.
         lanes: the lanes, as a picture of the log has them from the top.
         number: of each row, its number on a worksheet: lane by lane, from 1.
+        code: of each lane, its code in the order's graph.
     """
 
     order: CausalOrder
@@ -53,10 +54,7 @@ class Clocks:
 
     def vector(self, row: int) -> tuple[int, ...]:
         """Return a row's vector clock, in the order of the lanes of its world."""
-        graph = self.order.graph
-        before = graph.lane[self.order.past(row)]
-        counts = np.bincount(before, minlength=len(graph.lanes))
-        counts[graph.lane[row]] += 1
+        counts = self.order.vector_clocks([row])[0]
         return tuple(int(counts[code]) for code in self._codes(row))
 
     def lanes_of(self, row: int) -> tuple[LaneKey, ...]:

@@ -22,7 +22,8 @@ _ACTIVITIES: Final = (
     "SELECT namespace, run_id, workflow_id, sequence, agent_id, name, status, "
     "coalesce(started_workflow_id, '') AS started_workflow_id, "
     "coalesce(started_sequence, -1) AS started_sequence, "
-    "coalesce(ended_sequence, -1) AS ended_sequence FROM activities"
+    "coalesce(ended_sequence, -1) AS ended_sequence FROM activities "
+    "ORDER BY namespace, run_id, workflow_id, sequence"
 )
 
 

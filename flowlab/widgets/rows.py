@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowlab.causality.columns import place
 from flowlab.events import EventLog, rank_strings
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def groups(table: pa.Table, columns: tuple[str, ...]) -> Groups:
         parts.append((ranks, values))
     _, first, inverse = np.unique(combined, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
+    turn = np.empty(len(order), np.int32)
+    turn[order] = np.arange(len(order), dtype=np.int32)
     names = tuple(tuple(values[ranks[row]] for ranks, values in parts) for row in first[order])
-    return Groups(place[inverse], names)
+    return Groups(turn[inverse], names)
 
 
 class RowIndex:
@@ -67,27 +68,19 @@ class RowIndex:
         self._sets = [pc.unique(table.column(name).combine_chunks()) for name in _STREAM]
         streams, known = self._streams([table.column(name) for name in _STREAM])
         assert bool(known.all())
-        sequences = table.column("sequence").to_numpy()
         self._ids, dense = np.unique(streams, return_inverse=True)
-        self._room = int(sequences.max(initial=0)) + 2
-        keys = dense.astype(np.int64) * self._room + sequences
-        self._order = np.argsort(keys, kind="stable")
-        self._keys = keys[self._order]
+        sequences = table.column("sequence").to_numpy()
+        self._places = place(dense.astype(np.int32), sequences, len(self._ids))
 
     def rows(self, columns: list[Any], sequences: NDArray[Any]) -> NDArray[np.int32]:
         """Return the rows of ids: namespaces, runs and workflows, and sequences; -1 for none."""
         streams, known = self._streams(columns)
-        dense = np.searchsorted(self._ids, streams)
-        dense = np.minimum(dense, max(0, len(self._ids) - 1))
-        sequences = np.asarray(sequences, np.int64)
-        known &= (sequences >= 0) & (sequences < self._room)
-        if not len(self._keys):
-            return np.full(len(sequences), -1, np.int32)
-        known &= self._ids[dense] == streams
-        keys = dense.astype(np.int64) * self._room + np.where(known, sequences, 0)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        found = known & (self._keys[at] == keys)
-        return np.where(found, self._order[at], -1).astype(np.int32)
+        wanted = np.asarray(sequences, np.int64)
+        if not len(self._ids):
+            return np.full(len(wanted), -1, np.int32)
+        dense = np.minimum(np.searchsorted(self._ids, streams), len(self._ids) - 1)
+        known &= (self._ids[dense] == streams) & (wanted >= 0)
+        return self._places.rows_of(np.where(known, dense, -1).astype(np.int32), wanted)
 
     def _streams(self, columns: list[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         combined: NDArray[np.int64] | None = None
