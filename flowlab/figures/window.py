@@ -128,10 +128,8 @@ def choose_window(
     mask = np.isin(seen, chosen)
     ordered = log.table.take(pa.array(order))
     visible = mask if detail == "all" else mask & ~_is_housekeeping(ordered)
-    last = len(ordered)
     shown = np.flatnonzero(visible)
-    if len(shown) > limit:
-        last = int(shown[limit - 1]) + 1
+    last = len(ordered) if len(shown) <= limit else int(shown[limit - 1]) + 1
     table = ordered.slice(0, last)
     events = tuple(events_from_table(_without_large_payloads(table)))
     rows = _rows_by_id(events)
