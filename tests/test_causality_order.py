@@ -121,6 +121,15 @@ def test_a_cone_is_its_tips_and_their_pasts(log: EventLog, data: st.DataObject) 
     assert set(order.cone(tips, direction="future").tolist()) == tips | ahead
 
 
+def test_a_tuple_of_keys_is_several_events() -> None:
+    # It was taken for one event, a pair of a stream and a sequence.
+    order = EventLog.from_text("A: a b c | B: d").causality
+    keys = ("/workflows/@A/events/2", "/workflows/@B/events/1")
+
+    assert order.cone(keys).tolist() == order.cone(list(keys)).tolist()
+    assert order.cone(("@A", 2)).tolist() == order.cone([("@A", 2)]).tolist()
+
+
 def test_a_cone_points_back_or_on_and_nowhere_else() -> None:
     # Any other word was taken for the future.
     order = EventLog.from_text("A: a b c").causality

@@ -97,7 +97,13 @@ def many(events: object) -> Iterable[Any]:
         InvalidArgumentError: it is no events; a mapping of agents is a frontier.
     """
     one = isinstance(events, Event | str | int | np.integer)
-    pair = isinstance(events, tuple) and bool(events) and isinstance(events[0], str)
+    # A tuple of keys is several events: an id, or a pair, ends with its sequence.
+    pair = (
+        isinstance(events, tuple)
+        and len(events) > 1
+        and isinstance(events[0], str)
+        and not isinstance(events[-1], str)
+    )
     if one or pair:
         return [events]
     if isinstance(events, Mapping):

@@ -15,8 +15,9 @@ import anywidget
 import numpy as np
 import traitlets
 
+from flowlab.causality.choosing import many
 from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
-from flowlab.events import Event, EventId, EventLog, counted
+from flowlab.events import EventId, EventLog, counted
 from flowlab.figures import space_time
 from flowlab.figures.text import clean, escape
 from flowlab.widgets.content import read_content
@@ -184,10 +185,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
     @traitlets.validate("selected")
     def _valid_selected(self, proposal: Any) -> tuple[EventId, ...]:
         value = proposal["value"]
-        rows = [
-            self._content.order.row(item)
-            for item in ([value] if _is_one(value) else list(value or ()))
-        ]
+        rows = [self._content.order.row(item) for item in many(() if value is None else value)]
         if len(rows) > 2:  # noqa: PLR2004 - a relation has two ends
             message = (
                 f"{len(rows)} events are selected; a view shows one, or two and their relation"
@@ -270,13 +268,6 @@ class WidgetView:
         kind = "application/vnd.jupyter.widget-view+json"
         view = {"version_major": 2, "version_minor": 0, "model_id": self._explorer.model_id}
         return {"text/plain": repr(self), kind: view}
-
-
-def _is_one(value: Any) -> bool:
-    """Say whether a value is one event rather than a list of them."""
-    if isinstance(value, tuple) and not isinstance(value, EventId):
-        return len(value) in {2, 4} and isinstance(value[0], str) and isinstance(value[-1], int)
-    return isinstance(value, int | str | Event | EventId)
 
 
 def _picture(log: EventLog, title: str) -> str:
