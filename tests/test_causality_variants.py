@@ -317,3 +317,9 @@ def test_what_no_log_has_is_refused() -> None:
     assert repr(variants(log)) == "Variants(no workflows)"
     assert variants(EventLog.from_events([]), by="run").to_polars().height == 0
     assert np.isclose(sum(v.share for v in variants(log, by="run")), 1)
+
+
+def test_what_is_no_log_has_no_variants() -> None:
+    graph: Any = read_graph(EventLog.from_text("A: a"))
+    with pytest.raises(InvalidArgumentError, match=r"got CausalGraph\(.*take run.log"):
+        variants(graph)

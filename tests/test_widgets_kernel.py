@@ -167,3 +167,9 @@ def test_a_large_log_is_shown_whatever_its_sequences_are(
     columns = log.explore()._content.columns
 
     assert columns["bar"].reshape(-1, 8)[:, 3].tolist() == [0, 1, 2]
+
+
+def test_a_cut_of_the_view_is_numbers_by_agent() -> None:
+    view = trip().explore()
+    with pytest.raises(InvalidArgumentError, match=r"cut is Cut\(.*expected how far each agent is"):
+        view.cut = view.log.causality.cut(time_ns=10**8)

@@ -215,3 +215,20 @@ def test_the_first_event_has_depth_1_as_in_pictures_and_as_its_lamport_clock(
     page = open_page(offline_page, log, tmp_path, axis="depth")
     assert ask(page, "v.ticks.map((tick) => tick.label)") == ["1", "2", "3", "4"]
     assert ask(page, "v.ticks[0].x === v.frame.x(v.axis.at[0])")
+
+
+def test_on_the_axis_of_causal_depth_the_critical_path_is_the_longest_chain(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    """It went back from the last row, which need not be the deepest event."""
+    log = fl.EventLog.from_text("A: a1 a2>m a3 | B: b1<m b2 b3 | C: c1@99")
+    page = open_page(offline_page, log, tmp_path, axis="depth")
+    page.locator("button.path").click()
+    until(page, "v.critical !== null")
+    path = log.causality.critical_path(by="events")
+    assert len(ask(page, "v.critical.rows")) == len(path) == 5
+    page.keyboard.press("k")
+    page.keyboard.press("a")
+    page.locator("button.path").click()
+    until(page, "v.critical !== null")
+    assert len(ask(page, "v.critical.rows")) == len(log.causality.critical_path()) == 1

@@ -200,6 +200,9 @@ def variants(
         >>> found, [variant.count for variant in found]
         (Variants(3 runs, 2 variants, the first is 66.7%), [2, 1])
     """
+    if not isinstance(log, EventLog):
+        message = f"got {log!r:.80}; variants are those of a log: of a run, take run.log"
+        raise InvalidArgumentError(message)
     if order not in {"causal", "recorded"}:
         message = f"got order={order!r}; events are compared in 'causal' or in 'recorded' order"
         raise InvalidArgumentError(message)

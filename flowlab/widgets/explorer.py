@@ -224,7 +224,11 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
 
     @traitlets.validate("cut")
     def _valid_cut(self, proposal: Any) -> dict[Any, int] | None:
-        value = dict(proposal["value"] or {})
+        given = proposal["value"]
+        if given is not None and not isinstance(given, Mapping):
+            message = f"cut is {given!r:.80}; expected how far each agent is, as {{'hotel': 2}}"
+            raise InvalidArgumentError(message)
+        value = dict(given or {})
         known = self._lane_names()
         counts = np.bincount(self._content.lanes.codes, minlength=len(known))
         for name, done in value.items():

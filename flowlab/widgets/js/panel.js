@@ -145,9 +145,10 @@ function pathList(view, rows, here) {
 function criticalPart(view) {
   const { log, critical: { rows, place } } = view;
   const took = rows.length ? log.time[rows[rows.length - 1]] - log.time[rows[0]] : 0;
+  const time = took ? `, ${duration(took)}` : "";
   const step = (words, by) => make("button", { type: "button", onclick: () => view.stepCritical(by) }, words);
   return section("Critical path",
-    said("", `${counted(rows.length, "event")}, ${duration(took)}: before each stands the last of its causes.`),
+    said("", `${counted(rows.length, "event")}${time}: before each stands the last of its causes.`),
     said("", step("← previous", -1), " ", step("next →", 1)), pathList(view, rows, place));
 }
 

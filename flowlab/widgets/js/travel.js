@@ -144,7 +144,7 @@ Object.assign(View.prototype, {
     if (this.critical) {
       this.critical = null;
     } else {
-      const end = this.selected.length ? this.selected[this.selected.length - 1] : this.log.size - 1;
+      const end = this.selected.length ? this.selected[this.selected.length - 1] : this.lastRow();
       if (end < 0) return;
       const rows = await this.answers.critical(end, this.axisKind);
       this.critical = { rows, place: -1 };
@@ -152,6 +152,15 @@ Object.assign(View.prototype, {
     this.draw();
     showPanel(this);
     refreshControls(this);
+  },
+
+  /** The event that is last along the axis: by time and then by depth, or the reverse. */
+  lastRow() {
+    const { time, depth, size } = this.log;
+    const [first, second] = this.axisKind === "time" ? [time, depth] : [depth, time];
+    let last = size - 1;
+    for (let row = 0; row < size; row++) if ((first[row] - first[last] || second[row] - second[last]) > 0) last = row;
+    return last;
   },
 
   async stepCritical(step) {
