@@ -20,10 +20,6 @@ from flowlab.studies.simulation_laws import HEALING
 
 WORLDS = {**SCENARIOS, **{f"{name}, fixed": it.fixed for name, it in COUNTERMEASURES.items()}}
 
-LOOSE = {"choreographed_order"}
-"""Where an agent's lane holds events of sagas that do not follow it, so that what comes after such
-an event need not follow what came before it: two transactions of one agent may be concurrent."""
-
 
 def replayed(log: EventLog, until: int) -> dict[Cell, Any]:
     """Apply every recorded write up to a time, one by one, as the world made them."""
@@ -50,7 +46,7 @@ def test_the_state_on_everything_is_the_final_state_of_the_run(name: str) -> Non
         written = {cell for event in run.log for cell in event.writes or ()}
         assert {*state.cells, *state.conflicts} == written
         assert state.unknown == ()
-        assert state.conflicts == {} or name in LOOSE
+        assert state.conflicts == {}
 
 
 @pytest.mark.parametrize("name", ["trip", "mapreduce"])

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowlab.causality import CausalOrder
 from flowlab.errors import InvalidArgumentError, PlanError
+from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import Agent, Faults, Network, Run, Signal, Start, World, simulate
 from flowlab.simulation.choreography_outbox import MAX_SENDS
 from flowlab.workflow import (
@@ -432,3 +434,13 @@ def test_a_choreography_that_cannot_run_is_refused_before_anything_runs() -> Non
         World([*agents, Agent("kitchen", named={"make": count("tickets")})], ORDER)
     with pytest.raises(InvalidArgumentError, match="is a choreography, which names its agents"):
         simulate(World(order([]).agents, ORDER, [Start("o", roles={"bank": "bank"})]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_an_agent_does_and_tells_is_one_chain(seed: int) -> None:
+    """What an agent told stood beside its lane, and cut in two what it did before and after."""
+    world = SCENARIOS["choreographed_order"]
+    order = CausalOrder(simulate(world, seed=seed, faults=HEALING).log)
+    whole = {order.graph.lanes.ids[lane] for lane in order.chains.lane[order.chains.whole]}
+
+    assert {agent.name for agent in world().agents} <= whole

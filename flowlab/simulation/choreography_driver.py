@@ -181,6 +181,7 @@ class ChoreographyDriver(Driver):
             name=call.name,
             tail=b'{"nothing_to_undo":true,"waited_ns":0}',
             kind_a=MESSAGE,
+            follows_lane=True,
         )
         row = recorder.add(now_ns, shape, call.server.code, self.code, call.row)
         self._leaves[row] = JOIN
@@ -352,6 +353,8 @@ class ChoreographyDriver(Driver):
             value=Value.JSON,
             kind_a=kind_a,
             kind_b=kind_b,
+            # What an agent tells, it tells in the order of its other events.
+            follows_lane=server is not None,
             by_other=server is not None,
         )
         value = recorder.keep(encode_json(payload))

@@ -71,6 +71,7 @@ class Outbox:
             head=b'{"attempt":%d,"to":%b,"value":' % (letter.sends, encode_json(heard.agent)),
             tail=b"}",
             kind_a=PROGRAM,
+            follows_lane=sender is not None,
         )
         stream = engine.world_code if sender is None else sender.code
         place = recorder.keep(kept)
