@@ -229,6 +229,8 @@ def test_an_event_is_named_in_any_way(book: EventLog) -> None:
     assert len({space_time(book, highlight=way).svg for way in ways}) == 1  # type: ignore[arg-type]
     part = EventLog.from_events([event])
     assert space_time(book, highlight=part) == space_time(book, highlight=0)
+    keys = tuple(f"/workflows/{e.workflow_id}/events/{e.sequence}" for e in book.events()[:2])
+    assert space_time(book, highlight=keys) == space_time(book, highlight=list(keys))
 
 
 def test_a_critical_path_is_pointed_out_step_by_step(book: EventLog) -> None:

@@ -119,7 +119,13 @@ def _rows(order: CausalOrder, chosen: Chosen) -> Iterator[int]:
 
 
 def _is_pair(chosen: object) -> bool:
-    return isinstance(chosen, tuple) and len(chosen) == 2 and isinstance(chosen[0], str)
+    # Two keys are two events: a pair ends with its sequence.
+    return (
+        isinstance(chosen, tuple)
+        and len(chosen) == 2
+        and isinstance(chosen[0], str)
+        and not isinstance(chosen[1], str)
+    )
 
 
 def event_id(order: CausalOrder, row: int) -> EventId:
