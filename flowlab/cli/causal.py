@@ -45,7 +45,8 @@ def _causality(arguments: Namespace) -> int:
     names = [name.replace("_", " ") for name in rows[0]]
     answer("".join(text_table(names, words)).rstrip())
     if any(row["consistent_cuts"] is None for row in rows):
-        answer(f"cuts: more than {limit:,}; --cuts-limit counts further".replace(",", " "))
+        most = f"{limit:,}".replace(",", " ")
+        answer(f"cuts: more than {most} (--cuts-limit counts further), or a run too large for it")
     return OK
 
 

@@ -115,7 +115,12 @@ def read_lattice(order: CausalOrder, where: Predicate | None, limit: int) -> Lat
         raise LimitError(message)
     recorded = _along(order, chains)[: len(levels)]
     holding = {counts for counts, cut in found.items() if where is not None and where(cut)}
-    total = order.cuts().count()
+    try:
+        total = order.cuts().count()
+    except (
+        LimitError
+    ):  # the run is too large to count in, and its first cuts are drawn all the same
+        total = None
     return Lattice(order, chains, tuple(levels), tuple(steps), total, recorded, frozenset(holding))
 
 
