@@ -215,7 +215,7 @@ def test_what_is_no_risk_of_a_call_never_happens_to_it_and_what_is_one_does(
     kinds: set[str], key: int, leg: int
 ) -> None:
     source = source_of(ALL.without("partition", *kinds), key)
-    risks = source.risks(*Lanes(source.keys).at(leg))
+    risks = source.risks(Lanes(source.keys).at(leg))
     happened = {
         REQUEST: source.transit("host", "bank", "request", leg, 0),
         REPLY: source.transit("bank", "host", "reply", leg + 1, 0),

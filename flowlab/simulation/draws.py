@@ -38,20 +38,20 @@ def key_of(*names: str | int) -> int:
         >>> key_of(7, "trip-1") == key_of(7, "trip-1"), key_of("a", "b") == key_of("ab")
         (True, False)
     """
-    digest = blake2b(digest_size=8)
+    told = b""
     for name in names:
         if type(name) is str:
             # A text from outside may hold half of a surrogate pair, and is a name all the same.
             text = name.encode("utf-8", "surrogatepass")
-            digest.update(b"s%d:" % len(text) + text)
+            told += b"s%d:%b" % (len(text), text)
         elif type(name) is int:
-            digest.update(b"i%d;" % name)
+            told += b"i%d;" % name
         else:
             message = (
                 f"a name of a key is {name!r} ({type(name).__name__}); expected text or an int"
             )
             raise InvalidArgumentError(message)
-    return int.from_bytes(digest.digest(), "little")
+    return int.from_bytes(blake2b(told, digest_size=8).digest(), "little")
 
 
 def bits(key: int, n: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -92,11 +91,10 @@ class Engine:
     def _source(self, recipe: Recipe) -> FaultSource | None:
         if not recipe.faults.kinds:
             return None
-        names = [HOST, *(agent.name for agent in self.world.agents)]
         return FaultSource(
             recipe.faults,
             key_of(self.seed, "faults"),
-            agents=names,
+            agents=(HOST, *self.world.names),
             suppressed=recipe.without,
             horizon_ns=self.world.max_time_ns,
         )
@@ -110,11 +108,12 @@ class Engine:
     def run(self) -> None:
         """Take entries in order of time until there is none, or a limit is reached."""
         try:
-            with suppress(Over):
-                if self._guide is None:
-                    self._run()
-                else:
-                    self._guide.run(self)
+            if self._guide is None:
+                self._run()
+            else:
+                self._guide.run(self)
+        except Over:
+            return
         except LimitError as error:
             # A workflow that never ends fills its history before it fills the world.
             self.stopped = str(error)

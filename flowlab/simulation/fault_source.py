@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from flowlab.errors import InvalidArgumentError
@@ -150,12 +150,13 @@ class FaultSource:
             self._windows = PartitionWindows(faults.partition, key, agents, horizon_ns)
             self.calm = range(0)
 
-    def risks(self, request: int, reply: int, segment: int, slow: int, host: int) -> int:
+    def risks(self, draws: Sequence[int]) -> int:
         """Return what of a call a fault may happen to: of most calls nothing.
 
-        What it is told are the draws of `keys` at the number that names the call. Partitions are
+        The last of the draws are those of `keys` at the number that names the call. Partitions are
         not among them: those are a matter of time.
         """
+        request, reply, segment, slow, host = draws[-5:]
         found = 0
         loss, duplicate, reorder = self._loss, self._duplicate, self._reorder
         if (

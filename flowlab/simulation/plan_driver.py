@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from flowlab.simulation.engine import Engine
     from flowlab.workflow import Plan
 
+_TIMERS = frozenset({TIMER, UNDO_TIMER})
+_MEETINGS = frozenset({ARRIVED, RELEASED})
 _STATUS = {END_COMPLETED: "completed", END_FAILED: "failed", END_CANCELED: "canceled"}
 _ENDS = {
     END_COMPLETED: "WorkflowCompleted",
@@ -261,7 +263,7 @@ class PlanDriver(Driver):
         causes = command.causes
         if kind == UNDO:
             return self._undo(now_ns, command)
-        if kind in {TIMER, UNDO_TIMER}:
+        if kind in _TIMERS:
             activity = op.activity if kind == TIMER else op.undo.activity
             payload = {"attempt": command.attempt, "delay_ns": command.value}
             row = self._note(now_ns, "TimerStarted", activity, op.name, payload, causes)
@@ -270,7 +272,7 @@ class PlanDriver(Driver):
             return row
         if kind == PIVOT:
             return self._note(now_ns, "PivotReached", op.name, op.name, None, causes)
-        if kind in {ARRIVED, RELEASED}:
+        if kind in _MEETINGS:
             event = "BarrierArrived" if kind == ARRIVED else "BarrierReleased"
             return self._note(now_ns, event, op.name, op.name, command.value, causes)
         self.status = _STATUS[kind]

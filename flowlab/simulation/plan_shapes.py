@@ -106,8 +106,9 @@ class PlanShapes:
         causes: tuple[tuple[int, int], ...],
     ) -> int:
         """Return the shape of any other event of the history."""
-        kinds = [kind for _, kind in causes[:2]] + [0, 0]
-        known = (event_type, name, step_id, payload, kinds[0], kinds[1])
+        kind_a = causes[0][1] if causes else 0
+        kind_b = causes[1][1] if len(causes) > 1 else 0
+        known = (event_type, name, step_id, payload, kind_a, kind_b)
         code = self._notes.get(known)
         if code is None:
             code = self._notes[known] = self._recorder.shape(
@@ -115,8 +116,8 @@ class PlanShapes:
                 name=name,
                 step_id=step_id,
                 value=Value.JSON if payload else Value.NONE,
-                kind_a=kinds[0],
-                kind_b=kinds[1],
+                kind_a=kind_a,
+                kind_b=kind_b,
             )
         return code
 

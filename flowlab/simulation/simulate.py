@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -80,7 +80,10 @@ def play(recipe: Recipe, world: World, batch: Batch, agenda: Agenda | None = Non
     engine = Engine(world, recipe, batch.recorder, agenda or agenda_of(recipe))
     place, first = batch.last, batch.first
     engine.workflows.expect(world.inputs(recipe.seed))
-    with armed() if world.runs_code else nullcontext():
+    if world.runs_code:
+        with armed():
+            engine.run()
+    else:
         engine.run()
     if agenda is not None:
         recipe = recipe.changed(schedule=agenda.schedule)

@@ -194,16 +194,16 @@ class Transit:
     def _time(self, call: Call, sender: str) -> None:
         """Draw how long each part of a call takes, and if all goes well, from what names it."""
         server, network = call.server, self._network
-        request, reply, service, *faults = self._draws.at(call.key)
+        draws = self._draws.at(call.key)
         there = back = self._usual
         if network.links:
             there = network.between(sender, server.name).draw
             back = network.between(server.name, sender).draw
-        call.request_ns = there((request >> 11) * UNIT)
-        call.reply_ns = back((reply >> 11) * UNIT)
-        call.service_ns = server.agent.service.draw((service >> 11) * UNIT)
+        call.request_ns = there((draws[0] >> 11) * UNIT)
+        call.reply_ns = back((draws[1] >> 11) * UNIT)
+        call.service_ns = server.agent.service.draw((draws[2] >> 11) * UNIT)
         if self._risks is not None:
-            call.risks = self._risks(*faults)
+            call.risks = self._risks(draws)
 
     def _carry(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -98,7 +97,7 @@ def run_job(job: Job) -> Outcome:
 
 
 def _row(run: Run) -> tuple[Any, ...]:
-    ended = Counter(run.statuses.values())
+    ended = list(run.statuses.values())
     kinds = dict.fromkeys(fault_id.partition(":")[0] for fault_id in run.faults)
     return (
         run.run_id,
@@ -106,10 +105,10 @@ def _row(run: Run) -> tuple[Any, ...]:
         run.ok,
         run.event_count,
         run.end_ns,
-        len(run.statuses),
-        ended["completed"],
-        ended["failed"],
-        ended["canceled"],
+        len(ended),
+        ended.count("completed"),
+        ended.count("failed"),
+        ended.count("canceled"),
         len(run.stuck),
         len(run.violations),
         run.stopped,

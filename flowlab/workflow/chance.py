@@ -16,5 +16,5 @@ def stream(*names: object) -> Random:
         ...     1000)
         True
     """
-    text = "\0".join(str(name) for name in names)
+    text = "\0".join(map(str, names))
     return Random(int.from_bytes(hashlib.sha256(text.encode()).digest(), "little"))  # noqa: S311 - for simulation

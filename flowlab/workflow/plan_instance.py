@@ -246,16 +246,16 @@ class PlanInstance(PlanState):
             op, causes = todo.pop()
             if isinstance(op, StepOp):
                 self._ask(op, 1, causes, out)
-            elif isinstance(op, ChooseOp):
-                todo += [(taken, causes) for taken in self._choose(op, out)]
-            elif isinstance(op, ForkOp):
-                self._meeting_places().fork(op.join)
-                forked = tuple((ref, FORK) for ref, _ in causes)
-                todo += [(branch, forked) for branch in reversed(op.branches)]
             elif isinstance(op, JoinOp):
                 ends = self._meeting_places().end(op, [ref for ref, _ in causes])
                 if ends is not None:
                     todo += self._join(op, self._met(ends), out)
+            elif isinstance(op, ForkOp):
+                self._meeting_places().fork(op.join)
+                forked = tuple((ref, FORK) for ref, _ in causes)
+                todo += [(branch, forked) for branch in reversed(op.branches)]
+            elif isinstance(op, ChooseOp):
+                todo += [(taken, causes) for taken in self._choose(op, out)]
             elif isinstance(op, BarrierOp):
                 agents = sorted({self.agent_of(role) for role in op.arrives})
                 out.append(Command(ARRIVED, op, 0, {"agents": agents}, causes, wants_ref=True))
