@@ -31,8 +31,6 @@ BATCH: Final = 200
 """Worlds that a worker is asked for at a time."""
 SAVED_EVENTS: Final = 100_000
 """A store is appended to once batches hold so many events: few large commits, not many small."""
-FEW_EVENTS: Final = 20_000
-"""Near its end a campaign appends so many: by then nothing else is left to do meanwhile."""
 _WORKERS: Final = 16
 """How many workers an executor is taken to have that does not say."""
 _MOST_AHEAD: Final = 64
@@ -101,8 +99,8 @@ def simulate_many(
         bar = stack.enter_context(_bar(len(arms) * len(known), shown=progress))
         saving = Saving(store)
         results = stack.enter_context(closing(_outcomes(jobs, pool)))
-        for left, job, outcome in zip(reversed(range(len(jobs))), jobs, results, strict=True):
-            saving.add(outcome, left)
+        for job, outcome in zip(jobs, results, strict=True):
+            saving.add(outcome)
             outcomes.append(replace(outcome, events=None, infos=()))
             bar.update(len(job.seeds))
         saving.flush()
@@ -112,9 +110,8 @@ def simulate_many(
 class Saving:
     """Appends the logs of batches to a store, in the order of the batches.
 
-    How many are appended at a time depends on what they hold and how many are to come, and on
-    nothing else, so that the store of a campaign is the same whoever ran it. The last are few: no
-    worker has anything to do while they are appended.
+    How many are appended at a time depends on what they hold and on nothing else, so that the store
+    of a campaign is the same whoever ran it.
 
     Args:
         store: where to; None keeps nothing.
@@ -129,15 +126,14 @@ class Saving:
     def __repr__(self) -> str:
         return f"Saving({self._events} events wait)"
 
-    def add(self, outcome: Outcome, left: int) -> None:
-        """Take the log of a batch; `left` is how many batches are to come."""
+    def add(self, outcome: Outcome) -> None:
+        """Take the log of a batch."""
         if outcome.events is None:
             return
         self._tables.append(outcome.events)
         self._infos += outcome.infos
         self._events += outcome.events.num_rows
-        enough = FEW_EVENTS if len(self._tables) >= left else SAVED_EVENTS
-        if self._events >= enough:
+        if self._events >= SAVED_EVENTS:
             self.flush()
 
     def flush(self) -> None:
