@@ -378,3 +378,32 @@ def test_positions_cut_a_log_as_it_was_recorded() -> None:
     none = log.table.set_column(4, "position", [np.zeros(4, np.int64)])
     with pytest.raises(InvalidArgumentError, match="no positions: a store gives them"):
         EventLog(none).causality.cut(position=2)
+
+
+def test_what_is_no_row_is_in_no_cut() -> None:
+    cut = EventLog.from_text("A: a b").causality.cut(frontier={"A": 2})
+    assert 1 in cut
+    assert not any(row in cut for row in (2, -1, True, "a"))
+
+
+def test_positions_cut_no_log_of_which_some_events_have_none() -> None:
+    log = EventLog.from_text("A: a b")
+    some = log.table.set_column(
+        log.table.schema.get_field_index("position"), "position", [np.array([0, 1])]
+    )
+    with pytest.raises(InvalidArgumentError, match="some events have no positions"):
+        EventLog(some).causality.cut(position=1)
+
+
+def test_a_state_is_that_of_a_cut_of_this_log() -> None:
+    order, other = (EventLog.from_text(text).causality for text in ("A: a", "A: a b"))
+    for cut in (other.cut(frontier={"A": 1}), 3):
+        with pytest.raises(InvalidArgumentError, match="is no cut; .* of this log"):
+            order.state_on(cut)
+
+
+@pytest.mark.parametrize("besides", [5, [5], [["@A"]], [["@A", "1"]]])
+def test_a_cut_in_json_names_events_by_stream_and_sequence(besides: object) -> None:
+    order = EventLog.from_text("A: a").causality
+    with pytest.raises(InvalidArgumentError, match="expected a list of"):
+        order.cut(json={"lanes": {}, "besides": besides})

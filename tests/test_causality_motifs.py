@@ -183,3 +183,10 @@ REFUSED: dict[str, Any] = {
 def test_what_is_no_motif_is_refused(message: str) -> None:
     with pytest.raises((InvalidArgumentError, NotFoundError), match=message):
         REFUSED[message]()
+
+
+@pytest.mark.parametrize("limit", [0, -1, "many", True])
+def test_a_search_for_a_motif_has_a_limit_of_one_or_more(limit: object) -> None:
+    log = EventLog.from_text("A: a >m | B: <m")
+    with pytest.raises(InvalidArgumentError, match="expected an int, 1 or more"):
+        find(log, broadcast(), limit=limit)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +20,13 @@ from flowlab import EventLog
 from flowlab.causality import CausalOrder, blocks, compiled, hubs
 from flowlab.causality.compiled import propagate
 from flowlab.causality.indexes import OrderIndex, build_index
-from flowlab.errors import InvalidArgumentError, InvalidKeyError, LimitError, NotFoundError
+from flowlab.errors import (
+    FlowlabError,
+    InvalidArgumentError,
+    InvalidKeyError,
+    LimitError,
+    NotFoundError,
+)
 from flowlab.scenarios import scenario_named
 from flowlab.studies.simulation_laws import HEALING
 
@@ -338,3 +346,47 @@ def test_no_part_of_an_order_shows_an_address() -> None:
 
     assert repr(order.reduced) == "Edges(2 edges)"
     assert repr(order.graph.lanes) == "Names(2 names)"
+
+
+def test_an_order_and_its_cuts_can_be_pickled_and_copied() -> None:
+    order = EventLog.from_text("A: a >m b | B: <m c").causality
+    cut = order.cut(frontier={"B": 1})
+    assert not cut.is_consistent
+    assert order.width == 2
+    for again in (copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))):
+        other, its_cut, its_cuts = again((order, cut, order.cuts()))
+        assert other.past(4).tolist() == order.past(4).tolist()
+        assert other.log == order.log
+        assert its_cut.rows.tolist() == cut.rows.tolist()
+        assert its_cut == other.cut(frontier={"B": 1})
+        assert its_cuts.count() == order.cuts().count()
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        (lambda order: order.take([True] * 5), "expected rows as integers, got bool"),
+        (lambda order: order.take([9]), "rows go from 0 to 4; got 9"),
+        (lambda order: order.take(3), "expected a list of rows, got 3"),
+        (lambda order: order.event(-1), "there is no row -1"),
+        (lambda order: order.row(("@A", 2**70)), "the log has no event @A"),
+        (lambda order: order.cone([0], direction="back"), "expected past or future"),
+        (lambda order: order.happened_before_many([0, 1], [1]), "2 causes and 1 effects"),
+    ],
+)
+def test_what_names_no_events_is_refused_and_never_guessed(
+    ask: Callable[[CausalOrder], object], told: str
+) -> None:
+    order = EventLog.from_text("A: a >m b | B: <m c").causality
+    with pytest.raises(FlowlabError, match=told):
+        ask(order)
+
+
+def test_one_stream_is_asked_for_by_its_name() -> None:
+    order = EventLog.from_text("A: a >m b | B: <m c").causality
+    assert order.sql("SELECT count(*) FROM causality", streams="@B").item() == 2
+
+
+def test_the_time_of_a_path_does_not_wrap_around_at_the_edges_of_64_bits() -> None:
+    log = EventLog.from_text(f"A: a@{-(2**63)} >m@{2**63 - 1}")
+    assert log.causality.critical_path().duration_ns == 2**64 - 1

@@ -171,3 +171,11 @@ def test_a_search_without_end_is_given_up_at_its_limit() -> None:
             search(never, limit=0)
         with pytest.raises(LimitError, match="asked at 15 consistent cuts .* raise limit="):
             search(never, limit=15)
+
+
+@pytest.mark.parametrize("limit", [0, -1, "many", True])
+def test_a_search_has_a_limit_of_one_or_more(limit: object) -> None:
+    order = EventLog.from_text("A: a | B: b").causality
+    for ask in (order.possibly, order.definitely):
+        with pytest.raises(InvalidArgumentError, match="expected an int, 1 or more"):
+            ask(lambda cut: len(cut) > 9, limit=limit)

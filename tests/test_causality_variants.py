@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flowlab.causality import read_graph, variants
+from flowlab.causality import diff, read_graph, variants
 from flowlab.causality.canonical import Search
 from flowlab.causality.piece_reduction import reduce_pieces
 from flowlab.causality.pieces import piece_graph, pieces
@@ -303,7 +303,8 @@ def test_equal_calls_at_once_are_one_variant_whoever_is_first() -> None:
 
 def test_a_piece_that_is_too_alike_is_refused_by_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flowlab.causality.canonical.MAX_SEARCH_STEPS", 100)
-    log = EventLog.from_text("~A: " + "x " * 30, run_id="r")
+    asked, got = (" ".join(f"{word}m{turn}" for turn in range(30)) for word in ("x>", "y<"))
+    log = EventLog.from_text(f"~A: {asked} | ~B: {got}", run_id="r")
     with pytest.raises(LimitError, match="run 'r'.*MAX_SEARCH_STEPS.*step_id"):
         variants(log, by="run")
 
@@ -323,3 +324,12 @@ def test_what_is_no_log_has_no_variants() -> None:
     graph: Any = read_graph(EventLog.from_text("A: a"))
     with pytest.raises(InvalidArgumentError, match=r"got CausalGraph\(.*take run.log"):
         variants(graph)
+
+
+def test_equal_events_with_equal_causes_and_effects_need_no_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flowlab.causality.canonical.MAX_SEARCH_STEPS", 10_000)
+    log = EventLog.from_text("~A: " + "x " * 2_000 + ">m | B: <m", run_id="r")
+    assert len(variants(log, by="run")) == 1
+    assert diff(log, log).equal

@@ -135,3 +135,12 @@ def test_whoever_names_no_run_or_workflow_is_told_those_there_are(
         for verb in ("causality", "diagram"):
             assert main([verb, "--store", store, *words]) == 2
             assert error in capsys.readouterr().err
+
+
+def test_a_workflow_alone_is_not_damaged_by_what_it_was_told_from_outside() -> None:
+    log = EventLog.from_text("A: a >m | B: <m b")
+    (facts,) = causal_facts(log, workflow_id="@B")
+    assert (facts.events, facts.anomalies) == (2, 0)
+    lost = log.causality.take([2, 3])
+    (facts,) = causal_facts(lost, workflow_id="@B")
+    assert facts.anomalies == 1

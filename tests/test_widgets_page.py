@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import networkx as nx
+import pytest
 from playwright.sync_api import Page
 from views import ask, open_page, position, row_of, trip, until
 
 import flowlab as fl
+from flowlab import EventLog
 from flowlab.scenarios import SCENARIOS
+from flowlab.widgets import save_page
 
 
 def order_of(log: fl.EventLog) -> tuple[nx.DiGraph, list[tuple[str, int]]]:
@@ -232,3 +235,20 @@ def test_on_the_axis_of_causal_depth_the_critical_path_is_the_longest_chain(
     page.locator("button.path").click()
     until(page, "v.critical !== null")
     assert len(ask(page, "v.critical.rows")) == len(log.causality.critical_path()) == 1
+
+
+def test_a_page_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = EventLog.from_text("A: a")
+    page = save_page(log, tmp_path / "run.html")
+    before = page.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left on device.*run.html"):
+        save_page(EventLog.from_text("A: a b c"), page)
+    assert page.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [page]

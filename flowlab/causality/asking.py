@@ -111,7 +111,7 @@ class CutQuestions:
         `{"resources": {owner: {key: value}}}` of others'. What was never written is not in it.
 
         Raises:
-            InvalidArgumentError: it is no cut.
+            InvalidArgumentError: it is no cut, or one of another log.
 
         Example:
             >>> from flowlab import EventLog
@@ -124,8 +124,9 @@ class CutQuestions:
             >>> order.state_on(order.cut(frontier={"bank": 1})).get("bank", "balance")
             70
         """
-        if not isinstance(cut, Cut):
-            message = f"{cut!r:.80} is no cut; order.cut(...) makes one"
+        log = cast("CausalOrder", self).log
+        if not isinstance(cut, Cut) or cut.home.order.log is not log:
+            message = f"{cut!r:.80} is no cut; order.cut(...) makes one, of this log"
             raise InvalidArgumentError(message)
         return state_on(cut)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -110,6 +110,20 @@ class Search:
         for effect, causes in enumerate(self.causes):
             for cause in causes:
                 self.effects[cause].append(effect)
+
+    def apart(self, ranks: Sequence[int]) -> list[int]:
+        """Number equal events with the same causes and effects: any two may change places.
+
+        So no search needs to decide among them.
+        """
+        turn: dict[tuple[Any, ...], int] = {}
+        told = []
+        for event, rank in enumerate(ranks):
+            key = (rank, tuple(sorted(self.causes[event])), tuple(sorted(self.effects[event])))
+            turn[key] = turn.get(key, -1) + 1
+            told.append((rank, turn[key]))
+        ranked = {one: place for place, one in enumerate(sorted(set(told)))}
+        return [ranked[one] for one in told]
 
     def first(self, ranks: Sequence[int]) -> tuple[Form, list[int]]:
         """Return the form, and the place of each event, when the first of equals is chosen."""

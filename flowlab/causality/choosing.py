@@ -49,8 +49,9 @@ def find_cut(
     bound = _bound(way, value)
     column = order.log.table.column(way).to_numpy()
     mine = order.graph.world == world
-    if way == "position" and mine.any() and int(column[mine].max()) <= 0:
-        message = "the events have no positions: a store gives them; cut by time_ns= or frontier="
+    if way == "position" and mine.any() and int(column[mine].min()) <= 0:
+        without = "the events" if int(column[mine].max()) <= 0 else "some events"
+        message = f"{without} have no positions: a store gives them; cut by time_ns= or frontier="
         raise InvalidArgumentError(message)
     return Cut.of_mask(home, mine & (column <= bound))
 
@@ -149,5 +150,13 @@ def _of_json(order: CausalOrder, value: object) -> Cut:
     space, run = value.get("namespace", "default"), value.get("run_id", "")
     world = world_of(order.graph, run, space) if order.graph.worlds else 0
     inside = _lanes(order, world, value["lanes"])
-    inside[[order.row((space, run, *pair)) for pair in value.get("besides", ())]] = True
+    besides = value.get("besides", ())
+    if not isinstance(besides, list | tuple) or not all(map(_is_pair, besides)):
+        message = f"besides is {besides!r:.80}; expected a list of [workflow_id, sequence]"
+        raise InvalidArgumentError(message)
+    inside[[order.row((space, run, *pair)) for pair in besides]] = True
     return Cut.of_mask(order.world_chains(world), inside)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list | tuple) and [type(part) for part in value] == [str, int]

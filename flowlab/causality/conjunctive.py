@@ -51,7 +51,11 @@ class Conjunctive:
         if self.on not in {"event", "state"}:
             message = f"on is {self.on!r:.80}; expected event or state"
             raise InvalidArgumentError(message)
-        if not self.parts or not all(callable(part) for part in self.parts.values()):
+        if (
+            not isinstance(self.parts, Mapping)
+            or not self.parts
+            or not all(callable(part) for part in self.parts.values())
+        ):
             message = "a Conjunctive has a function of each agent: {agent: function}, one or more"
             raise InvalidArgumentError(message)
 

@@ -253,7 +253,9 @@ class Cut:
         return self <= other and self != other
 
     def __contains__(self, row: object) -> bool:
-        if not isinstance(row, int | np.integer):
+        if not isinstance(row, int | np.integer) or isinstance(row, bool):
+            return False
+        if not 0 <= row < len(self.home.order):
             return False
         chains = self.home.order.chains
         inside = chains.place[row] <= self.home.full(self.counts)[chains.chain[row]]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from flowlab.causality.counting import MAX_CUTS
 from flowlab.causality.order import CausalOrder
@@ -87,7 +88,13 @@ def causal_facts(
     worlds = sorted((row["namespace"], row["run_id"]) for row in names.aggregate([]).to_pylist())
     for done, (space, run) in enumerate(worlds, 1):
         one = part.filter(namespace=space, run_id=run) if len(worlds) > 1 else part
-        yield facts_of(run, CausalOrder(one), cuts_limit)
+        facts = facts_of(run, CausalOrder(one), cuts_limit)
+        if workflow_id is not None:
+            # A reference to an event outside the workflow is none: the whole run says what is.
+            damage = CausalOrder(log.filter(namespace=space, run_id=run)).anomalies
+            own = damage.filter(pc.equal(damage.column("workflow_id"), workflow_id))
+            facts = replace(facts, anomalies=own.num_rows)
+        yield facts
         if progress is not None:
             progress(done, len(worlds), run)
 

@@ -73,6 +73,10 @@ class CausalOrder(CutQuestions):
         self.horizon = horizon
         self._size = len(log)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Say what the order is made from: the rest is derived anew where it is unpickled."""
+        return {"log": self.log, "horizon": self.horizon, "_size": self._size}
+
     @cached_property
     def graph(self) -> CausalGraph:
         """Events and edges as arrays."""
@@ -131,11 +135,16 @@ class CausalOrder(CutQuestions):
 
     def event(self, row: int) -> Event:
         """Return the event of a row."""
-        return EventLog(self.log.table.slice(row, 1)).events()[0]
+        return EventLog(self.log.table.slice(self.row(row), 1)).events()[0]
 
     def take(self, rows: ArrayLike) -> EventLog:
-        """Return the events of some rows as a log, with the runs they belong to."""
-        table = self.log.table.take(pa.array(np.asarray(rows, np.int64)))
+        """Return the events of some rows as a log, with the runs they belong to.
+
+        Raises:
+            InvalidArgumentError: they are no rows: a mask, or events.
+            NotFoundError: one of them is outside the log.
+        """
+        table = self.log.table.take(pa.array(find_rows(self.graph, rows)))
         part = EventLog(table)
         worlds = {tuple(row.values()) for row in _worlds(part)}
         return EventLog(table, tuple(run for run in self.log.runs if run.key in worlds))
@@ -158,10 +167,17 @@ class CausalOrder(CutQuestions):
         return "after" if self.index.reaches(yours, mine) else "concurrent"
 
     def happened_before_many(self, causes: ArrayLike, effects: ArrayLike) -> NDArray[np.bool_]:
-        """Say of many pairs of rows at once whether the first happened before the second."""
-        return self.index.reaches_many(
-            find_rows(self.graph, causes), find_rows(self.graph, effects)
-        )
+        """Say of many pairs of rows at once whether the first happened before the second.
+
+        Raises:
+            InvalidArgumentError: they are no rows, or not as many causes as effects.
+            NotFoundError: one of them is outside the log.
+        """
+        firsts, seconds = find_rows(self.graph, causes), find_rows(self.graph, effects)
+        if len(firsts) != len(seconds):
+            message = f"got {len(firsts)} causes and {len(seconds)} effects; expected pairs"
+            raise InvalidArgumentError(message)
+        return self.index.reaches_many(firsts, seconds)
 
     def prefix(self, event: EventRef) -> NDArray[np.int64]:
         """Return how many events of each chain the event and its past are: a clock over chains."""
@@ -313,7 +329,8 @@ class CausalOrder(CutQuestions):
         Args:
             query: SQL; `causality` has each event's id, `lamport`, `hybrid_ns`, `hybrid_counter`,
                 `agent_clock` (a map), `dependencies` and `coordination_barrier`.
-            streams: the workflow ids whose events `causality` holds; every stream if none is named.
+            streams: the workflow ids whose events `causality` holds, or one of them; every stream
+                if none is named.
 
         Raises:
             QueryError: the SQL is refused.
@@ -323,7 +340,7 @@ class CausalOrder(CutQuestions):
             >>> log.causality.sql("SELECT agent_clock['A'] FROM causality", streams=["@B"]).item()
             2
         """
-        wanted = list(streams)
+        wanted = [streams] if isinstance(streams, str) else list(streams)
         column = self.log.table.column("workflow_id")
         chosen = pc.is_in(column, value_set=pa.array(wanted, pa.string())).to_numpy()
         rows = np.flatnonzero(chosen) if wanted else np.arange(len(self.log))

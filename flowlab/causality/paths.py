@@ -98,7 +98,7 @@ class CriticalPath:
         if not len(self.rows):
             return 0
         times = self.log.table.column("time_ns").to_numpy()
-        return int(times[self.rows[-1]] - times[self.rows[0]])
+        return int(times[self.rows[-1]]) - int(times[self.rows[0]])
 
     def to_polars(self) -> pl.DataFrame:
         """Return a row for each event: what it is, how it was reached, and how long that took."""

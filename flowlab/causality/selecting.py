@@ -47,7 +47,7 @@ def find_row(graph: CausalGraph, event: EventRef) -> int:
     if isinstance(event, str):
         return _of_key(graph, event)
     if isinstance(event, tuple):
-        if len(event) == len(EventId._fields):
+        if len(event) == len(EventId._fields) and isinstance(event[-1], int | np.integer):
             return _of_id(graph, EventId(*event))
         if len(event) == 2 and isinstance(event[0], str) and isinstance(event[1], int):  # noqa: PLR2004
             return _of_pair(graph, event[0], event[1])
@@ -59,9 +59,13 @@ def find_rows(graph: CausalGraph, rows: ArrayLike) -> NDArray[np.int32]:
     """Return rows as an array, checked.
 
     Raises:
+        InvalidArgumentError: they are no list of integers.
         NotFoundError: one of them is outside the log.
     """
     found = np.asarray(rows)
+    if found.ndim != 1:
+        message = f"expected a list of rows, got {rows!r:.80}"
+        raise InvalidArgumentError(message)
     if len(found) and not np.issubdtype(found.dtype, np.integer):
         message = f"expected rows as integers, got {found.dtype}; order.row(event) gives a row"
         raise InvalidArgumentError(message)
@@ -118,6 +122,8 @@ def _of_pair(graph: CausalGraph, workflow_id: str, sequence: int) -> int:
 
 
 def _rows(graph: CausalGraph, workflow_id: str, sequence: int) -> list[int]:
+    if not -(2**63) <= sequence < 2**63:
+        return []
     streams = graph.streams.codes_of(workflow_id)
     rows = graph.places.rows_of(streams, np.full(len(streams), sequence, np.int64))
     return [int(row) for row in rows if row >= 0]

@@ -309,6 +309,7 @@ def _break_ties(
         own = colour[first:last]
         ranks = np.unique(own, return_inverse=True)[1].tolist()
         search = Search(_name(parts, piece), causes)
+        ranks = search.apart(ranks)
         form, places = search.first(ranks)
         key = (np.sort(own).tobytes(), form)
         if key not in known:

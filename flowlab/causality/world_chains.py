@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -41,6 +41,10 @@ class WorldChains:
 
     def __len__(self) -> int:
         return len(self.chains)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to make it again: what was derived stays behind."""
+        return type(self), (self.order, self.world)
 
     @property
     def size(self) -> int:

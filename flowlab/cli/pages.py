@@ -70,7 +70,7 @@ def _diagram_arguments(parser: ArgumentParser) -> None:
 def _diagram(arguments: Namespace) -> int:
     from flowlab.figures import space_time  # noqa: PLC0415
 
-    ending = Path(arguments.output or "text.txt").suffix
+    ending = Path(arguments.output or "text.txt").suffix.lower()
     if ending not in {".svg", ".png", ".txt", ".html"}:
         message = f"-o is {arguments.output!r}; expected a name in .svg, .png, .txt or .html"
         raise InvalidArgumentError(message)

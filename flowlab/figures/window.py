@@ -334,13 +334,16 @@ def _choose_lanes(
 
 
 def _named_lanes(names: Mapping[int, LaneKey], lanes: Sequence[str]) -> list[int]:
-    known = sorted({key[2] for key in names.values()})
+    codes: dict[str, list[int]] = {}
+    for code, key in names.items():
+        codes.setdefault(key[2], []).append(code)
     for lane in lanes:
-        if lane not in known:
+        if lane not in codes:
+            known = sorted(codes)
             near = difflib.get_close_matches(lane, known, 3, 0.3) or known[:5]
             message = f"no lane {lane!r} in this log; the nearest are {near}"
             raise NotFoundError(message)
-    return [code for lane in dict.fromkeys(lanes) for code in names if names[code][2] == lane]
+    return [code for lane in dict.fromkeys(lanes) for code in codes[lane]]
 
 
 def _first_requests(log: EventLog, graph: CausalGraph, order: NDArray[np.int64]) -> dict[int, int]:

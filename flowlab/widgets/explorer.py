@@ -24,7 +24,7 @@ from flowlab.widgets.content import read_content
 from flowlab.widgets.kernel import Kernel
 from flowlab.widgets.module import module
 from flowlab.widgets.packing import pack
-from flowlab.widgets.page import page_of
+from flowlab.widgets.page import page_of, write_page
 
 MAX_PICTURE: Final = 300
 """Events of the static picture, which stands where no view can be live."""
@@ -152,8 +152,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
                 "log.diagram().save(...) writes .svg, .png and .txt"
             )
             raise InvalidArgumentError(message)
-        target.write_text(page_of(self._content), encoding="utf-8")
-        return target
+        return write_page(target, page_of(self._content))
 
     def widget(self) -> WidgetView:
         """Return the view as an ordinary widget, for hosts that keep each output apart."""

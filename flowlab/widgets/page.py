@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from base64 import b64encode
 from os import PathLike
 from pathlib import Path
@@ -52,8 +54,20 @@ def save_page(
     """
     part, name = part_of(log, run_id=run_id, workflow_id=workflow_id, title=title)
     content = read_content(part, title=name, axis=axis, group=group)
+    return write_page(path, page_of(content))
+
+
+def write_page(path: str | PathLike[str], page: str) -> Path:
+    """Write a page whole or not at all, and return its path: what stood there stays until then."""
     target = Path(path)
-    target.write_text(page_of(content), encoding="utf-8")
+    place = target.resolve()
+    part = place.with_name(f".flowlab-{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        part.write_text(page, encoding="utf-8")
+        part.replace(place)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise type(error)(error.errno, error.strerror, str(target)) from error
     return target
 
 
