@@ -182,7 +182,8 @@ def test_the_frontier_is_the_last_event_of_each_agent(log: EventLog, data: st.Da
 def test_a_frontier_is_a_prefix_of_each_lane(log: EventLog, data: st.DataObject) -> None:
     order, events = CausalOrder(log), log.events()
     agents = sorted({event.agent_id for event in events})
-    ticks = {agent: data.draw(st.integers(0, 6)) for agent in agents}
+    most = {agent: max(e.agent_sequence for e in events if e.agent_id == agent) for agent in agents}
+    ticks = {agent: data.draw(st.integers(0, most[agent])) for agent in agents}
 
     cut = order.cut(frontier=ticks)
 
@@ -407,3 +408,13 @@ def test_a_cut_in_json_names_events_by_stream_and_sequence(besides: object) -> N
     order = EventLog.from_text("A: a").causality
     with pytest.raises(InvalidArgumentError, match="expected a list of"):
         order.cut(json={"lanes": {}, "besides": besides})
+
+
+@pytest.mark.parametrize("tick", [-1, 4])
+def test_a_frontier_beyond_an_agent_s_events_is_refused(tick: int) -> None:
+    order = EventLog.from_text("A: a1 send>m a2 | B: recv<m").causality
+
+    assert len(order.cut(frontier={"A": 0})) == 0
+    assert len(order.cut(frontier={"A": 3})) == 3
+    with pytest.raises(InvalidArgumentError, match="expected its tick, from 0 to 3"):
+        order.cut(frontier={"A": tick})

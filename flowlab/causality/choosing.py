@@ -132,6 +132,7 @@ def _lanes(order: CausalOrder, world: int, frontier: object) -> NDArray[np.bool_
             raise NotFoundError(message)
         rows = graph.lane_rows[graph.lane_start[lanes[0]] : graph.lane_start[lanes[0] + 1]]
         if isinstance(last, int | np.integer):
+            _check_tick(agent, int(last), int(ticks[rows].max()))
             inside[rows[ticks[rows] <= last]] = True
         elif last is not None:
             row = order.row(last)
@@ -140,6 +141,12 @@ def _lanes(order: CausalOrder, world: int, frontier: object) -> NDArray[np.bool_
                 raise InvalidArgumentError(message)
             inside[rows[: int(np.flatnonzero(rows == row)[0]) + 1]] = True
     return inside
+
+
+def _check_tick(agent: str, last: int, most: int) -> None:
+    if not 0 <= last <= most:
+        message = f"the frontier of {agent!r:.80} is {last}; expected its tick, from 0 to {most}"
+        raise InvalidArgumentError(message)
 
 
 def _of_json(order: CausalOrder, value: object) -> Cut:
