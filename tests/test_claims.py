@@ -219,7 +219,7 @@ def test_the_check_verb_exits_with_what_it_found(
     assert main(["check", "log.syncs", "--quick"]) == 0
     assert "exactly 1" in capsys.readouterr().out
     assert main(["check", "nothing"]) == 2
-    assert "areas are log" in capsys.readouterr().err
+    assert "areas are causality, log" in capsys.readouterr().err
     assert main(["check", "--list"]) == 0
     assert capsys.readouterr().out.count("\n") == len(CLAIMS)
     wrong = replace(choose(["log.syncs"])[0], gate=Bound(at_most=0))
