@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import networkx as nx
 import numpy as np
+import pyarrow as pa
 
 from flowlab.causality import CausalOrder, compiled
 from flowlab.causality.blocks import BlockIndex
@@ -21,7 +22,7 @@ from flowlab.errors import MissingDependencyError
 from flowlab.events import EventLog
 from flowlab.studies.causality_workload import AGENTS, sagas, traffic
 from flowlab.studies.claim import Measurement
-from flowlab.studies.measuring import SEED, Scale, Spread, duration
+from flowlab.studies.measuring import SEED, Scale, Spread, duration, workplace
 
 MANY_AGENTS: Final = 10_000
 _PAIRS: Final = 1_000_000
@@ -126,7 +127,10 @@ def _late(scale: Scale, order: CausalOrder, ask: Callable[[int], Any], form: str
 
 
 def saga_memory(scale: Scale) -> Measurement:
-    """Order sagas around 100 agents in a process of its own, and take its peak of memory."""
+    """Order a log of sagas around 100 agents in a process of its own, and take its peak of memory.
+
+    The process has read the log from a file; numpy, pyarrow and all else it holds count too.
+    """
     found = _sagas_elsewhere(scale)
     return Measurement.count(found["bytes"] / 1e9, "GB", found["beside"])
 
@@ -138,13 +142,25 @@ def saga_query(scale: Scale) -> Measurement:
 
 
 def _sagas_elsewhere(scale: Scale) -> dict[str, Any]:
+    """Order sagas in a process that has read their log from a file, and done nothing before."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as process:
-        return process.submit(_order_sagas, scale.events, scale.rounds(9)).result()
+    with workplace(scale) as folder:
+        file = str(folder / "sagas.arrow")
+        with ProcessPoolExecutor(1, mp_context=context) as process:
+            process.submit(_write_sagas, file, scale.events).result()
+        with ProcessPoolExecutor(1, mp_context=context) as process:
+            return process.submit(_order_sagas, file, scale.rounds(9)).result()
 
 
-def _order_sagas(events: int, turns: int) -> dict[str, Any]:
-    log = sagas(events)
+def _write_sagas(file: str, events: int) -> None:
+    table = sagas(events).table
+    with pa.OSFile(file, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _order_sagas(file: str, turns: int) -> dict[str, Any]:
+    with pa.OSFile(file) as source:
+        log = EventLog(pa.ipc.open_file(source).read_all())
     seconds, order = _timed(lambda: _built(log))
     causes, effects = _pairs(len(order), _SINGLE)
     pairs = list(zip(causes.tolist(), effects.tolist(), strict=True))
