@@ -29,7 +29,10 @@ def _machine_code(function: Callable[..., Any]) -> Any:
     if name not in _made:
         from numba import njit  # noqa: PLC0415 - optional, and slow to load
 
-        _made[name] = njit(cache=True, nogil=True)(function)
+        try:
+            _made[name] = njit(cache=True, nogil=True)(function)
+        except RuntimeError:  # there is no folder where the machine code could be kept
+            _made[name] = njit(nogil=True)(function)
     return _made[name]
 
 
