@@ -42,11 +42,12 @@ def row(name: str, value: Any) -> str:
 
 
 def methods(cls: type) -> list[tuple[str, Any]]:
-    """Return the public methods and properties that a class defines, in the order it does."""
+    """Return the public methods and properties of a class, in the order it defines them."""
     kinds = (property, cached_property, classmethod, staticmethod)
     return [
         (name, getattr(cls, name))
-        for name, value in vars(cls).items()
+        for owner in cls.mro()[:-1]
+        for name, value in vars(owner).items()
         if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, kinds))
     ]
 
@@ -63,7 +64,7 @@ def api() -> str:
     empty = flowlab.EventLog.from_events([])
     parts += ["", "## What other rooms make of an EventLog", "", "| name | |", "|---|---|"]
     parts += [row(f".{name}", getattr(empty, name)) for name in sorted(empty.accessors)]
-    own = [pair for cls in causality.CausalOrder.mro()[:-1] for pair in methods(cls)]
+    own = methods(causality.CausalOrder)
     parts += ["", "## log.causality", "", "| name | |", "|---|---|"]
     parts += [row(f".{method}", value) for method, value in own]
     rest = [(name, getattr(causality, name)) for name in causality.__all__]

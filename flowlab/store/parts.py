@@ -1,0 +1,110 @@
+"""The parts of an open store, and how a state of it is pinned: what its methods build on."""
+
+from __future__ import annotations
+
+import threading
+from os import PathLike
+from typing import Final
+
+from flowlab.errors import CorruptionError, InvalidArgumentError, LimitError
+from flowlab.store.delta import CommitLog, TableState
+from flowlab.store.files import Disk
+from flowlab.store.heads import SealedHeads
+from flowlab.store.layout import Layout
+from flowlab.store.manifest import open_or_create, read_manifest, usable_path
+from flowlab.store.role import Role
+from flowlab.store.sealing import Sealer
+from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.sidecar import MetadataLog
+from flowlab.store.snapshot import Files, Snapshot
+from flowlab.store.tail import tail_is_begun
+from flowlab.store.tail_reader import TailReader, TailView
+from flowlab.store.writer import Writer
+
+SEAL_EVENTS: Final = 65_536
+SEAL_BYTES: Final = 32 * 1024 * 1024
+LOCK_TIMEOUT_S: Final = 10.0
+MAX_PIN_TRIES: Final = 100
+
+
+class StoreParts:
+    """The parts of one open store; `EventStore` adds what a person calls."""
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        read_only: bool = False,
+        layout: Layout | None = None,
+        seal_events: int = SEAL_EVENTS,
+        seal_bytes: int = SEAL_BYTES,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+    ) -> None:
+        self.path = usable_path(path)
+        self.disk = Disk()
+        self._read_only = read_only
+        if read_only:
+            self._manifest = read_manifest(self.path)
+        else:
+            self._manifest = open_or_create(self.path, layout=layout or Layout(), disk=self.disk)
+        if layout is not None and layout != self._manifest.layout:
+            message = f"the store has {self._manifest.layout}, not {layout}; a layout never changes"
+            raise InvalidArgumentError(message)
+        tables = self.path / "workflows"
+        self._log = CommitLog(tables / "_delta_log")
+        self._tail = TailReader(self.path / "tail")
+        self._metadata = MetadataLog(self.path)
+        self._files = Files(tables, self._manifest.layout, SegmentReader(tables), self._metadata)
+        layout, sealed = self._manifest.layout, SealedHeads(self._files.reader)
+        self._sealer = Sealer(self.path, layout, self._log, sealed, self._metadata, self.disk)
+        self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
+        self._writer = Writer(
+            self.path,
+            role=self._role,
+            sealer=self._sealer,
+            log=self._log,
+            tail=self._tail,
+            disk=self.disk,
+            seal_events=seal_events,
+            seal_bytes=seal_bytes,
+        )
+        self._pin_lock = threading.Lock()
+        self._latest: Snapshot | None = None
+        self._pinned: tuple[int, int, int] | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Close the files. Everything committed is durable already."""
+        if not self._closed:
+            self._closed = True
+            self._writer.close()
+            self._files.reader.close()
+
+    def _pin(self) -> tuple[TableState, TailView | None]:
+        """Return a sealed state and the tail that follows it."""
+        self._files.check_process()
+        if self._closed:
+            message = f"the store {self.path.name!r} is closed; open it again"
+            raise InvalidArgumentError(message)
+        for _ in range(MAX_PIN_TRIES):
+            state = self._log.latest()
+            view = self._tail.view(state.info.tail)
+            if view is not None and view.follows(state.info.sealed_position):
+                return state, view
+            # A tail that is gone, or begins further on, was overtaken by a newer version.
+            if self._log.latest().version == state.version:
+                if view is not None:
+                    first, last = view.buffer.events[0].position, state.info.sealed_position
+                    message = f"the tail begins at {first}, the sealed part ends at {last}: verify"
+                    raise CorruptionError(message)
+                if not tail_is_begun(self._tail.folder, state.info.tail, version=state.version):
+                    return state, None
+        message = f"sealed {MAX_PIN_TRIES} times (MAX_PIN_TRIES) while it was looked at; try again"
+        raise LimitError(message)
+
+    def _check_writable(self) -> None:
+        self._files.check_process()
+        if self._closed or self._read_only:
+            what = "closed" if self._closed else "open for reading only"
+            message = f"the store {self.path.name!r} is {what}; open it again to write"
+            raise InvalidArgumentError(message)

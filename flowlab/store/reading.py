@@ -1,0 +1,124 @@
+"""How an open store is read: always as of now, or as it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.events import EventLog, RunInfo
+from flowlab.store.info import StoreInfo, describe
+from flowlab.store.parts import StoreParts
+from flowlab.store.snapshot import Snapshot
+from flowlab.store.tree import Tree
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class StoreReading(StoreParts):
+    """Reads of an open store."""
+
+    def snapshot(self) -> Snapshot:
+        """Pin what is durable now: later writes do not show in it, and nothing waits."""
+        state, view = self._pin()
+        sealed = state.info.sealed_position
+        pinned = (
+            state.version,
+            view.commits if view is not None else 0,
+            view.last_position(sealed) if view is not None else sealed,
+        )
+        with self._pin_lock:
+            if self._latest is None or self._pinned != pinned:
+                self._latest = Snapshot(self._files, state, view)
+                self._pinned = pinned
+            return self._latest
+
+    def as_of(
+        self,
+        *,
+        position: int | None = None,
+        time_ns: int | None = None,
+        version: int | None = None,
+    ) -> Snapshot:
+        """Return the store as it was: after a position, at a commit time, or at a sealed version.
+
+        Args:
+            position: the last event to show.
+            time_ns: show what was committed until then (nanoseconds since 1970).
+            version: of the commit log: the sealed part alone.
+
+        Raises:
+            InvalidArgumentError: not exactly one of the three was given.
+            NotFoundError: there is no such version, or the position is not reached yet.
+        """
+        given = [value for value in (position, time_ns, version) if value is not None]
+        if [type(value) for value in given] != [int]:
+            message = f"give exactly one of position, time_ns and version, as an int; got {given}"
+            raise InvalidArgumentError(message)
+        if version is not None:
+            state = self._log.at(version)
+            if state is None or version < 0:
+                known = self._log.versions()
+                message = f"there is no version {version}; there are 0 to {known[-1]}"
+                raise NotFoundError(message)
+            return Snapshot(self._files, state, None)
+        state, view = self._pin()
+        now = Snapshot(self._files, state, view)
+        if time_ns is not None:
+            position = self._metadata.upto(state).position_at(time_ns)
+            for mark in view.marks() if view is not None else ():
+                if mark.committed_ns <= time_ns:
+                    position = mark.position
+        assert position is not None
+        if not 0 <= position <= now.position:
+            message = f"there is no position {position}; the log holds 1 to {now.position}"
+            raise NotFoundError(message)
+        return Snapshot(self._files, state, view, bound=position)
+
+    def read(self, key: str, *, reverse: bool = False, limit: int | None = None) -> EventLog:
+        """Return the events of a key or prefix, as of now. See `Snapshot.read`."""
+        return self.snapshot().read(key, reverse=reverse, limit=limit)
+
+    def metadata(self, key: str) -> Any:
+        """Return what `/workflows/{id}/metadata` holds. See `Snapshot.metadata`."""
+        return self.snapshot().metadata(key)
+
+    def log(self) -> EventLog:
+        """Return everything as one log, by stream and sequence."""
+        return self.snapshot().log()
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """Query the relations with DuckDB, as of now; return a Polars frame.
+
+        Raises:
+            QueryError: the SQL is refused; the message points at the place.
+        """
+        return self.snapshot().sql(query)
+
+    def query(self, query: str) -> pa.Table:
+        """Query the relations with DuckDB, as of now; return an Arrow table."""
+        return self.snapshot().query(query)
+
+    @property
+    def runs(self) -> tuple[RunInfo, ...]:
+        """The metadata of each run that has some."""
+        return self.snapshot().runs
+
+    def tree(self, prefix: str = "/", *, depth: int = 3, limit: int = 20) -> Tree:
+        """Return the key tree below a prefix, with counts. See `Snapshot.tree`."""
+        return self.snapshot().tree(prefix, depth=depth, limit=limit)
+
+    def info(self) -> StoreInfo:
+        """Return sizes, versions, and where durability is weaker on this platform."""
+        state, view = self._pin()
+        now = Snapshot(self._files, state, view)
+        return describe(
+            self.path,
+            self._manifest,
+            state,
+            view,
+            runs=len(now.runs),
+            anomalies=now.anomalies.num_rows,
+        )
