@@ -19,50 +19,18 @@ import pyarrow.parquet as pq
 
 from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA
-from flowlab.store.delta import FILE_COLUMNS, DataFile
-from flowlab.store.layout import Stream
+from flowlab.store.delta import DataFile
 from flowlab.store.segments import CONSTANTS_KEY, file_crc, read_footer
+from flowlab.store.span import RowGroup, Span
 
 MAX_CACHED_FOOTERS: Final = 512
 MAX_CACHED_HANDLES: Final = 64
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EINTR}
+_BOUNDED: Final = frozenset(
+    {"run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns", "coordination_id"}
+)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A range of one stream.
-
-    Args:
-        stream: (namespace, run_id, workflow_id).
-        first: the least sequence, None for the stream's first.
-        last: the greatest, None for the stream's last.
-        bound: the last position to show, None for all.
-    """
-
-    stream: Stream
-    first: int | None = None
-    last: int | None = None
-    bound: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RowGroup:
-    """The bounds of one row group, from the footer, and the columns that hold one value only."""
-
-    index: int
-    rows: int
-    least: dict[str, Any]
-    most: dict[str, Any]
-    fixed: dict[str, Any]
-
-    def may_hold(self, column: str, low: Any, high: Any) -> bool:
-        """Whether a value between low and high (None: open) can be inside."""
-        least, most = self.least.get(column), self.most.get(column)
-        if least is None or most is None:
-            return True
-        return not ((low is not None and most < low) or (high is not None and least > high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +47,10 @@ class StreamIndex:
 class SegmentReader:
     """Opens sealed files and keeps their footers; safe to use from several threads."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, schema: pa.Schema = EVENT_SCHEMA) -> None:
         self.root = root
+        self.schema = schema
+        self.columns = tuple(name for name in schema.names if name != "namespace")
         self._lock = threading.RLock()
         self._streams: dict[str, StreamIndex] = {}
         self._footers: OrderedDict[str, tuple[pq.FileMetaData, tuple[RowGroup, ...]]] = (
@@ -134,61 +104,77 @@ class SegmentReader:
         data: DataFile,
         groups: list[int] | None = None,
         *,
-        columns: tuple[str, ...] = FILE_COLUMNS,
+        columns: tuple[str, ...] | None = None,
         verify: bool = False,
     ) -> pa.Table:
-        """Read row groups of a file (all of them by default).
+        """Read row groups of a file, and columns (all of them by default).
 
         Raises:
             CorruptionError: the file is missing or damaged.
         """
+        names = list(self.columns if columns is None else columns)
         try:
             with self._lock:
                 handle = self._open(data, verify=verify)
                 if groups is None:
-                    return handle.read(columns=list(columns))
-                return handle.read_row_groups(groups, columns=list(columns))
+                    return handle.read(columns=names)
+                return handle.read_row_groups(groups, columns=names)
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(data, error) from error
 
-    def read_rows(self, data: DataFile, group: int, span: Span) -> pa.Table:
+    def read_rows(
+        self, data: DataFile, group: int, span: Span, *, sparse: bool = False
+    ) -> pa.Table:
         """Read the rows of a span from one row group, decoding only columns that vary in it.
+
+        Args:
+            data: the file.
+            group: which of its row groups.
+            span: the rows.
+            sparse: most groups have none: look first, then decode the other columns.
 
         Raises:
             CorruptionError: the file is missing or damaged.
         """
-        fixed = self.row_groups(data)[group].fixed
-        _, run_id, workflow_id = span.stream
-        varying = [name for name in FILE_COLUMNS if name not in fixed]
+        bounds = self.row_groups(data)[group]
+        tested = span.tested_in(bounds)
+        if tested is None:
+            return self.schema.empty_table()
+        if sparse and tested:
+            mask = span.mask(self.read(data, [group], columns=tested), tested)
+            if mask is not None and not pc.any(mask).as_py():
+                return self.schema.empty_table()
+        varying = [name for name in self.columns if name not in bounds.fixed]
         table = self.read(data, [group], columns=tuple(varying))
-        mask: pa.ChunkedArray | None = None
-        for name, value in (("run_id", run_id), ("workflow_id", workflow_id)):
-            if name in fixed:
-                if fixed[name] != value:
-                    return EVENT_SCHEMA.empty_table()
-                continue
-            mask = _both(mask, pc.equal(table.column(name), value))
-        for name, low, high in (
-            ("sequence", span.first, span.last),
-            ("position", None, span.bound),
-        ):
-            if low is not None:
-                mask = _both(mask, pc.greater_equal(table.column(name), low))
-            if high is not None:
-                mask = _both(mask, pc.less_equal(table.column(name), high))
+        mask = span.mask(table, tested)
         if mask is not None:
-            # Rows are sorted by stream and sequence, so those of a span lie together.
-            rows = pc.indices_nonzero(mask)
-            first = rows[0].as_py() if len(rows) else 0
-            table = table.slice(first, len(rows))
-        values = {"namespace": span.stream[0], **fixed}
+            table = _taken(table, pc.indices_nonzero(mask))
+        values = {"namespace": span.namespace, **bounds.fixed}
         arrays = [
             pa.repeat(pa.scalar(values[field.name], field.type), table.num_rows)
             if field.name in values
             else _as(table.column(field.name), field.type)
-            for field in EVENT_SCHEMA
+            for field in self.schema
         ]
-        return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def holds(self, data: DataFile, span: Span) -> bool:
+        """Say whether a file has a row of a span; mostly its footer knows.
+
+        Raises:
+            CorruptionError: the file is missing or damaged.
+        """
+        asked: list[tuple[int, tuple[str, ...]]] = []
+        for group in self.row_groups(data):
+            tested = span.tested_in(group) if span.may_be_in(group) else None
+            if tested == ():
+                return True
+            if tested is not None:
+                asked.append((group.index, tested))
+        return any(
+            pc.any(span.mask(self.read(data, [index], columns=tested), tested)).as_py()
+            for index, tested in asked
+        )
 
     def _with_room(self, opening: Callable[[], T]) -> T:
         """Open a file; where too many are open, close those that are kept open for speed."""
@@ -248,11 +234,7 @@ class SegmentReader:
 
 def _bounds(metadata: pq.FileMetaData) -> tuple[RowGroup, ...]:
     names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
-    wanted = [
-        (i, name)
-        for i, name in enumerate(names)
-        if name in {"run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns"}
-    ]
+    wanted = [(i, name) for i, name in enumerate(names) if name in _BOUNDED]
     told = json.loads((metadata.metadata or {}).get(CONSTANTS_KEY.encode(), b"[]"))
     groups = []
     for index in range(metadata.num_row_groups):
@@ -274,8 +256,13 @@ def _check_footer(data: DataFile, path: Path) -> None:
         raise ValueError(message)
 
 
-def _both(mask: Any, other: Any) -> Any:
-    return other if mask is None else pc.and_(mask, other)
+def _taken(table: pa.Table, rows: pa.Array) -> pa.Table:
+    """Return some rows of a table, in order; most often they lie together."""
+    count = len(rows)
+    first = rows[0].as_py() if count else 0
+    if not count or rows[-1].as_py() - first == count - 1:
+        return table.slice(first, count)
+    return table.take(rows)
 
 
 def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

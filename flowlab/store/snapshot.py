@@ -34,8 +34,9 @@ from flowlab.store.clock import process_id
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.layout import Layout
 from flowlab.store.resolve import Located, locate, selection
-from flowlab.store.segment_reader import SegmentReader, Span
+from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import Metadata, MetadataLog
+from flowlab.store.span import Span
 from flowlab.store.stream_read import read_stream
 from flowlab.store.tail_reader import TailView
 from flowlab.store.tree import Tree, draw_tree
@@ -337,7 +338,7 @@ class Snapshot:
 
     def _read_stream(self, located: Located, *, reverse: bool, limit: int | None) -> pa.Table:
         assert located.stream is not None
-        span = Span(located.stream, located.key.first, located.key.last, self._bound)
+        span = Span.of_stream(located.stream, located.key.first, located.key.last, self._bound)
         bucket = self._files.layout.bucket(*located.stream[1:])
         files = [
             data
@@ -345,7 +346,13 @@ class Snapshot:
             if data.bucket == bucket and data.namespace == located.stream[0]
         ]
         return read_stream(
-            span, files, self._tail, self._files.reader, reverse=reverse, limit=limit
+            located.stream,
+            span,
+            files,
+            self._tail,
+            self._files.reader,
+            reverse=reverse,
+            limit=limit,
         )
 
     def _log(self, table: pa.Table, located: Located) -> EventLog:
