@@ -53,6 +53,7 @@ class EventStore(StoreReading, StoreMaintenance):
         layout: of a new store.
         seal_events, seal_bytes: size at which the tail is sealed into Parquet by itself.
         lock_timeout_s: how long an append waits for another process's commit, in seconds.
+        disk: through which everything is written; tests give one that fails.
 
     Raises:
         NotAStoreError: the folder holds something else, or is absent and `read_only`.

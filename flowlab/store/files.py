@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Final, cast
 
 from flowlab.errors import LockedError
 from flowlab.store.clock import monotonic_s, sleep_s
@@ -18,29 +19,48 @@ if sys.platform != "win32":
 else:
     import msvcrt
 
-LOCK_POLL_S = 0.005
+BUFFER_BYTES: Final = 1 << 20
+LOCK_POLL_S: Final = 0.005
 
 
 class Disk:
     """The store's view of the operating system; one object for each open store.
 
+    Whatever the store changes, it changes by one of eight primitives: `open_rw`, `write_at`,
+    `sync_data`, `sync_directory`, `link`, `rename`, `remove`, `mkdir`. The others are made of
+    them, so that a subclass which counts, records or refuses the eight sees everything.
+
     Attributes:
         data_syncs: how often a file's content was forced to the device.
         directory_syncs: how often a directory was.
         bytes_written: bytes given to the operating system.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> disk = Disk()
+        >>> with TemporaryDirectory() as folder:
+        ...     disk.replace(Path(folder) / "note", b"durable")
+        ...     (Path(folder) / "note").read_bytes()
+        b'durable'
+        >>> disk.data_syncs, disk.directory_syncs, disk.bytes_written
+        (1, 1, 7)
     """
 
     def __init__(self) -> None:
         self.data_syncs = 0
         self.directory_syncs = 0
         self.bytes_written = 0
+        self._settled: set[Path] = set()
+
+    # -- the primitives -----------------------------------------------------------------------
 
     def open_rw(self, path: Path, *, create: bool = False) -> int:
         """Open a file for reading and writing at offsets; return its descriptor."""
         flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         return os.open(path, flags | (os.O_CREAT | os.O_EXCL if create else 0), 0o644)
 
-    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
+    def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> None:
         """Write all of the bytes at the offset."""
         view = memoryview(data)
         while view:
@@ -75,22 +95,42 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name; fail if that name is taken."""
+        os.link(source, target)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name, in place of whatever had that name."""
+        source.replace(target)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file's name if it is there: nothing refers to it any more."""
+        path.unlink(missing_ok=True)
+
+    def mkdir(self, path: Path) -> None:
+        """Make one directory; fail if the name is taken."""
+        path.mkdir()
+
+    # -- what is made of them -----------------------------------------------------------------
+
     @contextmanager
     def create(self, path: Path) -> Iterator[BinaryIO]:
         """Write a new file; it is durable (but for its directory entry) when the block ends."""
+        descriptor = self.open_rw(path, create=True)
+        end = _NewFile(self, descriptor)
         try:
-            with path.open("xb") as stream:
-                yield stream
-                stream.flush()
-                self.bytes_written += stream.tell()
-                self.sync_data(stream.fileno())
-        except FileExistsError:
-            raise
+            stream = io.BufferedWriter(end, BUFFER_BYTES)
+            yield cast("BinaryIO", stream)
+            stream.flush()
+            self.sync_data(descriptor)
         except OSError:
             # Half a file is of no use, and on a full disk it would keep the disk full.
             with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+                self.remove(path)
             raise
+        finally:
+            end.is_open = False
+            os.close(descriptor)
 
     def publish(self, path: Path, data: bytes, *, scratch: str) -> bool:
         """Make a file appear whole and durable, or not at all; return False if it exists already.
@@ -98,46 +138,73 @@ class Disk:
         Linking, unlike renaming, refuses to replace: two writers cannot both win a commit number.
         """
         temporary = path.with_name(f".{path.name}.{scratch}")
-        temporary.unlink(missing_ok=True)
+        self.remove(temporary)
         with self.create(temporary) as stream:
             stream.write(data)
         try:
-            os.link(temporary, path)
+            self.link(temporary, path)
         except FileExistsError:
             return False
         except OSError:
             # File systems without hard links: the commit lock still excludes a second writer.
             if path.exists():
                 return False
-            temporary.rename(path)
+            self.rename(temporary, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            # A draft that cannot be removed is in nobody's way.
+            with contextlib.suppress(OSError):
+                self.remove(temporary)
         self.sync_directory(path.parent)
         return True
 
     def replace(self, path: Path, data: bytes) -> None:
         """Replace a small file's content atomically and durably."""
         temporary = path.with_name(f".{path.name}.new")
-        temporary.unlink(missing_ok=True)
+        self.remove(temporary)
         with self.create(temporary) as stream:
             stream.write(data)
-        temporary.replace(path)
+        self.rename(temporary, path)
         self.sync_directory(path.parent)
 
     def make_directory(self, path: Path) -> None:
-        """Make a directory (and its parents) and sync the entries that are new."""
+        """Make a directory (and its parents); its entry is durable, whoever made it."""
         missing = []
         while not path.exists():
             missing.append(path)
             path = path.parent
+        # Who made the deepest one that is there may have been stopped before the sync.
+        if path.parent not in self._settled:
+            self.sync_directory(path.parent)
+            self._settled.add(path.parent)
         for folder in reversed(missing):
             with contextlib.suppress(FileExistsError):
-                folder.mkdir()
+                self.mkdir(folder)
             self.sync_directory(folder.parent)
+            self._settled.add(folder.parent)
 
-    def remove(self, path: Path) -> None:
-        """Remove a file that nothing refers to any more."""
-        path.unlink(missing_ok=True)
+
+class _NewFile(io.RawIOBase):
+    """The end of a new file as a stream, so that libraries write through the disk too."""
+
+    def __init__(self, disk: Disk, descriptor: int) -> None:
+        self.is_open = True
+        self._disk = disk
+        self._descriptor = descriptor
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        count = len(data)
+        # What a buffer still holds after an error must not reach whoever has the descriptor next.
+        if self.is_open:
+            self._disk.write_at(self._descriptor, data, self._size)
+        self._size += count
+        return count
+
+    def tell(self) -> int:
+        return self._size
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:

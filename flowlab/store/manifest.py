@@ -119,10 +119,12 @@ def open_or_create(root: Path, *, layout: Layout, disk: Disk) -> Manifest:
         text = json.dumps(data, indent=2).encode() + b"\n"
         disk.publish(root / NAME, with_crc(text), scratch=f"{random_salt():016x}")
     manifest = read_manifest(root)
-    for folder in FOLDERS:
-        disk.make_directory(root / folder)
     log = root / "workflows" / "_delta_log"
-    if not commit_path(log, 0).exists():
+    begun = commit_path(log, 0).exists()
+    for folder in FOLDERS:
+        if not begun or not (root / folder).exists():
+            disk.make_directory(root / folder)
+    if not begun:
         actions = create_actions(manifest.table_id, manifest.created_ns // 1_000_000)
         info = SealInfo(committed_ns=manifest.created_ns)
         actions.append(info_action(info, operation="CREATE TABLE"))

@@ -39,9 +39,10 @@ class StoreParts:
         seal_events: int = SEAL_EVENTS,
         seal_bytes: int = SEAL_BYTES,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
+        disk: Disk | None = None,
     ) -> None:
         self.path = usable_path(path)
-        self.disk = Disk()
+        self.disk = Disk() if disk is None else disk
         self._read_only = read_only
         if read_only:
             self._manifest = read_manifest(self.path)

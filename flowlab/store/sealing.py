@@ -67,7 +67,7 @@ class Sealer:
             # tail file could lose what is written.
             writer.poison(f"the commit that seals the tail failed: {error}")
             raise
-        tail_path(self.root / "tail", sealed_number).unlink(missing_ok=True)
+        self.disk.remove(tail_path(self.root / "tail", sealed_number))
 
     def commit_rows(
         self,

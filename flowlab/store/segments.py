@@ -126,7 +126,7 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
     name = f"part-{bounds['min']:012d}-{bounds['max']:012d}-e{epoch}.parquet"
     # A file of this name is what an earlier try of the same writer left: no commit names it, or its
     # positions would be sealed.
-    (folder / name).unlink(missing_ok=True)
+    disk.remove(folder / name)
     with disk.create(folder / name) as stream:
         write_parquet(part.table, stream)
         size = stream.tell()

@@ -199,7 +199,7 @@ class TailWriter:
     def prepare(self, number: int, *, first_position: int) -> NewTail:
         """Make a tail file, durable with its directory entry, without writing to it yet."""
         path = tail_path(self.folder, number)
-        path.unlink(missing_ok=True)
+        self._disk.remove(path)
         salt = random_salt()
         descriptor = self._disk.open_rw(path, create=True)
         try:
@@ -223,8 +223,9 @@ class TailWriter:
     def resume(self, number: int) -> list[Frame]:
         """Open an existing tail file for writing: sync what it holds, clear what was torn.
 
-        The scanned frames are synced before the watermark moves, so nothing is shown that a
-        power failure could still take back.
+        Its maker may have been stopped before its directory was synced. The scanned frames are
+        synced before the watermark moves, so nothing is shown that a power failure could still
+        take back.
         """
         self._close_file()
         path = tail_path(self.folder, number)
@@ -241,6 +242,7 @@ class TailWriter:
         self._allocated = max(data_size, self._offset)
         self._disk.write_at(self._descriptor, bytes(self._allocated - self._offset), self._offset)
         self._disk.sync_data(self._descriptor)
+        self._disk.sync_directory(self.folder)
         return frames
 
     @property

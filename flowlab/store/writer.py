@@ -61,6 +61,7 @@ class Writer:
         self._log = log
         self._reader = tail
         self._writer = TailWriter(root / "tail", disk)
+        self._disk = disk
         self._seal_events = seal_events
         self._seal_bytes = seal_bytes
         self._group = GroupCommit(self._lead)
@@ -272,6 +273,8 @@ class Writer:
 
     def _open(self) -> None:
         """Look at the log as the new holder of the role: sync what the last one left."""
+        # Whoever made the newest commit may have been stopped before its directory was synced.
+        self._disk.sync_directory(self._log.folder)
         state = self._log.latest()
         number = state.info.tail
         if tail_is_begun(self._root / "tail", number, version=state.version):
@@ -282,7 +285,7 @@ class Writer:
             self._writer.create(number, first_position=state.info.sealed_position + 1)
         for stale in tail_numbers(self._root / "tail"):
             if stale < number:
-                tail_path(self._root / "tail", stale).unlink(missing_ok=True)
+                self._disk.remove(tail_path(self._root / "tail", stale))
         last = state.info.sealed_position
         if frames:
             commit = frames[-1].commit()
