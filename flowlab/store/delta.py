@@ -9,28 +9,44 @@ wrong bound or namespace would hide events without a sound.
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from flowlab.errors import CorruptionError, FencedError, FormatVersionError
+from flowlab.errors import FencedError, FormatVersionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.files import Disk
-from flowlab.store.selfcheck import BLANK, crc_holds, with_crc
+from flowlab.store.selfcheck import BLANK, with_crc
 
 READER_VERSION: Final = 1
 WRITER_VERSION: Final = 2
+SAFE_SIGNS: Final = "/=-_.~@:+"
 PARTITION_COLUMNS: Final = ("namespace", "bucket")
 FOOTER_TAG: Final = "flowlab.footer_crc32"
 FILE_TAG: Final = "flowlab.file_crc32"
+VERSION_TAG: Final = "flowlab.version"
+TIER_TAG: Final = "flowlab.tier"
+RUN_TAG: Final = "flowlab.run"
 FILE_COLUMNS: Final = tuple(name for name in EVENT_SCHEMA.names if name != "namespace")
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A sealed file that a commit added."""
+    """A sealed file that a commit added.
+
+    Args:
+        path: below the table's folder, as on disk.
+        namespace, bucket: its partition.
+        size: in bytes.
+        rows: their number.
+        stats: bounds of columns, as in the commit.
+        footer_crc, file_crc: checksums; None where an older commit has none.
+        version: the truncations of commits up to this one are applied to it.
+        tier: empty, or `archive`.
+        run: files of one sorted run share it; empty: the file is a run of its own.
+        modified_ms: when it was written, in milliseconds since 1970.
+    """
 
     path: str
     namespace: str
@@ -41,6 +57,14 @@ class DataFile:
     footer_crc: int | None = None
     file_crc: int | None = None
     version: int = 0
+    tier: str = ""
+    run: str = ""
+    modified_ms: int = 0
+
+    @property
+    def partition_values(self) -> dict[str, str]:
+        """The values of the partition columns, as text."""
+        return {"namespace": self.namespace, "bucket": str(self.bucket)}
 
     def least(self, column: str) -> Any:
         """Return the smallest value of a column, or None where it is not recorded."""
@@ -62,6 +86,7 @@ class SealInfo:
         committed_ns: when.
         sidecar: the metadata file of this commit, empty where there is none.
         sidecar_sha256: its checksum.
+        floor: the oldest version whose files are all there; vacuum raises it.
     """
 
     sealed_position: int = 0
@@ -70,16 +95,54 @@ class SealInfo:
     committed_ns: int = 0
     sidecar: str = ""
     sidecar_sha256: str = ""
+    floor: int = 0
+
+
+REQUIRED_INFO: Final = tuple(name for name in SealInfo.__slots__ if name != "floor")
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarRef:
+    """A metadata file and the versions (first to last) whose content it holds."""
+
+    name: str
+    sha256: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A file that a commit took away; older versions need it until vacuum lets go of them."""
+
+    path: str
+    size: int
+    version: int
+    removed_ms: int
+    partition: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """The sealed part at one version."""
+    """The sealed part at one version.
+
+    Args:
+        version: of the commit log, -1 before the first.
+        files: that hold the rows.
+        info: of the last commit.
+        sidecars: all that hold metadata, in order.
+        removed: files that older versions need, from the vacuum's floor on.
+        transactions: of each application, the last version that it recorded (`txn`).
+        table: the actions `protocol` and `metaData` that hold.
+    """
 
     version: int = -1
     files: tuple[DataFile, ...] = ()
     info: SealInfo = field(default_factory=SealInfo)
-    history: tuple[SealInfo, ...] = ()
+    sidecars: tuple[SidecarRef, ...] = ()
+    removed: tuple[Removed, ...] = ()
+    transactions: dict[str, int] = field(default_factory=dict)
+    table: dict[str, Any] = field(default_factory=dict)
 
 
 def commit_path(folder: Path, version: int) -> Path:
@@ -112,7 +175,7 @@ def delta_schema() -> dict[str, Any]:
     return {"type": "struct", "fields": [fields[0], bucket, *fields[1:]]}
 
 
-def add_action(data: DataFile, *, modified_ms: int) -> dict[str, Any]:
+def add_action(data: DataFile, *, modified_ms: int, data_change: bool = True) -> dict[str, Any]:
     """Return the action that adds a file; its path is percent-encoded once more.
 
     Parquet's page checksums leave the footer out, so its CRC-32 stands here, as a tag; that of the
@@ -120,16 +183,59 @@ def add_action(data: DataFile, *, modified_ms: int) -> dict[str, Any]:
     """
     return {
         "add": {
-            "path": quote(data.path, safe="/=-_.~@:+"),
-            "partitionValues": {"namespace": data.namespace, "bucket": str(data.bucket)},
+            "path": quote(data.path, safe=SAFE_SIGNS),
+            "partitionValues": data.partition_values,
             "size": data.size,
             "modificationTime": modified_ms,
-            "dataChange": True,
+            "dataChange": data_change,
             "stats": json.dumps(data.stats, separators=(",", ":"), ensure_ascii=True),
-            "tags": {
-                FOOTER_TAG: f"{data.footer_crc or 0:08x}",
-                FILE_TAG: f"{data.file_crc or 0:08x}",
-            },
+            "tags": _tags(data),
+        }
+    }
+
+
+def _tags(data: DataFile) -> dict[str, str]:
+    tags = {
+        FOOTER_TAG: None if data.footer_crc is None else f"{data.footer_crc:08x}",
+        FILE_TAG: None if data.file_crc is None else f"{data.file_crc:08x}",
+        VERSION_TAG: str(data.version),
+        TIER_TAG: data.tier or None,
+        RUN_TAG: data.run or None,
+    }
+    return {name: value for name, value in tags.items() if value is not None}
+
+
+def data_file(action: dict[str, Any], version: int) -> DataFile:
+    """Return the file of an action `add` that a version holds."""
+    stats = json.loads(action.get("stats") or "{}")
+    values = action["partitionValues"]
+    tags = action.get("tags") or {}
+    return DataFile(
+        path=unquote(action["path"]),
+        namespace=values["namespace"] or "",
+        bucket=int(values["bucket"]),
+        size=action["size"],
+        rows=stats.get("numRecords", -1),
+        stats=stats,
+        footer_crc=int(tags[FOOTER_TAG], 16) if FOOTER_TAG in tags else None,
+        file_crc=int(tags[FILE_TAG], 16) if FILE_TAG in tags else None,
+        version=int(tags.get(VERSION_TAG, version)),
+        tier=tags.get(TIER_TAG, ""),
+        run=tags.get(RUN_TAG, ""),
+        modified_ms=action.get("modificationTime", 0),
+    )
+
+
+def remove_action(data: Removed) -> dict[str, Any]:
+    """Return the action that takes a file away, its rows being in others."""
+    return {
+        "remove": {
+            "path": quote(data.path, safe=SAFE_SIGNS),
+            "deletionTimestamp": data.removed_ms,
+            "dataChange": False,
+            "extendedFileMetadata": True,
+            "partitionValues": data.partition,
+            "size": data.size,
         }
     }
 
@@ -174,104 +280,12 @@ def write_commit(
         raise FencedError(message)
 
 
-class CommitLog:
-    """Reads `_delta_log`, keeping what it has read: commits never change."""
+def check_protocol(protocol: dict[str, Any]) -> None:
+    """Refuse a table that asks for a newer reader.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._states: dict[int, TableState] = {-1: TableState()}
-        self._latest = -1
-        self._lock = threading.Lock()
-
-    def latest(self) -> TableState:
-        """Return the newest state."""
-        with self._lock:
-            first = self._latest < 0
-            while commit_path(self.folder, self._latest + 1).exists():
-                self._load(self._latest + 1)
-            if first:
-                self._check_last()
-            return self._states[self._latest]
-
-    def at(self, version: int) -> TableState | None:
-        """Return the state at a version, or None where there is no such commit."""
-        self.latest()
-        return self._states.get(version)
-
-    def versions(self) -> range:
-        """Return the versions that exist."""
-        return range(self.latest().version + 1)
-
-    def _check_last(self) -> None:
-        """Check that no commit stands behind a gap: what it sealed would be missed in silence."""
-        numbers = {int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit()}
-        while commit_path(self.folder, self._latest + 1).exists():
-            self._load(self._latest + 1)
-        later = [number for number in numbers if number > self._latest]
-        if later:
-            message = (
-                f"commit {self._latest + 1} is missing from workflows/_delta_log, but "
-                f"{max(later)} is there; restore it from a copy"
-            )
-            raise CorruptionError(message)
-
-    def _load(self, version: int) -> None:
-        path = commit_path(self.folder, version)
-        data = path.read_bytes()
-        if b'"flowlab"' not in data:
-            message = (
-                f"{path.name} was committed by another program: the table is for reading; if it "
-                "is the newest and added no rows, take that file away"
-            )
-            raise CorruptionError(message)
-        if not crc_holds(data):
-            message = f"{path.name} is damaged: it does not have the CRC-32 that it names"
-            raise CorruptionError(message)
-        try:
-            self._states[version] = self._applied(version, data)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            message = f"{path.name} is not a commit of this format: {error!r}"
-            raise CorruptionError(message) from error
-        self._latest = version
-
-    def _applied(self, version: int, data: bytes) -> TableState:
-        state = self._states[version - 1]
-        added: list[DataFile] = []
-        removed: set[str] = set()
-        info = state.info
-        for line in data.splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                added.append(_data_file(action["add"], version))
-            elif "remove" in action:
-                removed.add(unquote(action["remove"]["path"]))
-            elif "protocol" in action:
-                _check_protocol(action["protocol"])
-            elif "commitInfo" in action:
-                told = action["commitInfo"]["flowlab"]
-                info = SealInfo(**{name: told[name] for name in SealInfo.__slots__})
-        files = tuple(data for data in state.files if data.path not in removed) + tuple(added)
-        return TableState(version, files, info, (*state.history, info))
-
-
-def _data_file(action: dict[str, Any], version: int) -> DataFile:
-    stats = json.loads(action.get("stats") or "{}")
-    values = action["partitionValues"]
-    tags = action.get("tags") or {}
-    return DataFile(
-        path=unquote(action["path"]),
-        namespace=values["namespace"] or "",
-        bucket=int(values["bucket"]),
-        size=action["size"],
-        rows=stats.get("numRecords", -1),
-        stats=stats,
-        footer_crc=int(tags[FOOTER_TAG], 16) if FOOTER_TAG in tags else None,
-        file_crc=int(tags[FILE_TAG], 16) if FILE_TAG in tags else None,
-        version=version,
-    )
-
-
-def _check_protocol(protocol: dict[str, Any]) -> None:
+    Raises:
+        FormatVersionError: it does.
+    """
     if protocol.get("minReaderVersion", 1) > READER_VERSION:
         message = (
             f"the sealed table asks for Delta reader version {protocol['minReaderVersion']}; "

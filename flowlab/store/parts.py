@@ -7,7 +7,8 @@ from os import PathLike
 from typing import Final
 
 from flowlab.errors import CorruptionError, InvalidArgumentError, LimitError
-from flowlab.store.delta import CommitLog, TableState
+from flowlab.store.commit_log import CommitLog
+from flowlab.store.delta import TableState
 from flowlab.store.files import Disk
 from flowlab.store.heads import SealedHeads
 from flowlab.store.layout import Layout

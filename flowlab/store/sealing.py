@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from flowlab.events import RunInfo
 from flowlab.store.clock import wall_ns
+from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import (
-    CommitLog,
     DataFile,
     SealInfo,
     TableState,
@@ -23,8 +24,16 @@ from flowlab.store.delta import (
 from flowlab.store.files import Disk
 from flowlab.store.heads import Heads, SealedHeads
 from flowlab.store.layout import Layout, Stream
+from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS, write_checkpoint
 from flowlab.store.segments import partition, write_part
-from flowlab.store.sidecar import MetadataLog, Sidecar, key_rows, pack_commits, write_sidecar
+from flowlab.store.sidecar import (
+    MetadataLog,
+    Sidecar,
+    key_rows,
+    merged,
+    pack_commits,
+    write_sidecar,
+)
 from flowlab.store.streams import Streams
 from flowlab.store.tail import TailWriter, tail_path
 from flowlab.store.tail_reader import CommitMark, KeyUse, TailView
@@ -145,7 +154,22 @@ class Sealer:
         version = self.log.latest().version + 1
         modified_ms = info.committed_ns // 1_000_000
         actions = [info_action(info, operation=operation)]
-        actions += [add_action(data, modified_ms=modified_ms) for data in files]
-        folder = self.root / "workflows" / "_delta_log"
-        write_commit(folder, version, actions, self.disk, epoch=epoch)
+        actions += [
+            add_action(replace(data, version=version), modified_ms=modified_ms) for data in files
+        ]
+        write_commit(self.log.folder, version, actions, self.disk, epoch=epoch)
+        if version % CHECKPOINT_COMMITS == 0:
+            self._checkpoint(epoch=epoch)
         return version
+
+    def _checkpoint(self, *, epoch: int) -> None:
+        """Write a Delta checkpoint: whoever opens the log reads it instead of what is before."""
+        try:
+            state = self.log.latest()
+            sidecars = merged(self.root, state.sidecars, epoch=epoch, disk=self.disk)
+            write_checkpoint(self.log.folder, state, sidecars, self.disk, epoch=epoch)
+            self.log.adopt(sidecars)
+        except OSError as error:
+            # The commit is durable and needs no checkpoint: its caller must not be told otherwise.
+            message = f"no checkpoint of the commit log was written; the next may be: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)

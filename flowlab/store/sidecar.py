@@ -1,7 +1,7 @@
 """What a sealed commit keeps besides events: runs, anomalies, idempotency keys, commit times.
 
 One gzip'd JSON file for each Delta commit, named by it with its SHA-256, so the commit log says
-whether it is whole.
+whether it is whole. A Delta checkpoint names merged ones, which hold the same for many commits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from flowlab.errors import CorruptionError
 from flowlab.events import ANOMALY_SCHEMA, RunInfo
-from flowlab.store.delta import SealInfo, TableState
+from flowlab.store.delta import SidecarRef, TableState
 from flowlab.store.files import Disk
 from flowlab.store.layout import Stream
 from flowlab.store.tail_reader import CommitMark, KeyUse
@@ -51,6 +51,26 @@ class _KeyRow(msgspec.Struct, array_like=True):
         return (tuple(self.stream), self.key), uses  # type: ignore[return-value]
 
 
+class BaseRow(msgspec.Struct, array_like=True):
+    """A truncation: the stream begins after `base`.
+
+    Args:
+        stream: (namespace, run_id, workflow_id).
+        base: the last sequence that is gone.
+        position: of the `LogTruncated` event.
+        version: of the commit.
+        archive: the file that holds what is gone, empty where nothing does.
+        lanes: last ticks of the lanes whose events are gone: (agent_id, tick).
+    """
+
+    stream: Stream
+    base: int
+    position: int
+    version: int
+    archive: str = ""
+    lanes: list[tuple[str, int]] = []
+
+
 class _Keys(msgspec.Struct):
     """What a writer reads of a sidecar."""
 
@@ -66,6 +86,7 @@ class Sidecar(msgspec.Struct):
         anomalies_position: the position of the commit that they came with.
         keys: idempotency keys.
         commits: (position, committed_ns, epoch) as differences from the row before.
+        bases: truncations.
     """
 
     format: int = 1
@@ -74,6 +95,18 @@ class Sidecar(msgspec.Struct):
     anomalies_position: int = 0
     keys: list[_KeyRow] = []
     commits: list[tuple[int, int, int]] = []
+    bases: list[BaseRow] = []
+
+
+class _Merged(msgspec.Struct):
+    """The content of a merged file: that of others, one after the other."""
+
+    format: int
+    parts: list[msgspec.Raw]
+
+
+class _Probe(msgspec.Struct):
+    parts: list[msgspec.Raw] | None = None
 
 
 def key_rows(keys: dict[tuple[Stream, str], KeyUse]) -> list[_KeyRow]:
@@ -105,32 +138,80 @@ def write_sidecar(
     root: Path, content: Sidecar, *, version: int, epoch: int, disk: Disk
 ) -> tuple[str, str]:
     """Write the sidecar of a commit, durable; return its name below the store and its SHA-256."""
-    data = gzip.compress(msgspec.json.encode(content), 6, mtime=0)
     name = f"{FOLDER}/{version:020d}-e{epoch}.json.gz"
-    disk.replace(root / name, data)
-    return name, hashlib.sha256(data).hexdigest()
+    return name, _write(root / name, msgspec.json.encode(content), disk)
 
 
-def read_sidecar(root: Path, info: SealInfo, kind: type[T]) -> T:
-    """Read and check the sidecar of a commit, or a part of it; empty where it has none.
+def read_sidecar(root: Path, ref: SidecarRef, kind: type[T]) -> list[T]:
+    """Read and check a sidecar, or a part of each commit in it, in the order of the commits.
 
     Raises:
         CorruptionError: it is missing, or not what the commit named.
     """
-    if not info.sidecar:
-        return kind()
+    data = _read(root, ref)
     try:
-        data = (root / info.sidecar).read_bytes()
-    except OSError as error:
-        message = f"{info.sidecar} is missing ({error}); the commit log names it"
+        parts = msgspec.json.decode(data, type=_Probe).parts
+        return [
+            msgspec.json.decode(part, type=kind) for part in ([data] if parts is None else parts)
+        ]
+    except msgspec.MsgspecError as error:
+        message = f"{ref.name} cannot be read: {error}"
         raise CorruptionError(message) from error
-    if hashlib.sha256(data).hexdigest() != info.sidecar_sha256:
-        message = f"{info.sidecar} does not have the SHA-256 that its commit names"
+
+
+def merged(
+    root: Path, sidecars: tuple[SidecarRef, ...], *, epoch: int, disk: Disk
+) -> tuple[SidecarRef, ...]:
+    """Merge neighbours of like size into larger files, so that their number stays logarithmic.
+
+    What they hold is carried over as it is, members that this version does not know included.
+    """
+    stack: list[list[SidecarRef]] = []
+    for ref in sidecars:
+        stack.append([ref])
+        while len(stack) > 1 and _span(stack[-2]) <= _span(stack[-1]):
+            last = stack.pop()
+            stack[-1] += last
+    return tuple(_merge(root, refs, epoch=epoch, disk=disk) for refs in stack)
+
+
+def _span(refs: list[SidecarRef]) -> int:
+    return refs[-1].last - refs[0].first + 1
+
+
+def _merge(root: Path, refs: list[SidecarRef], *, epoch: int, disk: Disk) -> SidecarRef:
+    if len(refs) == 1:
+        return refs[0]
+    parts: list[msgspec.Raw] = []
+    for ref in refs:
+        data = _read(root, ref)
+        inner = msgspec.json.decode(data, type=_Probe).parts
+        parts += [msgspec.Raw(data)] if inner is None else inner
+    first, last = refs[0].first, refs[-1].last
+    name = f"{FOLDER}/{first:020d}-{last:020d}-e{epoch}.json.gz"
+    checksum = _write(root / name, msgspec.json.encode(_Merged(2, parts)), disk)
+    return SidecarRef(name, checksum, first, last)
+
+
+def _write(path: Path, content: bytes, disk: Disk) -> str:
+    data = gzip.compress(content, 6, mtime=0)
+    disk.replace(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read(root: Path, ref: SidecarRef) -> bytes:
+    try:
+        data = (root / ref.name).read_bytes()
+    except OSError as error:
+        message = f"{ref.name} is missing ({error}); the commit log names it"
+        raise CorruptionError(message) from error
+    if hashlib.sha256(data).hexdigest() != ref.sha256:
+        message = f"{ref.name} does not have the SHA-256 that its commit names"
         raise CorruptionError(message)
     try:
-        return msgspec.json.decode(gzip.decompress(data), type=kind)
-    except (msgspec.MsgspecError, OSError, zlib.error) as error:
-        message = f"{info.sidecar} cannot be read: {error}"
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        message = f"{ref.name} cannot be read: {error}"
         raise CorruptionError(message) from error
 
 
@@ -139,15 +220,21 @@ class Metadata:
     """What the sidecars up to one version say of the log; idempotency keys are the writer's."""
 
     version: int
-    runs: tuple[tuple[int, RunInfo], ...]
-    anomalies: tuple[tuple[int, pa.Table], ...]
-    commits: tuple[CommitMark, ...]
+    runs: tuple[tuple[int, RunInfo], ...] = ()
+    anomalies: tuple[tuple[int, pa.Table], ...] = ()
+    commits: tuple[CommitMark, ...] = ()
+    truncations: tuple[BaseRow, ...] = ()
 
     def position_at(self, time_ns: int) -> int:
         """Return the last position committed at or before a time, 0 where none was."""
         times = [mark.committed_ns for mark in self.commits]
         place = bisect_right(times, time_ns)
         return self.commits[place - 1].position if place else 0
+
+    @property
+    def bases(self) -> dict[Stream, BaseRow]:
+        """The latest truncation of each stream that has one."""
+        return {row.stream: row for row in self.truncations}
 
 
 class MetadataLog:
@@ -156,17 +243,19 @@ class MetadataLog:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()
-        self._known = Metadata(-1, (), (), ())
+        self._known = Metadata(-1)
         self._keys: tuple[int, dict[tuple[Stream, str], KeyUse]] = (-1, {})
 
     def keys(self, state: TableState) -> dict[tuple[Stream, str], KeyUse]:
         """Return the idempotency keys up to a version: all that a writer needs, and much less."""
         with self._lock:
             version, keys = self._keys
-            if version > state.version:
-                version, keys = -1, {}
-            for info in state.history[version + 1 :]:
-                keys.update(row.use for row in read_sidecar(self.root, info, _Keys).keys)
+            fresh = _fresh(state, version)
+            if fresh is None:
+                fresh, keys = state.sidecars, {}
+            for ref in fresh:
+                for part in read_sidecar(self.root, ref, _Keys):
+                    keys.update(row.use for row in part.keys)
             self._keys = (state.version, keys)
             return keys
 
@@ -177,21 +266,36 @@ class MetadataLog:
             if known.version == state.version:
                 return known
             if known.version > state.version:
-                return self._extend(Metadata(-1, (), (), ()), state)
-            self._known = self._extend(known, state)
+                return self._extend(Metadata(-1), state, state.sidecars)
+            fresh = _fresh(state, known.version)
+            if fresh is None:
+                known, fresh = Metadata(-1), state.sidecars
+            self._known = self._extend(known, state, fresh)
             return self._known
 
-    def _extend(self, known: Metadata, state: TableState) -> Metadata:
+    def _extend(
+        self, known: Metadata, state: TableState, fresh: tuple[SidecarRef, ...]
+    ) -> Metadata:
         runs, anomalies = list(known.runs), list(known.anomalies)
-        commits = list(known.commits)
-        for info in state.history[known.version + 1 :]:
-            content = read_sidecar(self.root, info, Sidecar)
-            runs.extend(content.runs)
-            if content.anomalies:
-                table = pa.Table.from_pylist(content.anomalies, ANOMALY_SCHEMA)
-                anomalies.append((content.anomalies_position, table))
-            position, time_ns, epoch = 0, 0, 0
-            for step, elapsed, change in content.commits:
-                position, time_ns, epoch = position + step, time_ns + elapsed, epoch + change
-                commits.append(CommitMark(position, time_ns, epoch))
-        return Metadata(state.version, tuple(runs), tuple(anomalies), tuple(commits))
+        commits, bases = list(known.commits), list(known.truncations)
+        for ref in fresh:
+            for content in read_sidecar(self.root, ref, Sidecar):
+                runs.extend(content.runs)
+                bases.extend(content.bases)
+                if content.anomalies:
+                    table = pa.Table.from_pylist(content.anomalies, ANOMALY_SCHEMA)
+                    anomalies.append((content.anomalies_position, table))
+                position, time_ns, epoch = 0, 0, 0
+                for step, elapsed, change in content.commits:
+                    position, time_ns, epoch = position + step, time_ns + elapsed, epoch + change
+                    commits.append(CommitMark(position, time_ns, epoch))
+        parts = (tuple(runs), tuple(anomalies), tuple(commits), tuple(bases))
+        return Metadata(state.version, *parts)
+
+
+def _fresh(state: TableState, version: int) -> tuple[SidecarRef, ...] | None:
+    """Return the sidecars of commits after a version; None where one holds older commits, too."""
+    if version > state.version:
+        return None
+    fresh = tuple(ref for ref in state.sidecars if ref.last > version)
+    return None if any(ref.first <= version for ref in fresh) else fresh

@@ -12,7 +12,8 @@ import duckdb
 
 from flowlab.errors import CorruptionError, FlowlabError
 from flowlab.events import ANOMALY_SCHEMA, EVENT_SCHEMA, counted, grouped
-from flowlab.store.delta import CommitLog, TableState
+from flowlab.store.commit_log import CommitLog
+from flowlab.store.delta import TableState
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import Sidecar, read_sidecar
 from flowlab.store.tail import missing_bytes
@@ -125,11 +126,11 @@ class Verifier:
             missing = next(n for n in range(numbers[-1] + 1) if n not in set(numbers))
             detail = f"commit {missing} is missing, but {numbers[-1]} is there"
             self._problem("missing", "workflows/_delta_log", detail)
-        for info in state.history:
+        for ref in state.sidecars:
             try:
-                read_sidecar(self._root, info, Sidecar)
+                read_sidecar(self._root, ref, Sidecar)
             except CorruptionError as error:
-                self._problem("damaged", info.sidecar, str(error))
+                self._problem("damaged", ref.name, str(error))
         return state
 
     def _files(self, state: TableState) -> bool:

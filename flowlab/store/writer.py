@@ -20,7 +20,8 @@ from flowlab.errors import (
 )
 from flowlab.events import grouped
 from flowlab.store.clock import wall_ns
-from flowlab.store.delta import CommitLog, TableState
+from flowlab.store.commit_log import CommitLog
+from flowlab.store.delta import TableState
 from flowlab.store.files import Disk
 from flowlab.store.frames import MAX_FRAME_BYTES, Commit, Transaction, encode_commit
 from flowlab.store.group_commit import AppendResult, GroupCommit, Request
