@@ -60,7 +60,7 @@ def test_a_checkpoint_holds_what_the_commits_before_it_say(folder: Path) -> None
         )
         one, other = MetadataLog(folder), MetadataLog(folder)
         assert one.upto(found) == other.upto(expected)
-        assert one.keys(found) == other.keys(expected)
+        assert one.written(found) == other.written(expected)
 
 
 def test_the_sidecars_of_a_long_log_are_few(folder: Path) -> None:

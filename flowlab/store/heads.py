@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,9 @@ import pyarrow.compute as pc
 
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.layout import Layout, Stream
+from flowlab.store.pruning import file_may_hold, holders, last_in
 from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.segments import ROW_GROUP_ROWS
 from flowlab.store.streams import Streams
 
 if TYPE_CHECKING:
@@ -21,13 +24,19 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 Lane = tuple[str, str, str]
+Partition = tuple[str, int]
+LIVE_RUN: Final = ""
+LOOKUP_ROWS: Final = 4 * ROW_GROUP_ROWS
+"""Rows whose ids, read together, take as long as looking one stream up."""
 
 
 class SealedHeads:
     """What sealed files hold of runs and streams: each file is looked at once, as it is needed.
 
-    Files never change, and a log grows by files; where one is there no longer, because another has
-    taken its place, all are looked at again.
+    A few streams are looked up one by one, in the row groups that can hold them; once that has
+    taken a quarter of what reading a partition's ids takes, they are read, and kept. Files never
+    change, and a log grows by files; where one is there no longer, because another has taken its
+    place, what was read is forgotten.
 
     Args:
         reader: of the files.
@@ -37,7 +46,9 @@ class SealedHeads:
         self.reader = reader
         self._learned: dict[str, frozenset[str]] = {}
         self._runs: dict[str, tuple[set[str], set[str]]] = {}
-        self._streams: dict[tuple[str, int], tuple[dict[tuple[str, str], int], set[str]]] = {}
+        self._streams: dict[Partition, tuple[dict[tuple[str, str], int], set[str]]] = {}
+        self._spent: Counter[Partition] = Counter()
+        self._files: tuple[TableState, dict[Partition, list[DataFile]]] = (TableState(), {})
 
     def __repr__(self) -> str:
         return f"SealedHeads({self.reader!r})"
@@ -51,20 +62,61 @@ class SealedHeads:
         found, seen = self._runs.setdefault(namespace, (set(), set()))
         for data in _fresh(found, seen, [f for f in state.files if f.namespace == namespace]):
             learned = self._learned.pop(data.path, None)
-            if learned is None:
-                names = pc.unique(self.reader.read(data, columns=("run_id",)).column("run_id"))
-                learned = frozenset(names.to_pylist())
-            found |= learned
+            found |= self._runs_of(data) if learned is None else learned
         return found
 
-    def streams(self, state: TableState, namespace: str, bucket: int) -> dict[tuple[str, str], int]:
+    def head(self, state: TableState, partition: Partition, run_id: str, workflow_id: str) -> int:
+        """Return the last sequence of a stream, 0 where it does not exist."""
+        files = self.files(state, partition)
+        if partition in self._streams and not self._streams[partition][1] <= {
+            data.path for data in files
+        }:
+            del self._streams[partition]
+        if partition not in self._streams:
+            near = holders(files, run_id, workflow_id)
+            self._spent[partition] += len(near)
+            if not self.are_many(state, partition, self._spent[partition]):
+                return last_in(self.reader, near, run_id, workflow_id)
+        return self.streams(state, partition).get((run_id, workflow_id), 0)
+
+    def streams(self, state: TableState, partition: Partition) -> dict[tuple[str, str], int]:
         """Return the heads of a partition: of each (run_id, workflow_id)."""
-        found, seen = self._streams.setdefault((namespace, bucket), ({}, set()))
-        here = [f for f in state.files if (f.namespace, f.bucket) == (namespace, bucket)]
-        for data in _fresh(found, seen, here):
+        found, seen = self._streams.setdefault(partition, ({}, set()))
+        self._spent[partition] = 0
+        for data in _fresh(found, seen, self.files(state, partition)):
             for flow, spans in self.reader.streams(data).by_workflow.items():
                 for run, _, last in spans:
                     found[run, flow] = max(last, found.get((run, flow), 0))
+        return found
+
+    def are_many(self, state: TableState, partition: Partition, lookups: int) -> bool:
+        """Say whether so many lookups take more than a quarter of reading a partition's ids."""
+        rows = sum(data.rows for data in self.files(state, partition))
+        return lookups * LOOKUP_ROWS > rows
+
+    def files(self, state: TableState, partition: Partition) -> list[DataFile]:
+        """Return the files of a partition."""
+        if self._files[0] is not state:
+            by_partition: dict[Partition, list[DataFile]] = {}
+            for data in state.files:
+                by_partition.setdefault((data.namespace, data.bucket), []).append(data)
+            self._files = (state, by_partition)
+        return self._files[1].get(partition, [])
+
+    def _runs_of(self, data: DataFile) -> set[str]:
+        """Return the runs of a file, from its bounds where these name one."""
+        least = data.least("run_id")
+        if least is not None and least == data.most("run_id"):
+            return {least}
+        found, mixed = set(), []
+        for group in self.reader.row_groups(data):
+            if "run_id" in group.least and group.least["run_id"] == group.most["run_id"]:
+                found.add(group.least["run_id"])
+            else:
+                mixed.append(group.index)
+        if mixed:
+            names = self.reader.read(data, mixed, columns=("run_id",)).column("run_id")
+            found.update(pc.unique(names).to_pylist())
         return found
 
 
@@ -85,16 +137,25 @@ def _fresh(
 class Heads:
     """The last sequence of each stream, and the last tick of each lane.
 
-    Sealed heads are read a partition at a time, when first asked for; afterwards a lookup is one
-    dictionary access whatever the size of the store.
+    What was asked for or committed is kept; afterwards a lookup is one dictionary access whatever
+    the size of the store.
+
+    Args:
+        state: of the sealed part.
+        sealed: what its files hold.
+        layout: of the store.
+        live_lanes: the last ticks of the live run's lanes in the sealed part, by (namespace,
+            agent_id); None where that is not recorded and has to be read.
+        recent: the heads of streams that were committed since.
+        recent_lanes: and of lanes.
     """
 
     state: TableState
     sealed: SealedHeads
     layout: Layout
+    live_lanes: dict[tuple[str, str], int] | None = None
     recent: dict[Stream, int] = field(default_factory=dict)
     recent_lanes: dict[Lane, int] = field(default_factory=dict)
-    _sealed: dict[tuple[str, int], dict[tuple[str, str], int]] = field(default_factory=dict)
     _lanes: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
 
     def head(self, namespace: str, run_id: str, workflow_id: str) -> int:
@@ -102,21 +163,34 @@ class Heads:
         known = self.recent.get((namespace, run_id, workflow_id))
         if known is not None:
             return known
-        bucket = self.layout.bucket(run_id, workflow_id)
-        partition = (namespace, bucket)
-        if partition not in self._sealed:
-            self._sealed[partition] = self.sealed.streams(self.state, namespace, bucket)
-        return self._sealed[partition].get((run_id, workflow_id), 0)
+        partition = (namespace, self.layout.bucket(run_id, workflow_id))
+        return self.sealed.head(self.state, partition, run_id, workflow_id)
 
     def of_all(self, streams: Streams) -> Ints:
         """Return the last sequence of many streams; of most runs none is there yet."""
         recent = {(namespace, run_id) for namespace, run_id, _ in self.recent}
         sealed = {space: self.sealed.runs(self.state, space) for space in streams.spaces}
         heads: Ints = np.zeros(len(streams), np.int64)
+        asked: dict[Partition, list[tuple[int, Stream]]] = {}
         for code in streams.within(
             lambda namespace, run: run in sealed[namespace] or (namespace, run) in recent
         ):
-            heads[code] = self.head(*streams.name(code))
+            stream = streams.name(code)
+            if stream in self.recent:
+                heads[code] = self.recent[stream]
+            else:
+                partition = (stream[0], self.layout.bucket(*stream[1:]))
+                asked.setdefault(partition, []).append((code, stream))
+        for partition, wanted in asked.items():
+            files = self.sealed.files(self.state, partition)
+            least = min((stream[2] for _, stream in wanted), default="")
+            most = max((stream[2] for _, stream in wanted), default="")
+            if not any(file_may_hold(data, "workflow_id", least, most) for data in files):
+                continue
+            if self.sealed.are_many(self.state, partition, len(wanted)):
+                self.sealed.streams(self.state, partition)
+            for code, (_, run_id, workflow_id) in wanted:
+                heads[code] = self.sealed.head(self.state, partition, run_id, workflow_id)
         return heads
 
     def lane(self, namespace: str, run_id: str, agent_id: str) -> int:
@@ -124,6 +198,8 @@ class Heads:
         known = self.recent_lanes.get((namespace, run_id, agent_id))
         if known is not None:
             return known
+        if run_id == LIVE_RUN and self.live_lanes is not None:
+            return self.live_lanes.get((namespace, agent_id), 0)
         if (namespace, run_id) not in self._lanes:
             self._lanes[namespace, run_id] = self._load_lanes(namespace, run_id)
         return self._lanes[namespace, run_id].get(agent_id, 0)
@@ -139,7 +215,7 @@ class Heads:
         lanes: dict[str, int] = {}
         columns = ("run_id", "agent_id", "agent_sequence")
         for data in self.state.files:
-            if data.namespace != namespace:
+            if data.namespace != namespace or not file_may_hold(data, "run_id", run_id, run_id):
                 continue
             groups = [
                 group.index
@@ -154,6 +230,14 @@ class Heads:
             for agent, last in _rows(grouped, "agent_id", "agent_sequence_max"):
                 lanes[agent] = max(last, lanes.get(agent, 0))
         return lanes
+
+
+def live_lanes(table: pa.Table) -> list[tuple[str, str, int]]:
+    """Return (namespace, agent_id, last tick) of the live run's lanes in a table of events."""
+    table = table.select(["namespace", "run_id", "agent_id", "agent_sequence"])
+    table = table.filter(pc.equal(table.column("run_id"), LIVE_RUN))
+    grouped = table.group_by(["namespace", "agent_id"]).aggregate([("agent_sequence", "max")])
+    return sorted(_rows(grouped, "namespace", "agent_id", "agent_sequence_max"))
 
 
 def _rows(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:

@@ -80,6 +80,19 @@ def locate(text: str | Key, snapshot: Snapshot) -> Located:
     return Located(key, stream, note)
 
 
+def as_stream(text: str | Key) -> Located | None:
+    """Return the one stream that a key means if that is there, without looking; None for others."""
+    key = text if isinstance(text, Key) else parse_key(text)
+    if key.root != "workflows" or key.section not in _EVENT_SECTIONS or key.category is not None:
+        return None
+    if key.id is None or key.id_is_prefix:
+        return None
+    namespace = DEFAULT_NAMESPACE if key.namespace is None else key.namespace
+    run_id = LIVE_RUN if key.run_id is None else key.run_id
+    key = key.within(namespace=namespace, run_id=run_id)
+    return Located(key, (namespace, run_id, str(key.id)))
+
+
 def selection(located: Located, *, reverse: bool) -> tuple[str, str, list[Any]]:
     """Return the WHERE clause, the ORDER BY clause and the parameters of a key."""
     key = located.key

@@ -22,7 +22,7 @@ from flowlab.store.delta import (
     write_commit,
 )
 from flowlab.store.files import Disk
-from flowlab.store.heads import Heads, SealedHeads
+from flowlab.store.heads import Heads, SealedHeads, live_lanes
 from flowlab.store.layout import Layout, Stream
 from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS, write_checkpoint
 from flowlab.store.segments import partition, write_part
@@ -58,12 +58,13 @@ class Sealer:
     def seal(self, view: TailView, writer: TailWriter, *, epoch: int, position: int) -> None:
         """Move a whole tail into sealed files and begin the next tail file."""
         sealed_number = writer.number
+        table = view.table()
         content = Sidecar(
             runs=view.buffer.runs[: view.runs],
             keys=key_rows(view.buffer.keys),
             commits=pack_commits(view.marks()),
+            lanes=live_lanes(table),
         )
-        table = view.table()
         files = self.write_files(table, Streams.of(table), epoch=epoch)
         with self._removed_on_failure(files):
             info = self._info(content, position=position, tail=sealed_number + 1, epoch=epoch)
@@ -96,6 +97,7 @@ class Sealer:
             anomalies=anomalies.to_pylist(),
             anomalies_position=position,
             commits=pack_commits([CommitMark(position, committed_ns, epoch)]),
+            lanes=live_lanes(table),
         )
         tail = self.log.latest().info.tail
         with self._removed_on_failure(files):
@@ -126,7 +128,8 @@ class Sealer:
 
     def heads(self, state: TableState, view: TailView) -> Heads:
         """Return the heads of every stream and lane."""
-        heads = Heads(state, self.sealed, self.layout)
+        lanes = self.metadata.written(state).lanes
+        heads = Heads(state, self.sealed, self.layout, lanes)
         heads.recent.update(view.heads())
         for event in view.buffer.events[: view.events]:
             lane = (event.namespace, event.run_id, event.agent_id)
@@ -136,7 +139,7 @@ class Sealer:
 
     def keys(self, state: TableState, view: TailView) -> dict[tuple[Stream, str], KeyUse]:
         """Return every idempotency key that was used."""
-        return {**self.metadata.keys(state), **view.buffer.keys}
+        return {**self.metadata.written(state).keys, **view.buffer.keys}
 
     def _info(self, content: Sidecar, *, position: int, tail: int, epoch: int) -> SealInfo:
         state = self.log.latest()

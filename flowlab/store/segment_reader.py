@@ -25,11 +25,14 @@ from flowlab.store.span import RowGroup, Span
 
 MAX_CACHED_FOOTERS: Final = 512
 MAX_CACHED_HANDLES: Final = 64
+MAX_CACHED_GROUPS: Final = 256
+"""Row groups whose streams are kept."""
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EINTR}
 _BOUNDED: Final = frozenset(
     {"run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns", "coordination_id"}
 )
+_ID_COLUMNS: Final = ("run_id", "workflow_id", "sequence")
 T = TypeVar("T")
 
 
@@ -53,6 +56,7 @@ class SegmentReader:
         self.columns = tuple(name for name in schema.names if name != "namespace")
         self._lock = threading.RLock()
         self._streams: dict[str, StreamIndex] = {}
+        self._groups: OrderedDict[tuple[str, int], StreamIndex] = OrderedDict()
         self._footers: OrderedDict[str, tuple[pq.FileMetaData, tuple[RowGroup, ...]]] = (
             OrderedDict()
         )
@@ -86,18 +90,21 @@ class SegmentReader:
         """Return the streams of a file, read from its id columns once."""
         with self._lock:
             if data.path not in self._streams:
-                table = self.read(data, columns=("run_id", "workflow_id", "sequence"))
-                grouped = table.group_by(["run_id", "workflow_id"]).aggregate(
-                    [("sequence", "min"), ("sequence", "max")]
-                )
-                names = ("workflow_id", "run_id", "sequence_min", "sequence_max")
-                index: dict[str, list[tuple[str, int, int]]] = {}
-                for flow, *span in zip(
-                    *(grouped.column(name).to_pylist() for name in names), strict=True
-                ):
-                    index.setdefault(flow, []).append((span[0], span[1], span[2]))
-                self._streams[data.path] = StreamIndex(index)
+                self._streams[data.path] = _index(self.read(data, columns=_ID_COLUMNS))
             return self._streams[data.path]
+
+    def group_streams(self, data: DataFile, group: int) -> StreamIndex:
+        """Return the streams of one row group; what was asked for last is kept."""
+        with self._lock:
+            if data.path in self._streams and len(self._footer(data)[1]) == 1:
+                return self._streams[data.path]
+            key = (data.path, group)
+            if key not in self._groups:
+                self._groups[key] = _index(self.read(data, [group], columns=_ID_COLUMNS))
+                if len(self._groups) > MAX_CACHED_GROUPS:
+                    self._groups.popitem(last=False)
+            self._groups.move_to_end(key)
+            return self._groups[key]
 
     def read(
         self,
@@ -149,6 +156,8 @@ class SegmentReader:
         mask = span.mask(table, tested)
         if mask is not None:
             table = _taken(table, pc.indices_nonzero(mask))
+        if not table.num_rows:
+            return self.schema.empty_table()
         values = {"namespace": span.namespace, **bounds.fixed}
         arrays = [
             pa.repeat(pa.scalar(values[field.name], field.type), table.num_rows)
@@ -199,8 +208,8 @@ class SegmentReader:
         if data.path not in self._footers:
             path = self.root / data.path
             try:
-                self._with_room(lambda: _check_footer(data, path))
-                metadata = self._with_room(lambda: pq.read_metadata(path))
+                footer = self._with_room(lambda: _checked_footer(data, path))
+                metadata = pq.read_metadata(pa.BufferReader(footer))
                 groups = _bounds(metadata)
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 raise self._damaged(data, error) from error
@@ -250,10 +259,24 @@ def _bounds(metadata: pq.FileMetaData) -> tuple[RowGroup, ...]:
     return tuple(groups)
 
 
-def _check_footer(data: DataFile, path: Path) -> None:
-    if data.footer_crc is not None and zlib.crc32(read_footer(path)) != data.footer_crc:
+def _checked_footer(data: DataFile, path: Path) -> bytes:
+    footer = read_footer(path)
+    if data.footer_crc is not None and zlib.crc32(footer) != data.footer_crc:
         message = "its footer does not have the checksum that the commit log names"
         raise ValueError(message)
+    return footer
+
+
+def _index(table: pa.Table) -> StreamIndex:
+    grouped = table.group_by(["run_id", "workflow_id"]).aggregate(
+        [("sequence", "min"), ("sequence", "max")]
+    )
+    names = ("workflow_id", "run_id", "sequence_min", "sequence_max")
+    index: dict[str, list[tuple[str, int, int]]] = {}
+    columns = (grouped.column(name).to_pylist() for name in names)
+    for flow, run, first, last in zip(*columns, strict=True):
+        index.setdefault(flow, []).append((run, first, last))
+    return StreamIndex(index)
 
 
 def _taken(table: pa.Table, rows: pa.Array) -> pa.Table:

@@ -7,7 +7,7 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,14 @@ from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
 from flowlab.store.streams import Streams, rank_ints
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
 ROW_GROUP_ROWS: Final = 2048
+MAX_FILE_ROWS: Final = 64 * ROW_GROUP_ROWS
+"""Rows of a sealed file, but of one that holds a single longer stream: its footer stays small."""
 CONSTANTS_KEY: Final = "flowlab.constants"
 _MAY_BE_CONSTANT: Final = (
     "run_id",
@@ -109,9 +116,34 @@ def partition(table: pa.Table, layout: Layout, streams: Streams) -> list[Part]:
         space, bucket = streams.spaces[key // layout.buckets], key % layout.buckets
         runs = np.unique(run_of[group == place]).tolist()
         names = frozenset(streams.runs[run] for run in runs)
-        parts.append(Part(space, bucket, names, ordered.slice(start, int(count))))
+        codes = streams.codes[order[start : start + int(count)]]
+        for begin, end in pieces(codes, MAX_FILE_ROWS):
+            parts.append(Part(space, bucket, names, ordered.slice(start + begin, end - begin)))
         start += int(count)
     return parts
+
+
+def pieces(codes: Ints, most: int) -> list[tuple[int, int]]:
+    """Cut sorted rows between streams, into pieces of at most so many rows or of one stream.
+
+    Args:
+        codes: of each row's stream.
+        most: rows of a piece that holds several streams.
+
+    Example:
+        >>> pieces(np.array([1, 1, 2, 2, 3, 3, 3, 3, 3, 4]), 4)
+        [(0, 4), (4, 9), (9, 10)]
+    """
+    if len(codes) <= most:
+        return [(0, len(codes))]
+    ends = np.append(np.flatnonzero(np.diff(codes)) + 1, len(codes))
+    found, begin = [], 0
+    while begin < len(codes):
+        place = np.searchsorted(ends, begin + most, side="right")
+        end = int(ends[place - 1]) if place and ends[place - 1] > begin else int(ends[place])
+        found.append((begin, end))
+        begin = end
+    return found
 
 
 def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int) -> DataFile:

@@ -11,7 +11,7 @@ import hashlib
 import threading
 import zlib
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -71,10 +71,11 @@ class BaseRow(msgspec.Struct, array_like=True):
     lanes: list[tuple[str, int]] = []
 
 
-class _Keys(msgspec.Struct):
+class _Written(msgspec.Struct):
     """What a writer reads of a sidecar."""
 
     keys: list[_KeyRow] = []
+    lanes: list[tuple[str, str, int]] | None = None
 
 
 class Sidecar(msgspec.Struct):
@@ -87,6 +88,8 @@ class Sidecar(msgspec.Struct):
         keys: idempotency keys.
         commits: (position, committed_ns, epoch) as differences from the row before.
         bases: truncations.
+        lanes: (namespace, agent_id, last tick) of the live run's lanes in this commit's events; of
+            several rows of a lane the greatest counts; None where that is not told.
     """
 
     format: int = 1
@@ -96,6 +99,7 @@ class Sidecar(msgspec.Struct):
     keys: list[_KeyRow] = []
     commits: list[tuple[int, int, int]] = []
     bases: list[BaseRow] = []
+    lanes: list[tuple[str, str, int]] | None = []
 
 
 class _Merged(msgspec.Struct):
@@ -237,6 +241,22 @@ class Metadata:
         return {row.stream: row for row in self.truncations}
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the sidecars up to one version say to a writer.
+
+    Args:
+        version: of the commit log.
+        keys: the idempotency keys, and what they were used for.
+        lanes: the last tick of each lane of the live run, by (namespace, agent_id); None where some
+            commit does not say.
+    """
+
+    version: int = -1
+    keys: dict[tuple[Stream, str], KeyUse] = field(default_factory=dict)
+    lanes: dict[tuple[str, str], int] | None = field(default_factory=dict)
+
+
 class MetadataLog:
     """Reads sidecars once each: they never change."""
 
@@ -244,20 +264,28 @@ class MetadataLog:
         self.root = root
         self._lock = threading.Lock()
         self._known = Metadata(-1)
-        self._keys: tuple[int, dict[tuple[Stream, str], KeyUse]] = (-1, {})
+        self._written = Written()
 
-    def keys(self, state: TableState) -> dict[tuple[Stream, str], KeyUse]:
-        """Return the idempotency keys up to a version: all that a writer needs, and much less."""
+    def written(self, state: TableState) -> Written:
+        """Return what a writer needs to know up to a version, and much less than there is."""
         with self._lock:
-            version, keys = self._keys
-            fresh = _fresh(state, version)
-            if fresh is None:
-                fresh, keys = state.sidecars, {}
-            for ref in fresh:
-                for part in read_sidecar(self.root, ref, _Keys):
+            known = self._written
+            refs = _fresh(state, known.version)
+            if refs is None:
+                known, refs = Written(), state.sidecars
+            keys, lanes = known.keys, known.lanes
+            fresh: list[tuple[str, str, int]] = []
+            for ref in refs:
+                for part in read_sidecar(self.root, ref, _Written):
                     keys.update(row.use for row in part.keys)
-            self._keys = (state.version, keys)
-            return keys
+                    fresh.extend(part.lanes or ())
+                    if part.lanes is None:
+                        lanes = None
+            if lanes is not None:
+                for namespace, agent_id, tick in fresh:
+                    lanes[namespace, agent_id] = max(tick, lanes.get((namespace, agent_id), 0))
+            self._written = Written(state.version, keys, lanes)
+            return self._written
 
     def upto(self, state: TableState) -> Metadata:
         """Return the metadata at a version of the commit log."""

@@ -33,7 +33,8 @@ from flowlab.events import (
 from flowlab.store.clock import process_id
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.layout import Layout
-from flowlab.store.resolve import Located, locate, selection
+from flowlab.store.pruning import holders, last_in, spans_in
+from flowlab.store.resolve import Located, as_stream, locate, selection
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import Metadata, MetadataLog
 from flowlab.store.span import Span
@@ -120,6 +121,11 @@ class Snapshot:
         if limit is not None and (type(limit) is not int or limit < 0):
             message = f"limit is {limit!r}; expected an int of 0 or more, or None for all"
             raise InvalidArgumentError(message)
+        # What holds events need not be looked for before it is read.
+        direct = as_stream(key)
+        table = self._read_stream(direct, reverse=reverse, limit=limit) if direct else None
+        if direct is not None and table is not None and table.num_rows:
+            return self._log(table, direct)
         located = self.locate(key)
         if located.stream is not None and located.key.category is None:
             table = self._read_stream(located, reverse=reverse, limit=limit)
@@ -203,7 +209,15 @@ class Snapshot:
 
     def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:
         """Return the last sequence of a stream, 0 where it does not exist."""
-        return self.streams_in(namespace, run_id, workflow_id).get(run_id, (0, 0))[1]
+        if self._bound is not None:
+            return self.streams_in(namespace, run_id, workflow_id).get(run_id, (0, 0))[1]
+        if self._tail is not None:
+            for run, _, last in self._tail.runs_of(namespace, workflow_id):
+                if run == run_id:
+                    return last
+        bucket = self._files.layout.bucket(run_id, workflow_id)
+        files = [f for f in self._sealed() if (f.namespace, f.bucket) == (namespace, bucket)]
+        return last_in(self._files.reader, files, run_id, workflow_id)
 
     @cached_property
     def runs(self) -> tuple[RunInfo, ...]:
@@ -262,14 +276,12 @@ class Snapshot:
         """Return (first, last) sequence of a workflow in each run (or in one) that has it."""
         found: dict[str, tuple[int, int]] = {}
         bucket = None if run_id is None else self._files.layout.bucket(run_id, workflow_id)
-        for data in self._sealed():
+        for data in holders(self._sealed(), run_id, workflow_id):
             if data.namespace != namespace or bucket not in {None, data.bucket}:
                 continue
-            index = self._files.reader.streams(data)
-            for run, first, last in index.of(workflow_id):
-                if run_id is None or run == run_id:
-                    known = found.get(run, (first, last))
-                    found[run] = (min(first, known[0]), max(last, known[1]))
+            for run, first, last in spans_in(self._files.reader, data, run_id, workflow_id):
+                known = found.get(run, (first, last))
+                found[run] = (min(first, known[0]), max(last, known[1]))
         if self._tail is not None:
             for run, first, last in self._tail.runs_of(namespace, workflow_id):
                 if run_id in {None, run}:

@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 from flowlab.events import EVENT_SCHEMA, table_from_events
 from flowlab.store.delta import DataFile
 from flowlab.store.layout import Stream
+from flowlab.store.pruning import groups_of_stream
 from flowlab.store.segment_reader import SegmentReader
-from flowlab.store.span import Span
+from flowlab.store.span import RowGroup, Span
 from flowlab.store.tail_reader import TailView
 
 
@@ -32,7 +33,9 @@ def read_stream(
     for data in files:
         if limit is not None and sum(map(len, parts)) >= limit:
             break
-        parts.extend(read_file(span, data, reader, reverse=reverse, limit=limit))
+        near = groups_of_stream(reader.row_groups(data), *stream[1:])
+        found = read_file(span, data, reader, reverse=reverse, limit=limit, near=near)
+        parts.extend(found)
     if not reverse and newest:
         parts.append(newest)
     table = pa.concat_tables(parts) if parts else EVENT_SCHEMA.empty_table()
@@ -43,13 +46,20 @@ def read_stream(
 
 
 def read_file(
-    span: Span, data: DataFile, reader: SegmentReader, *, reverse: bool, limit: int | None
+    span: Span,
+    data: DataFile,
+    reader: SegmentReader,
+    *,
+    reverse: bool,
+    limit: int | None,
+    near: list[RowGroup] | None = None,
 ) -> list[pa.Table]:
     """Return the rows of a span in one file, by row group, the last first if `reverse`.
 
-    Where a limit is reached, the groups after it are not read.
+    Where a limit is reached, the groups after it are not read; if `near` is given, no others are.
     """
-    groups = [group.index for group in reader.row_groups(data) if span.may_be_in(group)]
+    near = list(reader.row_groups(data)) if near is None else near
+    groups = [group.index for group in near if span.may_be_in(group)]
     if reverse:
         groups.reverse()
     parts: list[pa.Table] = []

@@ -1,0 +1,143 @@
+"""What a store touches does not grow with it: lookups against brute force, and counts of reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowlab.events import Event
+from flowlab.store import EventStore, Layout, segments
+from flowlab.store.heads import Heads, SealedHeads
+from flowlab.store.segment_reader import SegmentReader
+
+names = st.sampled_from(["", "a", "b", "ba", "é", "𝄞", "z" * 70])
+streams = st.tuples(names, st.sampled_from(["a", "b", "ba", "é", "￿", "𝄞", "z" * 70]))
+batches = st.lists(
+    st.dictionaries(streams, st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=3
+)
+
+
+@contextmanager
+def small_files(rows: int, most: int) -> Iterator[None]:
+    """Let row groups and files be small, so that a few events make many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "ROW_GROUP_ROWS", rows)
+        patch.setattr(segments, "MAX_FILE_ROWS", most)
+        yield
+
+
+def table_of(batch: dict[tuple[str, str], int]) -> pa.Table:
+    rows = [stream for stream, count in batch.items() for _ in range(count)]
+    return pa.table(
+        {
+            "run_id": [run for run, _ in rows],
+            "workflow_id": [flow for _, flow in rows],
+            "agent_id": [f"agent-{place % 3}" for place in range(len(rows))],
+            "event_type": ["MarkerRecorded"] * len(rows),
+        }
+    )
+
+
+@settings(max_examples=25)
+@given(batches=batches, rows=st.integers(1, 4), most=st.integers(1, 8))
+def test_a_pruned_lookup_finds_what_reading_everything_finds(
+    batches: list[dict[tuple[str, str], int]], rows: int, most: int
+) -> None:
+    heads: dict[tuple[str, str], int] = defaultdict(int)
+    with TemporaryDirectory() as folder, small_files(rows, most):
+        with EventStore(folder, layout=Layout(buckets=2)) as store:
+            for batch in batches:
+                store.append_table(table_of(batch))
+                for stream, count in batch.items():
+                    heads[stream] += count
+        with EventStore(folder, read_only=True) as store:
+            now = store.snapshot()
+            written = Heads(now.state, SealedHeads(SegmentReader(now._files.root)), Layout(2))
+            for run in ("", "a", "b", "ba", "c", "é", "𝄞", "z" * 70):
+                for flow in ("", "a", "aa", "b", "ba", "é", "￿", "𝄞", "z" * 70, "z" * 71):
+                    head = heads.get((run, flow), 0)
+                    assert now.head(flow, run_id=run) == head
+                    assert written.head("default", run, flow) == head
+                    known = {r: (1, n) for (r, f), n in heads.items() if f == flow}
+                    assert now.streams_in("default", None, flow) == known
+                    if head:
+                        world = f"/runs/{run}" if run else ""
+                        log = now.read(f"{world}/workflows/{flow}")
+                        assert log.table["sequence"].to_pylist() == list(range(1, head + 1))
+
+
+@settings(max_examples=40)
+@given(batches=batches, most=st.integers(1, 8))
+def test_a_file_of_several_streams_has_no_more_rows_than_the_limit_and_files_share_no_stream(
+    batches: list[dict[tuple[str, str], int]], most: int
+) -> None:
+    with (
+        TemporaryDirectory() as folder,
+        small_files(2, most),
+        EventStore(folder, layout=Layout(buckets=1)) as store,
+    ):
+        store.append_table(table_of(batches[0]))
+        found: list[tuple[str, str]] = []
+        for data in store.snapshot().state.files:
+            table = store._files.reader.read(data, columns=("run_id", "workflow_id"))
+            here = {(row["run_id"], row["workflow_id"]) for row in table.to_pylist()}
+            assert data.rows <= most or len(here) == 1
+            found += here
+        assert sorted(found) == sorted(batches[0])
+
+
+@settings(max_examples=40)
+@given(batches=batches, cuts=st.lists(st.booleans(), min_size=3, max_size=3))
+def test_the_last_ticks_of_the_live_run_are_those_that_its_rows_have(
+    batches: list[dict[tuple[str, str], int]], cuts: list[bool]
+) -> None:
+    with TemporaryDirectory() as folder:
+        for batch, bulk in zip(batches, cuts, strict=False):
+            with EventStore(folder, layout=Layout(buckets=2)) as store:
+                if bulk:
+                    store.append_table(table_of(batch))
+                    continue
+                for (run, flow), count in batch.items():
+                    agents = [f"agent-{place % 3}" for place in range(count)]
+                    drafts = [
+                        Event(event_type="MarkerRecorded", agent_id=agent) for agent in agents
+                    ]
+                    store.append(flow, drafts, run_id=run)
+                store.seal()
+        with EventStore(folder) as store:
+            state = store.snapshot().state
+            told = store._metadata.written(state).lanes
+            read = Heads(state, SealedHeads(store._files.reader), Layout(2))
+            rows = read._load_lanes("default", "")
+            assert told == {("default", agent): tick for agent, tick in rows.items()}
+
+
+def test_where_a_commit_does_not_tell_the_last_ticks_they_are_read_from_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EventStore(tmp_path / "s") as store:
+        monkeypatch.setattr("flowlab.store.sealing.live_lanes", lambda _: None)
+        store.append_table(table_of({("", "a"): 9}))
+        monkeypatch.undo()
+    with EventStore(tmp_path / "s") as store:
+        store.append_table(table_of({("", "b"): 3}))
+        store.append("a", Event(event_type="MarkerRecorded", agent_id="agent-0"))
+        assert store._metadata.written(store.snapshot().state).lanes is None
+        events = store.read("/agents/agent-0").events()
+    assert [event.agent_sequence for event in events] == [1, 2, 3, 4, 5]
+
+
+def test_a_row_group_that_could_hold_a_stream_and_does_not_adds_nothing(tmp_path: Path) -> None:
+    """The bounds of `a` and `c` leave room for `b`; without causes, nothing could be repeated."""
+    with EventStore(tmp_path, layout=Layout(buckets=1)) as store:
+        store.append_table(table_of({("", "a"): 1, ("", "c"): 1}))
+        store.append_table(table_of({("", "b"): 1}))
+        assert len(store.read("/workflows/b")) == 1
