@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowlab.store.clustering import ClusteringInfo, ClusterResult
 from flowlab.store.event_store import CommitResult, EventStore
 from flowlab.store.files import Disk
 from flowlab.store.group_commit import AppendResult
@@ -17,6 +18,8 @@ __all__ = [
     "ROW_GROUP_ROWS",
     "WRITE_OPTIONS",
     "AppendResult",
+    "ClusterResult",
+    "ClusteringInfo",
     "CommitResult",
     "Disk",
     "EventStore",

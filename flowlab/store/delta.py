@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+import pyarrow as pa
+
 from flowlab.errors import FencedError, FormatVersionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.files import Disk
@@ -150,16 +152,22 @@ def commit_path(folder: Path, version: int) -> Path:
     return folder / f"{version:020d}.json"
 
 
-def create_actions(table_id: str, created_ms: int) -> list[dict[str, Any]]:
+def create_actions(
+    table_id: str,
+    created_ms: int,
+    *,
+    name: str = "flowlab events",
+    schema: pa.Schema = EVENT_SCHEMA,
+) -> list[dict[str, Any]]:
     """Return the actions that make an empty table."""
     return [
         {"protocol": {"minReaderVersion": READER_VERSION, "minWriterVersion": WRITER_VERSION}},
         {
             "metaData": {
                 "id": table_id,
-                "name": "flowlab events",
+                "name": name,
                 "format": {"provider": "parquet", "options": {}},
-                "schemaString": json.dumps(delta_schema(), separators=(",", ":")),
+                "schemaString": json.dumps(delta_schema(schema), separators=(",", ":")),
                 "partitionColumns": list(PARTITION_COLUMNS),
                 "configuration": {"delta.appendOnly": "false"},
                 "createdTime": created_ms,
@@ -168,9 +176,9 @@ def create_actions(table_id: str, created_ms: int) -> list[dict[str, Any]]:
     ]
 
 
-def delta_schema() -> dict[str, Any]:
-    """Return schema version 1 in Delta's words; the bucket is a partition column of its own."""
-    fields = [_delta_field(column) for column in EVENT_SCHEMA]
+def delta_schema(schema: pa.Schema = EVENT_SCHEMA) -> dict[str, Any]:
+    """Return a schema in Delta's words; the bucket is a partition column of its own."""
+    fields = [_delta_field(column) for column in schema]
     bucket = {"name": "bucket", "type": "integer", "nullable": True, "metadata": {}}
     return {"type": "struct", "fields": [fields[0], bucket, *fields[1:]]}
 

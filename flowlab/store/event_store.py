@@ -13,6 +13,7 @@ from flowlab.errors import InvalidArgumentError
 from flowlab.events import ANOMALY_SCHEMA, UNSTAMPED, Event, EventLog, RunInfo, conform
 from flowlab.store import bulk
 from flowlab.store.admission import Batch
+from flowlab.store.clusterings import StoreClusterings
 from flowlab.store.delta import TableState
 from flowlab.store.group_commit import AppendResult, Request
 from flowlab.store.heads import Heads
@@ -41,7 +42,7 @@ class CommitResult:
     last_position: int
 
 
-class EventStore(StoreReading, StoreMaintenance):
+class EventStore(StoreReading, StoreMaintenance, StoreClusterings):
     """The single source of truth: events in a folder, appended durably, read without blocking.
 
     One process writes at a time: the role is taken at the first write and fences whoever had it.

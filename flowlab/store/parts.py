@@ -7,17 +7,19 @@ from os import PathLike
 from typing import Final
 
 from flowlab.errors import CorruptionError, InvalidArgumentError, LimitError
+from flowlab.store.cluster_log import Clusterings
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import TableState
 from flowlab.store.files import Disk
 from flowlab.store.heads import SealedHeads
+from flowlab.store.held import Files
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import open_or_create, read_manifest, usable_path
 from flowlab.store.role import Role
 from flowlab.store.sealing import Sealer
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import MetadataLog
-from flowlab.store.snapshot import Files, Snapshot
+from flowlab.store.snapshot import Snapshot
 from flowlab.store.tail import tail_is_begun
 from flowlab.store.tail_reader import TailReader, TailView
 from flowlab.store.writer import Writer
@@ -56,8 +58,10 @@ class StoreParts:
         self._log = CommitLog(tables / "_delta_log")
         self._tail = TailReader(self.path / "tail")
         self._metadata = MetadataLog(self.path)
-        self._files = Files(tables, self._manifest.layout, SegmentReader(tables), self._metadata)
-        layout, sealed = self._manifest.layout, SealedHeads(self._files.reader)
+        clusterings = Clusterings(self.path, self._log)
+        layout, reader = self._manifest.layout, SegmentReader(tables)
+        self._files = Files(tables, layout, reader, self._metadata, clusterings)
+        sealed = SealedHeads(reader)
         self._sealer = Sealer(self.path, layout, self._log, sealed, self._metadata, self.disk)
         self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
         self._writer = Writer(
@@ -81,6 +85,7 @@ class StoreParts:
             self._closed = True
             self._writer.close()
             self._files.reader.close()
+            self._files.clusterings.close()
 
     def _pin(self) -> tuple[TableState, TailView | None]:
         """Return a sealed state and the tail that follows it."""

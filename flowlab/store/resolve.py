@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from flowlab.errors import InvalidKeyError, NotFoundError
 from flowlab.events import Key, parse_key
+from flowlab.store.cluster_read import has_owner
 
 if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
@@ -151,6 +152,12 @@ def _runs_with(
         # The live run is in one bucket; only where it has no such stream are all files asked.
         live = snapshot.streams_in(namespace, LIVE_RUN, key.id) if run_id is None else {}
         return sorted(live or snapshot.streams_in(namespace, run_id, key.id))
+    if key.id is not None and not key.id_is_prefix:
+        # The live run's clustering knows at once; only where it has none are all runs asked.
+        run = LIVE_RUN if run_id is None else run_id
+        known = has_owner(snapshot, key, namespace, run)
+        if known or (known is False and run_id is not None):
+            return [run] if known else []
     where, values = _where(key.within(namespace=namespace, run_id=run_id))
     text = (
         f"SELECT DISTINCT run_id FROM events WHERE {' AND '.join(where)} ORDER BY run_id "

@@ -30,7 +30,8 @@ MAX_CACHED_GROUPS: Final = 256
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EINTR}
 _BOUNDED: Final = frozenset(
-    {"run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns", "coordination_id"}
+    {"run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns"}
+    | {"coordination_id", "first_position", "last_position"}
 )
 _ID_COLUMNS: Final = ("run_id", "workflow_id", "sequence")
 T = TypeVar("T")

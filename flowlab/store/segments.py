@@ -170,7 +170,7 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
         bucket=part.bucket,
         size=size,
         rows=part.table.num_rows,
-        stats=_stats(part.table),
+        stats=file_stats(part.table),
         footer_crc=zlib.crc32(footer),
         file_crc=whole,
     )
@@ -238,10 +238,11 @@ def file_crc(path: Path) -> int:
     return crc
 
 
-def _stats(table: pa.Table) -> dict[str, Any]:
+def file_stats(table: pa.Table, names: list[str] | None = None) -> dict[str, Any]:
+    """Return what a commit says of a file's rows: their number and the bounds of columns."""
     least: dict[str, Any] = {}
     most: dict[str, Any] = {}
-    for name in _STATISTICS:
+    for name in _STATISTICS if names is None else names:
         bounds = pc.min_max(table.column(name)).as_py()
         if isinstance(bounds["min"], str) and not _short(bounds["min"], bounds["max"]):
             continue

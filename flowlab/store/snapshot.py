@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
 from flowlab.errors import (
-    FencedError,
     InvalidArgumentError,
     InvalidKeyError,
     NotFoundError,
@@ -30,13 +28,13 @@ from flowlab.events import (
     parse_key,
     run_query,
 )
-from flowlab.store.clock import process_id
+from flowlab.store.cluster_read import read_clustered, reads_from_clustering
 from flowlab.store.delta import DataFile, TableState
-from flowlab.store.layout import Layout
+from flowlab.store.held import Files
+from flowlab.store.layout import Stream
 from flowlab.store.pruning import holders, last_in, spans_in
 from flowlab.store.resolve import Located, as_stream, locate, selection
-from flowlab.store.segment_reader import SegmentReader
-from flowlab.store.sidecar import Metadata, MetadataLog
+from flowlab.store.sidecar import Metadata
 from flowlab.store.span import Span
 from flowlab.store.stream_read import read_stream
 from flowlab.store.tail_reader import TailView
@@ -45,30 +43,6 @@ from flowlab.store.views import connect_views, only_asks
 
 if TYPE_CHECKING:
     import polars as pl
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """What snapshots of one store share: where it is, and what has been read already."""
-
-    root: Path
-    layout: Layout
-    reader: SegmentReader
-    metadata: MetadataLog
-    process: int = field(default_factory=process_id)
-
-    def check_process(self) -> None:
-        """Refuse to go on in a forked child: locks, connections and threads stayed behind.
-
-        Raises:
-            FencedError: another process opened the store.
-        """
-        if self.process != process_id():
-            message = (
-                f"the store was opened by process {self.process}, and this is {process_id()}: "
-                "open it again in the child process"
-            )
-            raise FencedError(message)
 
 
 class Snapshot:
@@ -129,7 +103,9 @@ class Snapshot:
         located = self.locate(key)
         if located.stream is not None and located.key.category is None:
             table = self._read_stream(located, reverse=reverse, limit=limit)
-        else:
+        elif reads_from_clustering(located.key):
+            table = read_clustered(self, located.key, reverse=reverse, limit=limit)
+        if table is None:
             where, order, values = selection(located, reverse=reverse)
             tail = f" LIMIT {limit}" if limit is not None else ""
             columns = ", ".join(EVENT_COLUMNS)
@@ -270,6 +246,11 @@ class Snapshot:
         """The durable tail."""
         return self._tail
 
+    @property
+    def files(self) -> Files:
+        """What the snapshots of one store share."""
+        return self._files
+
     def streams_in(
         self, namespace: str, run_id: str | None, workflow_id: str
     ) -> dict[str, tuple[int, int]]:
@@ -351,14 +332,18 @@ class Snapshot:
     def _read_stream(self, located: Located, *, reverse: bool, limit: int | None) -> pa.Table:
         assert located.stream is not None
         span = Span.of_stream(located.stream, located.key.first, located.key.last, self._bound)
-        bucket = self._files.layout.bucket(*located.stream[1:])
+        return self.stream_rows(located.stream, span, reverse=reverse, limit=limit)
+
+    def stream_rows(
+        self, stream: Stream, span: Span, *, reverse: bool = False, limit: int | None = None
+    ) -> pa.Table:
+        """Return the events of a span of one stream, by sequence."""
+        bucket = self._files.layout.bucket(*stream[1:])
         files = [
-            data
-            for data in self._sealed()
-            if data.bucket == bucket and data.namespace == located.stream[0]
+            data for data in self._sealed() if data.bucket == bucket and data.namespace == stream[0]
         ]
         return read_stream(
-            located.stream,
+            stream,
             span,
             files,
             self._tail,

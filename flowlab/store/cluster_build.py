@@ -1,0 +1,278 @@
+"""Builds a clustering from the sealed part: in pieces, off the commit lock, one commit at the end.
+
+What a piece holds is written at once, by partition and sorted; then the files of a partition that
+are of like size become one. No file counts before the commit that names it, and a file that a
+commit takes away stays for one more version, for those who are reading it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowlab.errors import CorruptionError, LockedError
+from flowlab.events import EVENT_SCHEMA, grouped
+from flowlab.store.clock import process_id, random_salt
+from flowlab.store.cluster_files import Bunch, arrange, merges, write_bunch
+from flowlab.store.cluster_log import Clustering, ClusterTable
+from flowlab.store.clustering import AGENTS, COORDINATION, SOURCE_APP, ClusterResult
+from flowlab.store.delta import (
+    DataFile,
+    Removed,
+    SealInfo,
+    TableState,
+    add_action,
+    create_actions,
+    info_action,
+    remove_action,
+    write_commit,
+)
+from flowlab.store.files import Disk, lock, read_at, unlock
+from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.span import RowGroup
+
+PIECE_ROWS: Final = 1 << 19
+PIECE_BYTES: Final = 256 << 20
+LOCK_NAME: Final = "lock"
+_RANGE_SOURCE: Final = ("run_id", "workflow_id", "sequence", "position", "coordination_id")
+
+
+@dataclass(slots=True)
+class Build:
+    """One build of one clustering; `run` does it.
+
+    Args:
+        table: the clustering.
+        source: the state of `workflows` that it is to hold.
+        reader: of that state's files.
+        disk: what writes.
+        say: told how far it is.
+    """
+
+    table: ClusterTable
+    source: TableState
+    reader: SegmentReader
+    disk: Disk
+    say: Callable[[str], None]
+    count: int = 0
+    salt: int = 0
+    written: list[DataFile] = field(default_factory=list)
+
+    def run(self, *, rebuild: bool) -> ClusterResult:
+        """Take in what was sealed after the clustering's position; all of it to rebuild.
+
+        Raises:
+            LockedError: another build of this clustering is at work.
+            CorruptionError: the clustering is damaged; the message says how to make it anew.
+        """
+        upto = self.source.info.sealed_position
+        if not upto:
+            return self._result(None, 0, 0)
+        self.disk.make_directory(self.table.folder)
+        with self._locked():
+            held = self._held(rebuild=rebuild)
+            self._sweep()
+            after = held.position if held is not None and not rebuild else 0
+            if upto <= after:
+                return self._result(held, 0, 0)
+            self.salt = random_salt()
+            try:
+                events = self._write_pieces(after)
+                old = [] if held is None or rebuild else list(held.files)
+                kept, merged = self._merge(old, list(self.written))
+                self._commit(held, kept)
+            except Exception:
+                self._take_back(self.written)
+                raise
+            self._sweep()
+            return self._result(self.table.latest(), events, merged)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        path = self.table.root / LOCK_NAME
+        with suppress(FileExistsError):
+            os.close(self.disk.open_rw(path, create=True))
+        descriptor = self.disk.open_rw(path)
+        try:
+            lock(descriptor, timeout_s=0, holder=str)
+        except LockedError as error:
+            holder = read_at(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            message = (
+                f"process {holder} is building the clustering {self.table.kind.name!r}; nothing "
+                "was done here: wait for it, what it takes in need not be done again"
+            )
+            raise LockedError(message) from error
+        try:
+            self.disk.write_at(descriptor, str(process_id()).encode().ljust(32), 0)
+            yield
+        finally:
+            unlock(descriptor)
+            os.close(descriptor)
+
+    def _held(self, *, rebuild: bool) -> Clustering | None:
+        try:
+            return self.table.latest()
+        except CorruptionError as error:
+            if not rebuild:
+                name = self.table.kind.name
+                message = f"{error}; flowlab store cluster DIR --{name} --rebuild makes it anew"
+                raise CorruptionError(message) from error
+        self._clear()
+        return None
+
+    def _clear(self) -> None:
+        """Remove a table that cannot be read, the newest commits first: each state is one."""
+        for path in sorted(self.table.folder.iterdir(), reverse=True):
+            self.disk.remove(path)
+        self.disk.sync_directory(self.table.folder)
+
+    def _sweep(self) -> None:
+        """Remove files that neither the last version nor the one before it names."""
+        held = self.table.latest()
+        named = frozenset() if held is None else held.needed
+        for path in self.table.root.glob("namespace=*/bucket=*/*.parquet"):
+            if path.relative_to(self.table.root).as_posix() not in named:
+                self.disk.remove(path)
+
+    def _write_pieces(self, after: int) -> int:
+        events = 0
+        for table in self._pieces(after):
+            events += table.num_rows
+            for bunch in arrange(self._rows(table), self.table.kind):
+                self._write(bunch)
+            self.say(f"{self.table.kind.name}: {grouped(events)} events taken in")
+        return events
+
+    def _write(self, bunch: Bunch) -> DataFile:
+        self.count += 1
+        name = f"part-{self.salt:016x}-{self.count:06d}.parquet"
+        kind, root = self.table.kind, self.table.root
+        data = write_bunch(bunch, kind, root=root, name=name, disk=self.disk)
+        self.written.append(data)
+        return data
+
+    def _rows(self, table: pa.Table) -> pa.Table:
+        return table if self.table.kind is AGENTS else ranges(table)
+
+    def _pieces(self, after: int) -> Iterator[pa.Table]:
+        """Yield the sealed events after a position, some row groups at a time."""
+        upto = self.source.info.sealed_position
+        parts: list[pa.Table] = []
+        rows = size = 0
+        for data in self.source.files:
+            if (data.most("position") or upto) <= after:
+                continue
+            for group in self.reader.row_groups(data):
+                if group.may_hold("position", after + 1, upto):
+                    parts.append(self._read(data, group, after))
+                    rows, size = rows + parts[-1].num_rows, size + parts[-1].nbytes
+                    if rows >= PIECE_ROWS or size >= PIECE_BYTES:
+                        piece, parts, rows, size = pa.concat_tables(parts), [], 0, 0
+                        yield piece
+        if rows:
+            yield pa.concat_tables(parts)
+
+    def _read(self, data: DataFile, group: RowGroup, after: int) -> pa.Table:
+        columns = _RANGE_SOURCE if self.table.kind is COORDINATION else None
+        table = self.reader.read(data, [group.index], columns=columns)
+        if group.least.get("position", after) <= after:
+            table = table.filter(pc.greater(table.column("position"), after))
+        return with_namespace(table, data.namespace)
+
+    def _merge(self, held: list[DataFile], fresh: list[DataFile]) -> tuple[list[DataFile], int]:
+        """Merge files of like size; return those that stay, and how many others replace."""
+        kept, merged = [*held, *fresh], 0
+        reader = self.table.reader
+        partitions = sorted({(data.namespace, data.bucket) for data in fresh})
+        for number, place in enumerate(partitions, 1):
+            old, new = (
+                [data for data in files if (data.namespace, data.bucket) == place]
+                for files in (held, fresh)
+            )
+            for group in merges(old, new):
+                parts = [with_namespace(reader.read(data), place[0]) for data in group]
+                table = pa.concat_tables(parts).combine_chunks()
+                del parts
+                (bunch,) = arrange(table, self.table.kind)
+                del table
+                replaced = {data.path for data in group}
+                kept = [*(data for data in kept if data.path not in replaced), self._write(bunch)]
+                merged += len(group)
+                self.say(f"{self.table.kind.name}: {number} of {len(partitions)} partitions merged")
+        return kept, merged
+
+    def _commit(self, held: Clustering | None, kept: list[DataFile]) -> None:
+        source, kind = self.source, self.table.kind
+        version = -1 if held is None else held.version
+        files = () if held is None else held.files
+        had, named = {data.path for data in files}, {data.path for data in kept}
+        info = SealInfo(
+            sealed_position=source.info.sealed_position,
+            tail=source.info.tail,
+            epoch=source.info.epoch,
+            committed_ns=source.info.committed_ns,
+            floor=max(version, 0),
+        )
+        modified_ms = info.committed_ns // 1_000_000
+        actions: list[dict[str, Any]] = []
+        if held is None:
+            table_id = str(UUID(int=self.salt << 64 | random_salt(), version=4))
+            name = f"flowlab {kind.name}"
+            actions += create_actions(table_id, modified_ms, name=name, schema=kind.schema)
+        actions.append(info_action(info, operation="CLUSTER"))
+        told = {"appId": SOURCE_APP, "version": source.version, "lastUpdated": modified_ms}
+        actions.append({"txn": told})
+        actions += [add_action(d, modified_ms=modified_ms) for d in kept if d.path not in had]
+        actions += [
+            remove_action(
+                Removed(data.path, data.size, version + 1, modified_ms, data.partition_values)
+            )
+            for data in files
+            if data.path not in named
+        ]
+        write_commit(self.table.folder, version + 1, actions, self.disk, epoch=self.salt)
+
+    def _take_back(self, files: list[DataFile]) -> None:
+        for data in files:
+            with suppress(OSError):
+                self.disk.remove(self.table.root / data.path)
+
+    def _result(self, held: Clustering | None, events: int, merged: int) -> ClusterResult:
+        name = self.table.kind.name
+        if held is None:
+            return ClusterResult(name, -1, 0, 0, 0, 0)
+        return ClusterResult(name, held.version, held.position, events, len(held.files), merged)
+
+
+def ranges(events: pa.Table) -> pa.Table:
+    """Return where the events of each coordination are: its ranges of streams."""
+    events = events.filter(pc.is_valid(events.column("coordination_id")))
+    by = ["namespace", "run_id", "coordination_id", "workflow_id"]
+    found = events.group_by(by).aggregate(
+        [
+            ("sequence", "min"),
+            ("sequence", "max"),
+            ("sequence", "count"),
+            ("position", "min"),
+            ("position", "max"),
+        ]
+    )
+    aggregates = ["sequence_min", "sequence_max", "sequence_count", "position_min", "position_max"]
+    arrays = [found.column(name) for name in (*by, *aggregates)]
+    return pa.Table.from_arrays(arrays, schema=COORDINATION.schema)
+
+
+def with_namespace(table: pa.Table, namespace: str) -> pa.Table:
+    """Return the rows of a file with their namespace, which is its partition."""
+    column = pa.repeat(pa.scalar(namespace, pa.string()), table.num_rows)
+    return table.add_column(0, EVENT_SCHEMA.field("namespace"), column)

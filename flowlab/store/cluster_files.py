@@ -1,0 +1,158 @@
+"""The files of a clustering: rows by bucket in its order, and which files are to be merged."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flowlab.events import EVENT_SCHEMA, rank_strings, sorted_rows
+from flowlab.store.clustering import CLUSTER_BUCKETS, Kind
+from flowlab.store.delta import DataFile
+from flowlab.store.files import Disk
+from flowlab.store.segments import (
+    ROW_GROUP_ROWS,
+    WRITE_OPTIONS,
+    file_crc,
+    file_stats,
+    read_footer,
+    write_parquet,
+)
+from flowlab.store.streams import rank_ints
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+MERGE_ROWS: Final = 1 << 20
+MERGE_BYTES: Final = 64 << 20
+GROWTH: Final = 2
+"""Where a file has at most so many times the rows of all smaller ones, it is merged with them."""
+_RANGE_COLUMNS: Final = (
+    "run_id",
+    "coordination_id",
+    "workflow_id",
+    "first_sequence",
+    "last_sequence",
+    "events",
+    "first_position",
+    "last_position",
+)
+_RANGE_OPTIONS: Final[dict[str, Any]] = {
+    **WRITE_OPTIONS,
+    "use_dictionary": list(_RANGE_COLUMNS[:3]),
+    "column_encoding": dict.fromkeys(_RANGE_COLUMNS[3:], "DELTA_BINARY_PACKED"),
+    "write_statistics": ["run_id", "coordination_id", "first_position", "last_position"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bunch:
+    """Rows of one partition of a clustering, sorted."""
+
+    namespace: str
+    bucket: int
+    table: pa.Table
+
+
+def arrange(table: pa.Table, kind: Kind) -> list[Bunch]:
+    """Split rows by partition, each in the order of the clustering."""
+    if not table.num_rows:
+        return []
+    spaces, space_names = rank_strings(table.column("namespace"))
+    runs, run_names = rank_strings(table.column("run_id"))
+    owners, owner_names = rank_strings(table.column(kind.owner))
+    lanes, keys = rank_ints((spaces * len(run_names) + runs) * len(owner_names) + owners)
+    world, owner = keys // len(owner_names), keys % len(owner_names)
+    bucket = np.array(
+        [
+            kind.bucket(run_names[run], owner_names[name])
+            for run, name in zip((world % len(run_names)).tolist(), owner.tolist(), strict=True)
+        ],
+        np.int64,
+    )
+    part = world // len(run_names) * CLUSTER_BUCKETS + bucket
+    # Lanes are numbered in the order of their partitions, so that one sort does both.
+    order = np.lexsort((keys, part))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    rows = sorted_rows(place[lanes], *(_codes(table, name) for name in kind.order[2:]))
+    group, groups = rank_ints(part[lanes[rows]])
+    ordered = table.combine_chunks().take(pa.array(rows))
+    bunches, start = [], 0
+    for key, count in zip(groups.tolist(), np.bincount(group).tolist(), strict=True):
+        space = space_names[key // CLUSTER_BUCKETS]
+        bunches.append(Bunch(space, key % CLUSTER_BUCKETS, ordered.slice(start, count)))
+        start += count
+    return bunches
+
+
+def _codes(table: pa.Table, name: str) -> Ints:
+    column = table.column(name)
+    if pa.types.is_string(column.type):
+        return rank_strings(column)[0]
+    values: Ints = column.to_numpy()
+    return values
+
+
+def write_bunch(bunch: Bunch, kind: Kind, *, root: Path, name: str, disk: Disk) -> DataFile:
+    """Write one file of a clustering, durable with its directory entry."""
+    folder = kind.folder(bunch.namespace, bunch.bucket)
+    path = root / folder / name
+    disk.make_directory(path.parent)
+    events = kind.schema is EVENT_SCHEMA
+    with disk.create(path) as stream:
+        if events:
+            write_parquet(bunch.table.drop_columns(["namespace"]), stream)
+        else:
+            table = bunch.table.select(_RANGE_COLUMNS)
+            pq.write_table(table, stream, row_group_size=ROW_GROUP_ROWS, **_RANGE_OPTIONS)
+        size = stream.tell()
+    footer, whole = read_footer(path), file_crc(path)
+    disk.sync_directory(path.parent)
+    columns = None if events else _RANGE_OPTIONS["write_statistics"]
+    return DataFile(
+        path=f"{folder}/{name}",
+        namespace=bunch.namespace,
+        bucket=bunch.bucket,
+        size=size,
+        rows=bunch.table.num_rows,
+        stats=file_stats(bunch.table, columns),
+        footer_crc=zlib.crc32(footer),
+        file_crc=whole,
+    )
+
+
+def merges(held: list[DataFile], fresh: list[DataFile]) -> list[list[DataFile]]:
+    """Return which files of one partition are to become one, by size.
+
+    A file is merged with all smaller ones where it has no more than `GROWTH` times their rows, so
+    that a row is written a logarithmic number of times and the files are a logarithmic number.
+
+    Example:
+        >>> def file(path, rows):
+        ...     return DataFile(path, "default", 0, rows, rows, {})
+        >>> [[data.path for data in group] for group in merges(
+        ...     [file("a", 1000), file("b", 90)], [file("c", 50), file("d", 10)])]
+        [['d', 'c', 'b']]
+    """
+    new = {data.path for data in fresh}
+    groups: list[list[DataFile]] = []
+    group: list[DataFile] = []
+    rows = size = 0
+    for data in sorted([*held, *fresh], key=lambda data: data.rows):
+        fits = rows + data.rows <= MERGE_ROWS and size + data.size <= MERGE_BYTES
+        if group and fits and (data.path in new or data.rows <= GROWTH * rows):
+            group.append(data)
+            rows, size = rows + data.rows, size + data.size
+        elif data.path in new or not group:
+            groups.append(group)
+            group, rows, size = [data], data.rows, data.size
+    groups.append(group)
+    return [group for group in groups if len(group) > 1]
