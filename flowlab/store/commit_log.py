@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from flowlab.errors import CorruptionError
 from flowlab.store.delta import (
+    LATER_INFO,
     REQUIRED_INFO,
     DataFile,
     Removed,
@@ -205,4 +206,5 @@ def applied(state: TableState, actions: Iterable[dict[str, Any]]) -> TableState:
 
 def seal_info(told: dict[str, Any]) -> SealInfo:
     """Return what a commit says about the store; members that came later have their defaults."""
-    return SealInfo(**{name: told[name] for name in REQUIRED_INFO}, floor=told.get("floor", 0))
+    later = {name: told.get(name, 0) for name in LATER_INFO}
+    return SealInfo(**{name: told[name] for name in REQUIRED_INFO}, **later)

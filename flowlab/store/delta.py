@@ -89,6 +89,7 @@ class SealInfo:
         sidecar: the metadata file of this commit, empty where there is none.
         sidecar_sha256: its checksum.
         floor: the oldest version whose files are all there; vacuum raises it.
+        truncations: how many there are; their streams and bases stand in the sidecars.
     """
 
     sealed_position: int = 0
@@ -98,9 +99,11 @@ class SealInfo:
     sidecar: str = ""
     sidecar_sha256: str = ""
     floor: int = 0
+    truncations: int = 0
 
 
-REQUIRED_INFO: Final = tuple(name for name in SealInfo.__slots__ if name != "floor")
+LATER_INFO: Final = ("floor", "truncations")
+REQUIRED_INFO: Final = tuple(name for name in SealInfo.__slots__ if name not in LATER_INFO)
 
 
 @dataclass(frozen=True, slots=True)

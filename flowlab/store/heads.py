@@ -17,6 +17,7 @@ from flowlab.store.pruning import file_may_hold, holders, last_in
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.segments import ROW_GROUP_ROWS
 from flowlab.store.streams import Streams
+from flowlab.store.truncation import Bases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,6 +147,7 @@ class Heads:
         layout: of the store.
         live_lanes: the last ticks of the live run's lanes in the sealed part, by (namespace,
             agent_id); None where that is not recorded and has to be read.
+        bases: where streams begin that were truncated.
         recent: the heads of streams that were committed since.
         recent_lanes: and of lanes.
     """
@@ -154,6 +156,7 @@ class Heads:
     sealed: SealedHeads
     layout: Layout
     live_lanes: dict[tuple[str, str], int] | None = None
+    bases: Bases = field(default_factory=Bases)
     recent: dict[Stream, int] = field(default_factory=dict)
     recent_lanes: dict[Lane, int] = field(default_factory=dict)
     _lanes: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
@@ -164,12 +167,19 @@ class Heads:
         if known is not None:
             return known
         partition = (namespace, self.layout.bucket(run_id, workflow_id))
-        return self.sealed.head(self.state, partition, run_id, workflow_id)
+        return max(
+            self.sealed.head(self.state, partition, run_id, workflow_id),
+            # Of a stream that was truncated whole nothing is left in any file.
+            self.bases.base((namespace, run_id, workflow_id)),
+        )
 
     def of_all(self, streams: Streams) -> Ints:
         """Return the last sequence of many streams; of most runs none is there yet."""
         recent = {(namespace, run_id) for namespace, run_id, _ in self.recent}
-        sealed = {space: self.sealed.runs(self.state, space) for space in streams.spaces}
+        sealed = {
+            space: self.sealed.runs(self.state, space) | self.bases.runs(space)
+            for space in streams.spaces
+        }
         heads: Ints = np.zeros(len(streams), np.int64)
         asked: dict[Partition, list[tuple[int, Stream]]] = {}
         for code in streams.within(
@@ -180,6 +190,7 @@ class Heads:
                 heads[code] = self.recent[stream]
             else:
                 partition = (stream[0], self.layout.bucket(*stream[1:]))
+                heads[code] = self.bases.base(stream)
                 asked.setdefault(partition, []).append((code, stream))
         for partition, wanted in asked.items():
             files = self.sealed.files(self.state, partition)
@@ -190,7 +201,8 @@ class Heads:
             if self.sealed.are_many(self.state, partition, len(wanted)):
                 self.sealed.streams(self.state, partition)
             for code, (_, run_id, workflow_id) in wanted:
-                heads[code] = self.sealed.head(self.state, partition, run_id, workflow_id)
+                head = self.sealed.head(self.state, partition, run_id, workflow_id)
+                heads[code] = max(head, int(heads[code]))
         return heads
 
     def lane(self, namespace: str, run_id: str, agent_id: str) -> int:
@@ -213,6 +225,8 @@ class Heads:
 
     def _load_lanes(self, namespace: str, run_id: str) -> dict[str, int]:
         lanes: dict[str, int] = {}
+        for agent, last in self.bases.lanes(namespace, run_id):
+            lanes[agent] = max(last, lanes.get(agent, 0))
         columns = ("run_id", "agent_id", "agent_sequence")
         for data in self.state.files:
             if data.namespace != namespace or not file_may_hold(data, "run_id", run_id, run_id):

@@ -1,10 +1,28 @@
-"""What keeps a store small and trustworthy: sealing and verification."""
+"""What keeps a store small and trustworthy: sealing, truncation, and verification."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
 
+import pyarrow as pa
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.events import Key
+from flowlab.store import bulk
+from flowlab.store.delta import TableState
+from flowlab.store.heads import Heads
+from flowlab.store.layout import Stream
 from flowlab.store.parts import StoreParts
+from flowlab.store.snapshot import Snapshot
+from flowlab.store.truncation import (
+    BaseRow,
+    TruncateResult,
+    archive_path,
+    truncation_events,
+    write_archive,
+)
 from flowlab.store.verify import Verifier, VerifyReport
 
 
@@ -16,6 +34,131 @@ class StoreMaintenance(StoreParts):
         self._check_writable()
         return self._writer.seal()
 
+    def truncate(
+        self,
+        workflow_id: str | Mapping[str, int],
+        *,
+        upto: int | None = None,
+        namespace: str = "default",
+        run_id: str = "",
+        archive: str | PathLike[str] | None = None,
+        discard: bool = False,
+    ) -> TruncateResult:
+        """Let streams begin later: events up to a sequence are in no answer any more, at once.
+
+        What goes away is written to a Parquet file first, durable, and an event `LogTruncated` in
+        the stream `@world` tells of it, in the same commit. The bytes in the sealed files go with
+        the next `compact` and `vacuum`; versions from before stay readable until then.
+        Sequences, positions and lane ticks go on as if nothing had happened, and events may still
+        name causes below a base: they lie before the horizon.
+
+        Args:
+            workflow_id: the stream, or for each of several the last sequence to go.
+            upto: the last sequence to go, where one stream is named.
+            namespace: of the streams.
+            run_id: of the streams, empty for the live run.
+            archive: the file to write what goes away to; by default one in `archive/` of the store.
+            discard: write no such file.
+
+        Raises:
+            InvalidArgumentError: a sequence is not one of its stream, or is gone already.
+        """
+        self._check_writable()
+        wanted = _wanted(workflow_id, upto)
+        if archive is not None and discard:
+            message = "give either archive or discard=True, not both"
+            raise InvalidArgumentError(message)
+        streams = {(namespace, run_id, name): last for name, last in wanted.items()}
+
+        def commit(heads: Heads, state: TableState, position: int, now_ns: int) -> TruncateResult:
+            snapshot = Snapshot(self._files, state, None)
+            gone = _gone(snapshot, heads, streams)
+            version, path = state.version + 1, None
+            if not discard:
+                first = next(iter(streams))
+                path = archive_path(
+                    self.path, first, base=streams[first], version=version, epoch=self._role.epoch
+                )
+                path = path if archive is None else Path(archive).absolute()
+                write_archive(path, gone, self.disk)
+            where = "" if path is None else _shown(path, self.path)
+            rows = [
+                BaseRow(stream, last, position + place, version, where, lanes)
+                for place, (stream, last, lanes) in enumerate(_lanes(gone, heads, streams), 1)
+            ]
+            admitted = bulk.admit(truncation_events(rows), heads, position=position, now_ns=now_ns)
+            self._sealer.commit_rows(
+                *admitted,
+                runs=(),
+                anomalies=snapshot.anomalies.slice(0, 0),
+                position=position + len(rows),
+                committed_ns=now_ns,
+                epoch=self._role.epoch,
+                bases=tuple(rows),
+            )
+            return TruncateResult(version, gone.num_rows, wanted, where)
+
+        return self._writer.exclusively(commit)
+
     def verify(self, *, progress: Callable[[str], None] | None = None) -> VerifyReport:
         """Check every file's checksums and every event's place; repair nothing."""
         return Verifier(self.path, progress=progress).run()
+
+
+def _wanted(workflow_id: str | Mapping[str, int], upto: int | None) -> dict[str, int]:
+    wanted = dict(workflow_id) if isinstance(workflow_id, Mapping) else {workflow_id: upto}
+    if not wanted or (isinstance(workflow_id, Mapping) and upto is not None):
+        message = "give one workflow_id and upto, or a mapping of workflow ids to sequences"
+        raise InvalidArgumentError(message)
+    found: dict[str, int] = {}
+    for name, last in wanted.items():
+        if not isinstance(name, str) or type(last) is not int:
+            message = f"stream {name!r} is to go up to {last!r}; expected an id and a sequence"
+            raise InvalidArgumentError(message)
+        found[name] = last
+    return found
+
+
+def _gone(snapshot: Snapshot, heads: Heads, streams: dict[Stream, int]) -> pa.Table:
+    """Return the events that are to go, after checking that they are there."""
+    parts = []
+    for stream, last in streams.items():
+        head, base = heads.head(*stream), snapshot.bases.base(stream)
+        if not base < last <= head:
+            held = f"it holds {base + 1} to {head}" if head > base else "it holds no event"
+            message = f"stream {stream[2]!r} cannot be truncated up to {last}: {held}"
+            raise InvalidArgumentError(message)
+        key = Key(
+            "workflows",
+            stream[2],
+            namespace=stream[0],
+            run_id=stream[1],
+            section="events",
+            first=base + 1,
+            last=last,
+        )
+        parts.append(snapshot.read(key).table)
+    return pa.concat_tables(parts)
+
+
+def _lanes(
+    gone: pa.Table, heads: Heads, streams: dict[Stream, int]
+) -> list[tuple[Stream, int, list[tuple[str, int]]]]:
+    """Return each stream with its base and the last ticks of the lanes that lose events."""
+    rows = gone.select(["workflow_id", "agent_id"]).group_by(["workflow_id", "agent_id"])
+    agents: dict[str, set[str]] = {}
+    for row in rows.aggregate([]).to_pylist():
+        agents.setdefault(row["workflow_id"], set()).add(row["agent_id"])
+    return [
+        (
+            stream,
+            last,
+            [(agent, heads.lane(*stream[:2], agent)) for agent in sorted(agents[stream[2]])],
+        )
+        for stream, last in streams.items()
+    ]
+
+
+def _shown(path: Path, root: Path) -> str:
+    """Return a path as the log records it: below the store where it is there."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

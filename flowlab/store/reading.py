@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.errors import InvalidArgumentError, NotFoundError, TruncatedError
 from flowlab.events import EventLog, RunInfo
+from flowlab.store.delta import TableState
 from flowlab.store.info import StoreInfo, describe
 from flowlab.store.parts import StoreParts
 from flowlab.store.snapshot import Snapshot
 from flowlab.store.tree import Tree
+from flowlab.store.truncation import told_gone
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,18 +54,15 @@ class StoreReading(StoreParts):
         Raises:
             InvalidArgumentError: not exactly one of the three was given.
             NotFoundError: there is no such version, or the position is not reached yet.
+            TruncatedError: events of that state were truncated and are gone; the message says
+                where they are.
         """
         given = [value for value in (position, time_ns, version) if value is not None]
         if [type(value) for value in given] != [int]:
             message = f"give exactly one of position, time_ns and version, as an int; got {given}"
             raise InvalidArgumentError(message)
         if version is not None:
-            state = self._log.at(version)
-            if state is None or version < 0:
-                known = self._log.versions()
-                message = f"there is no version {version}; there are 0 to {known[-1]}"
-                raise NotFoundError(message)
-            return Snapshot(self._files, state, None)
+            return Snapshot(self._files, self._version(version), None)
         state, view = self._pin()
         now = Snapshot(self._files, state, view)
         if time_ns is not None:
@@ -75,7 +74,32 @@ class StoreReading(StoreParts):
         if not 0 <= position <= now.position:
             message = f"there is no position {position}; the log holds 1 to {now.position}"
             raise NotFoundError(message)
-        return Snapshot(self._files, state, view, bound=position)
+        cut = next((row for row in now.bases.rows if row.position > position), None)
+        if cut is None:
+            return Snapshot(self._files, state, view, bound=position)
+        # What was there then is in the files of the version before the truncation.
+        if cut.version - 1 < state.info.floor:
+            message = f"the state at position {position} is gone: {told_gone(cut)}"
+            raise TruncatedError(message)
+        return Snapshot(self._files, self._version(cut.version - 1), None, bound=position)
+
+    def _version(self, version: int) -> TableState:
+        """Return the state at a version of the commit log.
+
+        Raises:
+            NotFoundError: there is none, or vacuum has let go of its files.
+        """
+        state, known = self._log.at(version), self._log.versions()
+        if state is None or version < 0:
+            message = f"there is no version {version}; there are {known[0]} to {known[-1]}"
+            raise NotFoundError(message)
+        if version < known[0]:
+            message = (
+                f"vacuum has let go of version {version}; versions {known[0]} to {known[-1]} can "
+                "be read, and any position by as_of(position=...)"
+            )
+            raise NotFoundError(message)
+        return state
 
     def read(self, key: str, *, reverse: bool = False, limit: int | None = None) -> EventLog:
         """Return the events of a key or prefix, as of now. See `Snapshot.read`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,10 +16,12 @@ from flowlab.store.clock import wall_ns
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import (
     DataFile,
+    Removed,
     SealInfo,
     TableState,
     add_action,
     info_action,
+    remove_action,
     write_commit,
 )
 from flowlab.store.files import Disk
@@ -37,6 +40,7 @@ from flowlab.store.sidecar import (
 from flowlab.store.streams import Streams
 from flowlab.store.tail import TailWriter, tail_path
 from flowlab.store.tail_reader import CommitMark, KeyUse, TailView
+from flowlab.store.truncation import BaseRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,12 @@ class Sealer:
         position: int,
         committed_ns: int,
         epoch: int,
+        bases: tuple[BaseRow, ...] = (),
     ) -> int:
-        """Commit rows straight to sealed files; return the version. The tail is empty."""
+        """Commit rows straight to sealed files; return the version. The tail is empty.
+
+        Truncations may come with the events that tell of them.
+        """
         files = self.write_files(table, streams, epoch=epoch)
         content = Sidecar(
             runs=[(position, run) for run in runs],
@@ -98,11 +106,13 @@ class Sealer:
             anomalies_position=position,
             commits=pack_commits([CommitMark(position, committed_ns, epoch)]),
             lanes=live_lanes(table),
+            bases=list(bases),
         )
         tail = self.log.latest().info.tail
         with self._removed_on_failure(files):
             info = self._info(content, position=position, tail=tail, epoch=epoch)
-        return self._commit(files, info, operation="WRITE", epoch=epoch)
+        operation = "TRUNCATE" if bases else "WRITE"
+        return self._commit(files, info, operation=operation, epoch=epoch)
 
     def write_files(self, table: pa.Table, streams: Streams, *, epoch: int) -> list[DataFile]:
         """Write one sealed file for each partition that has rows."""
@@ -128,8 +138,8 @@ class Sealer:
 
     def heads(self, state: TableState, view: TailView) -> Heads:
         """Return the heads of every stream and lane."""
-        lanes = self.metadata.written(state).lanes
-        heads = Heads(state, self.sealed, self.layout, lanes)
+        lanes, bases = self.metadata.written(state).lanes, self.metadata.bases(state)
+        heads = Heads(state, self.sealed, self.layout, lanes, bases)
         heads.recent.update(view.heads())
         for event in view.buffer.events[: view.events]:
             lane = (event.namespace, event.run_id, event.agent_id)
@@ -149,9 +159,54 @@ class Sealer:
         name, checksum = write_sidecar(
             self.root, content, version=version, epoch=epoch, disk=self.disk
         )
-        return SealInfo(
-            position, tail, epoch, max(wall_ns(), state.info.committed_ns, last_ns), name, checksum
+        return replace(
+            state.info,
+            sealed_position=position,
+            tail=tail,
+            epoch=epoch,
+            committed_ns=max(wall_ns(), state.info.committed_ns, last_ns),
+            sidecar=name,
+            sidecar_sha256=checksum,
+            truncations=state.info.truncations + len(content.bases),
         )
+
+    def rewrite(
+        self,
+        added: list[DataFile],
+        removed: list[DataFile],
+        *,
+        operation: str,
+        epoch: int,
+        floor: int | None = None,
+    ) -> int:
+        """Commit files in the place of others that hold the same rows; return the version.
+
+        Args:
+            added: durable already, with their directories.
+            removed: files of the newest state.
+            operation: as the commit names it.
+            epoch: of the writer.
+            floor: the oldest version whose files are kept from now on.
+        """
+        state = self.log.latest()
+        now_ns = max(wall_ns(), state.info.committed_ns)
+        info = replace(
+            state.info,
+            epoch=epoch,
+            committed_ns=now_ns,
+            sidecar="",
+            sidecar_sha256="",
+            floor=state.info.floor if floor is None else floor,
+        )
+        removed_ms = now_ns // 1_000_000
+        gone = [
+            Removed(data.path, data.size, state.version + 1, removed_ms, data.partition_values)
+            for data in removed
+        ]
+        actions = [info_action(info, operation=operation)]
+        actions += [remove_action(data) for data in gone]
+        actions += [add_action(data, modified_ms=removed_ms, data_change=False) for data in added]
+        return self._append(actions, epoch=epoch)
 
     def _commit(self, files: list[DataFile], info: SealInfo, *, operation: str, epoch: int) -> int:
         version = self.log.latest().version + 1
@@ -160,6 +215,10 @@ class Sealer:
         actions += [
             add_action(replace(data, version=version), modified_ms=modified_ms) for data in files
         ]
+        return self._append(actions, epoch=epoch)
+
+    def _append(self, actions: list[dict[str, Any]], *, epoch: int) -> int:
+        version = self.log.latest().version + 1
         write_commit(self.log.folder, version, actions, self.disk, epoch=epoch)
         if version % CHECKPOINT_COMMITS == 0:
             self._checkpoint(epoch=epoch)

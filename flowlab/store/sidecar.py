@@ -24,6 +24,7 @@ from flowlab.store.delta import SidecarRef, TableState
 from flowlab.store.files import Disk
 from flowlab.store.layout import Stream
 from flowlab.store.tail_reader import CommitMark, KeyUse
+from flowlab.store.truncation import BaseRow, Bases
 
 FOLDER: Final = "metadata"
 T = TypeVar("T")
@@ -51,31 +52,17 @@ class _KeyRow(msgspec.Struct, array_like=True):
         return (tuple(self.stream), self.key), uses  # type: ignore[return-value]
 
 
-class BaseRow(msgspec.Struct, array_like=True):
-    """A truncation: the stream begins after `base`.
-
-    Args:
-        stream: (namespace, run_id, workflow_id).
-        base: the last sequence that is gone.
-        position: of the `LogTruncated` event.
-        version: of the commit.
-        archive: the file that holds what is gone, empty where nothing does.
-        lanes: last ticks of the lanes whose events are gone: (agent_id, tick).
-    """
-
-    stream: Stream
-    base: int
-    position: int
-    version: int
-    archive: str = ""
-    lanes: list[tuple[str, int]] = []
-
-
 class _Written(msgspec.Struct):
     """What a writer reads of a sidecar."""
 
     keys: list[_KeyRow] = []
     lanes: list[tuple[str, str, int]] | None = None
+
+
+class _Bases(msgspec.Struct):
+    """What a reader needs of a sidecar to know where streams begin."""
+
+    bases: list[BaseRow] = []
 
 
 class Sidecar(msgspec.Struct):
@@ -227,18 +214,12 @@ class Metadata:
     runs: tuple[tuple[int, RunInfo], ...] = ()
     anomalies: tuple[tuple[int, pa.Table], ...] = ()
     commits: tuple[CommitMark, ...] = ()
-    truncations: tuple[BaseRow, ...] = ()
 
     def position_at(self, time_ns: int) -> int:
         """Return the last position committed at or before a time, 0 where none was."""
         times = [mark.committed_ns for mark in self.commits]
         place = bisect_right(times, time_ns)
         return self.commits[place - 1].position if place else 0
-
-    @property
-    def bases(self) -> dict[Stream, BaseRow]:
-        """The latest truncation of each stream that has one."""
-        return {row.stream: row for row in self.truncations}
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +246,7 @@ class MetadataLog:
         self._lock = threading.Lock()
         self._known = Metadata(-1)
         self._written = Written()
+        self._bases = Bases()
 
     def written(self, state: TableState) -> Written:
         """Return what a writer needs to know up to a version, and much less than there is."""
@@ -287,6 +269,21 @@ class MetadataLog:
             self._written = Written(state.version, keys, lanes)
             return self._written
 
+    def bases(self, state: TableState) -> Bases:
+        """Return where streams begin at a version; nothing is read where none was truncated."""
+        if not state.info.truncations:
+            return Bases()
+        with self._lock:
+            if self._bases.version != state.version:
+                rows = [
+                    row
+                    for ref in state.sidecars
+                    for part in read_sidecar(self.root, ref, _Bases)
+                    for row in part.bases
+                ]
+                self._bases = Bases(state.version, tuple(rows))
+            return self._bases
+
     def upto(self, state: TableState) -> Metadata:
         """Return the metadata at a version of the commit log."""
         with self._lock:
@@ -305,11 +302,10 @@ class MetadataLog:
         self, known: Metadata, state: TableState, fresh: tuple[SidecarRef, ...]
     ) -> Metadata:
         runs, anomalies = list(known.runs), list(known.anomalies)
-        commits, bases = list(known.commits), list(known.truncations)
+        commits = list(known.commits)
         for ref in fresh:
             for content in read_sidecar(self.root, ref, Sidecar):
                 runs.extend(content.runs)
-                bases.extend(content.bases)
                 if content.anomalies:
                     table = pa.Table.from_pylist(content.anomalies, ANOMALY_SCHEMA)
                     anomalies.append((content.anomalies_position, table))
@@ -317,7 +313,7 @@ class MetadataLog:
                 for step, elapsed, change in content.commits:
                     position, time_ns, epoch = position + step, time_ns + elapsed, epoch + change
                     commits.append(CommitMark(position, time_ns, epoch))
-        parts = (tuple(runs), tuple(anomalies), tuple(commits), tuple(bases))
+        parts = (tuple(runs), tuple(anomalies), tuple(commits))
         return Metadata(state.version, *parts)
 
 

@@ -28,6 +28,7 @@ from flowlab.events import (
     parse_key,
     run_query,
 )
+from flowlab.store.answers import as_log
 from flowlab.store.cluster_read import read_clustered, reads_from_clustering
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.held import Files
@@ -39,6 +40,7 @@ from flowlab.store.span import Span
 from flowlab.store.stream_read import read_stream
 from flowlab.store.tail_reader import TailView
 from flowlab.store.tree import Tree, draw_tree
+from flowlab.store.truncation import Bases
 from flowlab.store.views import connect_views, only_asks
 
 if TYPE_CHECKING:
@@ -99,8 +101,10 @@ class Snapshot:
         direct = as_stream(key)
         table = self._read_stream(direct, reverse=reverse, limit=limit) if direct else None
         if direct is not None and table is not None and table.num_rows:
-            return self._log(table, direct)
+            return as_log(table, direct, self.runs, self.anomalies)
         located = self.locate(key)
+        if located.stream is not None:
+            self.bases.check(located.stream, located.key.first)
         if located.stream is not None and located.key.category is None:
             table = self._read_stream(located, reverse=reverse, limit=limit)
         elif reads_from_clustering(located.key):
@@ -118,7 +122,7 @@ class Snapshot:
             first, last = head[located.stream[1]]
             message = f"no event at {str(located.key)!r}: the stream holds {first} to {last}"
             raise NotFoundError(message)
-        return self._log(table, located)
+        return as_log(table, located, self.runs, self.anomalies)
 
     def locate(self, key: str | Key) -> Located:
         """Return the key with its namespace and run filled in, and what it selects.
@@ -196,6 +200,11 @@ class Snapshot:
         return last_in(self._files.reader, files, run_id, workflow_id)
 
     @cached_property
+    def bases(self) -> Bases:
+        """Where streams begin that were truncated."""
+        return self._files.metadata.bases(self._state)
+
+    @cached_property
     def runs(self) -> tuple[RunInfo, ...]:
         """The metadata of each run that has some, the latest of each, in order of appearance."""
         latest: dict[tuple[str, str], RunInfo] = {}
@@ -268,9 +277,24 @@ class Snapshot:
                 if run_id in {None, run}:
                     known = found.get(run, (first, last))
                     found[run] = (min(first, known[0]), max(last, known[1]))
+        for run in list(found):
+            base = self.bases.base((namespace, run, workflow_id))
+            found[run] = (max(found[run][0], base + 1), max(found[run][1], base))
+        for run, base in self._truncated(namespace, run_id, workflow_id):
+            found.setdefault(run, (base + 1, base))
         return found if self._bound is None else self._bounded(found, namespace, workflow_id)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _truncated(
+        self, namespace: str, run_id: str | None, workflow_id: str
+    ) -> list[tuple[str, int]]:
+        """Return the runs in which a workflow was truncated, with its base."""
+        return [
+            (stream[1], row.base)
+            for stream, row in self.bases.by_stream.items()
+            if stream[0] == namespace and stream[2] == workflow_id and run_id in {None, stream[1]}
+        ]
 
     @cached_property
     def _metadata(self) -> Metadata:
@@ -307,6 +331,7 @@ class Snapshot:
                 runs=self.runs,
                 anomalies=self.anomalies,
                 bound=self._bound,
+                bases=self.bases,
             )
         try:
             yield connection
@@ -338,6 +363,8 @@ class Snapshot:
         self, stream: Stream, span: Span, *, reverse: bool = False, limit: int | None = None
     ) -> pa.Table:
         """Return the events of a span of one stream, by sequence."""
+        if base := self.bases.base(stream):
+            span = span.above("sequence", base)
         bucket = self._files.layout.bucket(*stream[1:])
         files = [
             data for data in self._sealed() if data.bucket == bucket and data.namespace == stream[0]
@@ -351,20 +378,3 @@ class Snapshot:
             reverse=reverse,
             limit=limit,
         )
-
-    def _log(self, table: pa.Table, located: Located) -> EventLog:
-        runs, damage = self.runs, self.anomalies
-        if located.key.root is None and located.key.namespace is None:
-            return EventLog(table, runs, damage)
-        if located.stream is not None:
-            streams = {located.stream}
-        else:
-            by = ["namespace", "run_id", "workflow_id"]
-            rows = table.group_by(by).aggregate([]).to_pylist()
-            streams = {(row["namespace"], row["run_id"], row["workflow_id"]) for row in rows}
-        worlds = {stream[:2] for stream in streams}
-        runs = tuple(run for run in runs if run.key in worlds)
-        if damage.num_rows:
-            rows = damage.select(["namespace", "run_id", "workflow_id"]).to_pylist()
-            damage = damage.filter(pa.array([tuple(row.values()) in streams for row in rows]))
-        return EventLog(table, runs, damage)

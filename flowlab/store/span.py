@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -60,6 +60,12 @@ class Span:
         namespace, run_id, workflow_id = stream
         equal = {"run_id": run_id, "workflow_id": workflow_id}
         return cls(namespace, equal, {"sequence": (first, last), "position": (None, bound)})
+
+    def above(self, column: str, value: int) -> Span:
+        """Return the span without the rows whose column is at most a value."""
+        first, last = self.bounds.get(column, (None, None))
+        least = value + 1 if first is None else max(first, value + 1)
+        return replace(self, bounds={**self.bounds, column: (least, last)})
 
     def may_be_in(self, holder: DataFile | RowGroup) -> bool:
         """Whether rows of the span can be in a file or row group, by its bounds."""

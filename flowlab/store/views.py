@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from flowlab.events import EVENT_COLUMNS, RunInfo, define_relations, run_info_table
 from flowlab.store.delta import FILE_COLUMNS, DataFile
+from flowlab.store.truncation import Bases
 
+_NO_BASES: Final = Bases()
 _SELECT: Final = duckdb.StatementType.SELECT
 _EXPLAIN: Final = duckdb.StatementType.EXPLAIN
 
@@ -23,6 +25,7 @@ def connect_views(
     runs: tuple[RunInfo, ...],
     anomalies: pa.Table,
     bound: int | None,
+    bases: Bases = _NO_BASES,
 ) -> duckdb.DuckDBPyConnection:
     """Open an in-memory connection that shows every relation of a pinned state.
 
@@ -35,17 +38,21 @@ def connect_views(
     connection.register("tail_events", tail)
     connection.register("run_info", run_info_table(runs))
     connection.register("anomalies", anomalies)
+    connection.register("truncations", bases.table())
     where = "" if bound is None else f" WHERE position <= {bound}"
     columns = ", ".join(EVENT_COLUMNS)
     parts = [f"SELECT {columns} FROM tail_events{where}"]
-    spaces: dict[str, list[str]] = {}
+    spaces: dict[tuple[str, bool], list[str]] = {}
     for data in files:
-        spaces.setdefault(data.namespace, []).append(_text(_literal(root / data.path)))
-    for namespace, paths in spaces.items():
-        listed = ", ".join(paths)
+        key = data.namespace, bases.reach(data)
+        spaces.setdefault(key, []).append(_text(_literal(root / data.path)))
+    for (namespace, reached), paths in spaces.items():
+        source = f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
+        if reached:
+            source = _left(source, namespace)
         parts.append(
             f"SELECT {_text(namespace)} AS namespace, {', '.join(FILE_COLUMNS)} "
-            f"FROM read_parquet([{listed}], hive_partitioning = false){where}"
+            f"FROM {source}{where}"
         )
     connection.execute(f"CREATE TEMP VIEW events AS {' UNION ALL '.join(parts)}")
     define_relations(connection)
@@ -59,6 +66,15 @@ def only_asks(query: str) -> bool:
     except duckdb.Error:
         return True  # it will be refused
     return all(item.type in {_SELECT, _EXPLAIN} for item in statements)
+
+
+def _left(source: str, namespace: str) -> str:
+    """Return what is left of files after truncations that are not applied to them yet."""
+    return (
+        f"(SELECT * FROM {source} AS held WHERE NOT EXISTS (SELECT 1 FROM truncations AS gone "
+        f"WHERE gone.namespace = {_text(namespace)} AND gone.run_id = held.run_id "
+        "AND gone.workflow_id = held.workflow_id AND held.sequence <= gone.base))"
+    )
 
 
 def _literal(path: Path) -> str:

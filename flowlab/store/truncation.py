@@ -1,0 +1,206 @@
+"""Truncation: a stream begins after its base; what lies at or below it is in no answer any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flowlab.errors import InvalidArgumentError, TruncatedError
+from flowlab.events import Event, counted, encode_id, table_from_events
+from flowlab.store.delta import DataFile
+from flowlab.store.files import Disk
+from flowlab.store.layout import Stream
+
+FOLDER: Final = "archive"
+ARCHIVE_LEVEL: Final = 9
+MAX_NAME_SIGNS: Final = 80
+BASES_SCHEMA: Final = pa.schema(
+    [
+        ("namespace", pa.string()),
+        ("run_id", pa.string()),
+        ("workflow_id", pa.string()),
+        ("base", pa.int64()),
+        ("position", pa.int64()),
+        ("archive", pa.string()),
+    ]
+)
+"""The relation `truncations`: the latest of each stream that has one."""
+
+
+class BaseRow(msgspec.Struct, array_like=True):
+    """A truncation: the stream begins after `base`.
+
+    Args:
+        stream: (namespace, run_id, workflow_id).
+        base: the last sequence that is gone.
+        position: of the `LogTruncated` event.
+        version: of the commit.
+        archive: the file that holds what is gone, empty where nothing does.
+        lanes: last ticks of the lanes whose events are gone: (agent_id, tick).
+    """
+
+    stream: Stream
+    base: int
+    position: int
+    version: int
+    archive: str = ""
+    lanes: list[tuple[str, int]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """Where streams begin at one version of the store.
+
+    Args:
+        version: of the commit log.
+        rows: every truncation, in order; of a stream the last one counts.
+    """
+
+    version: int = -1
+    rows: tuple[BaseRow, ...] = ()
+    by_stream: dict[Stream, BaseRow] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_stream", {row.stream: row for row in self.rows})
+
+    def __len__(self) -> int:
+        return len(self.by_stream)
+
+    def __repr__(self) -> str:
+        return f"Bases({len(self)} streams, version {self.version})"
+
+    def base(self, stream: Stream) -> int:
+        """Return the last sequence of a stream that is gone, 0 where none is."""
+        row = self.by_stream.get(stream)
+        return 0 if row is None else row.base
+
+    def lanes(self, namespace: str, run_id: str) -> Iterator[tuple[str, int]]:
+        """Return the last ticks of lanes of a run at its truncations."""
+        for row in self.rows:
+            if row.stream[:2] == (namespace, run_id):
+                yield from row.lanes
+
+    def runs(self, namespace: str) -> set[str]:
+        """Return the runs of a namespace that have a truncated stream."""
+        return {stream[1] for stream in self.by_stream if stream[0] == namespace}
+
+    def reach(self, data: DataFile) -> bool:
+        """Say whether a file may still hold rows that are gone."""
+        return any(
+            row.version > data.version and row.stream[0] == data.namespace
+            for row in self.by_stream.values()
+        )
+
+    def left(self, table: pa.Table, namespace: str) -> pa.Table:
+        """Return the rows of a table of events of one namespace that are not gone."""
+        for stream, row in self.by_stream.items():
+            if stream[0] != namespace:
+                continue
+            of_stream = pc.and_(
+                pc.equal(table.column("run_id"), stream[1]),
+                pc.equal(table.column("workflow_id"), stream[2]),
+            )
+            gone = pc.and_(of_stream, pc.less_equal(table.column("sequence"), row.base))
+            table = table.filter(pc.invert(gone))
+        return table
+
+    def table(self) -> pa.Table:
+        """Return the relation `truncations`."""
+        rows = [
+            {
+                "namespace": row.stream[0],
+                "run_id": row.stream[1],
+                "workflow_id": row.stream[2],
+                "base": row.base,
+                "position": row.position,
+                "archive": row.archive,
+            }
+            for row in self.by_stream.values()
+        ]
+        return pa.Table.from_pylist(rows, BASES_SCHEMA)
+
+    def check(self, stream: Stream, first: int | None) -> None:
+        """Refuse to read from a sequence that is gone.
+
+        Raises:
+            TruncatedError: it is; the message says where it went.
+        """
+        row = self.by_stream.get(stream)
+        if row is not None and first is not None and first <= row.base:
+            raise TruncatedError(told_gone(row))
+
+
+def told_gone(row: BaseRow) -> str:
+    """Return what there is to say about the events below a base."""
+    where = f"they are in {row.archive}" if row.archive else "nothing was kept of them"
+    return (
+        f"events 1 to {row.base} of stream {row.stream[2]!r} were truncated (at position "
+        f"{row.position}); {where}; the stream begins at {row.base + 1}"
+    )
+
+
+def truncation_events(rows: list[BaseRow]) -> pa.Table:
+    """Return the event of each truncation; they stand in the stream `@world` of its run."""
+    events = [
+        Event.of(
+            "LogTruncated",
+            namespace=row.stream[0],
+            run_id=row.stream[1],
+            workflow_id="@world",
+            agent_id="@world",
+            name=row.stream[2],
+            payload={"workflow_id": row.stream[2], "base": row.base, "archive": row.archive},
+        )
+        for row in rows
+    ]
+    return table_from_events(events)
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateResult:
+    """What a truncation took away.
+
+    Args:
+        version: of the commit log.
+        events: how many are in no answer any more.
+        bases: of each stream, the last sequence that is gone.
+        archive: the file that holds them, empty where they were discarded.
+    """
+
+    version: int
+    events: int
+    bases: dict[str, int]
+    archive: str = ""
+
+    def __repr__(self) -> str:
+        streams = counted(len(self.bases), "stream")
+        return f"TruncateResult({counted(self.events, 'event')} of {streams})"
+
+
+def archive_path(root: Path, stream: Stream, *, base: int, version: int, epoch: int) -> Path:
+    """Return the path of a file that holds what a truncation takes away."""
+    text = encode_id(stream[2])[:MAX_NAME_SIGNS]
+    return root / FOLDER / f"{text}-{base:012d}-v{version}-e{epoch}.parquet"
+
+
+def write_archive(path: Path, table: pa.Table, disk: Disk) -> None:
+    """Write events to a Parquet file of all columns, durable with its directory entry.
+
+    Raises:
+        InvalidArgumentError: a file of that name is there.
+    """
+    disk.make_directory(path.parent)
+    try:
+        with disk.create(path) as stream:
+            pq.write_table(table, stream, compression="zstd", compression_level=ARCHIVE_LEVEL)
+    except FileExistsError as error:
+        message = f"{path} is there already; give the name of a file that is not"
+        raise InvalidArgumentError(message) from error
+    disk.sync_directory(path.parent)
