@@ -226,7 +226,7 @@ def test_files_are_encoded_as_the_page_says(tmp_path: Path) -> None:
     assert all(names == ["commitInfo"] + ["add"] * (len(names) - 1) for names in actions[1:])
     assert len(lock) == 256
     assert msgspec.json.decode(lock).keys() == {"epoch", "pid", "since_ns"}
-    delta, statistics = set(segments._DELTA), set(segments._STATISTICS)
+    delta, statistics = set(segments._DELTA), set(segments.BOUNDED) - {"namespace"}
     for path in paths:
         metadata = pq.read_metadata(path)
         assert metadata.metadata.keys() == {b"flowlab.constants"}

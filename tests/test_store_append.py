@@ -309,7 +309,7 @@ def test_a_layout_is_chosen_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="never changes"):
         EventStore(tmp_path / "s", layout=Layout(buckets=4))
     with EventStore(tmp_path / "s") as store:
-        assert store.info().buckets == 3
+        assert store.info().layout == Layout(buckets=3)
 
 
 def test_a_closed_or_read_only_store_says_so(tmp_path: Path) -> None:

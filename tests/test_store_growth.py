@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from flowlab.events import Event
 from flowlab.store import EventStore, Layout, segments
 from flowlab.store.heads import Heads, SealedHeads
+from flowlab.store.placing import Shelves
 from flowlab.store.segment_reader import SegmentReader
 
 names = st.sampled_from(["", "a", "b", "ba", "é", "𝄞", "z" * 70])
@@ -60,7 +61,9 @@ def test_a_pruned_lookup_finds_what_reading_everything_finds(
                     heads[stream] += count
         with EventStore(folder, read_only=True) as store:
             now = store.snapshot()
-            written = Heads(now.state, SealedHeads(SegmentReader(now._files.root)), Layout(2))
+            written = Heads(
+                now.state, SealedHeads(SegmentReader(now._files.root), Shelves(Layout(2)))
+            )
             for run in ("", "a", "b", "ba", "c", "é", "𝄞", "z" * 70):
                 for flow in ("", "a", "aa", "b", "ba", "é", "￿", "𝄞", "z" * 70, "z" * 71):
                     head = heads.get((run, flow), 0)
@@ -115,7 +118,7 @@ def test_the_last_ticks_of_the_live_run_are_those_that_its_rows_have(
         with EventStore(folder) as store:
             state = store.snapshot().state
             told = store._metadata.written(state).lanes
-            read = Heads(state, SealedHeads(store._files.reader), Layout(2))
+            read = Heads(state, SealedHeads(store._files.reader, Shelves(Layout(2))))
             rows = read._load_lanes("default", "")
             assert told == {("default", agent): tick for agent, tick in rows.items()}
 

@@ -18,11 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.errors import CorruptionError, LockedError
-from flowlab.events import EVENT_SCHEMA, grouped
+from flowlab.events import EVENT_COLUMNS, grouped
 from flowlab.store.clock import process_id, random_salt
 from flowlab.store.cluster_files import Bunch, arrange, merges, write_bunch
 from flowlab.store.cluster_log import Clustering, ClusterTable
-from flowlab.store.clustering import AGENTS, COORDINATION, SOURCE_APP, ClusterResult
+from flowlab.store.clustering import (
+    AGENTS,
+    CLUSTER_BUCKETS,
+    COORDINATION,
+    SOURCE_APP,
+    ClusterResult,
+)
 from flowlab.store.delta import (
     DataFile,
     Removed,
@@ -35,13 +41,14 @@ from flowlab.store.delta import (
     write_commit,
 )
 from flowlab.store.files import Disk, lock, read_at, unlock
-from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.layout import Layout
+from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.span import RowGroup
 
 PIECE_ROWS: Final = 1 << 19
 PIECE_BYTES: Final = 256 << 20
 LOCK_NAME: Final = "lock"
-_RANGE_SOURCE: Final = ("run_id", "workflow_id", "sequence", "position", "coordination_id")
+_RANGE_SOURCE: Final = (*EVENT_COLUMNS[:5], "coordination_id")
 
 
 @dataclass(slots=True)
@@ -187,20 +194,19 @@ class Build:
         table = self.reader.read(data, [group.index], columns=columns)
         if group.least.get("position", after) <= after:
             table = table.filter(pc.greater(table.column("position"), after))
-        return with_namespace(table, data.namespace)
+        return with_namespace(data, table)
 
     def _merge(self, held: list[DataFile], fresh: list[DataFile]) -> tuple[list[DataFile], int]:
         """Merge files of like size; return those that stay, and how many others replace."""
         kept, merged = [*held, *fresh], 0
         reader = self.table.reader
-        partitions = sorted({(data.namespace, data.bucket) for data in fresh})
+        partitions = sorted({tuple(data.partition.items()) for data in fresh})
         for number, place in enumerate(partitions, 1):
             old, new = (
-                [data for data in files if (data.namespace, data.bucket) == place]
-                for files in (held, fresh)
+                [data for data in files if data.partition == dict(place)] for files in (held, fresh)
             )
             for group in merges(old, new):
-                parts = [with_namespace(reader.read(data), place[0]) for data in group]
+                parts = [with_namespace(data, reader.read(data)) for data in group]
                 table = pa.concat_tables(parts).combine_chunks()
                 del parts
                 (bunch,) = arrange(table, self.table.kind)
@@ -228,15 +234,15 @@ class Build:
         if held is None:
             table_id = str(UUID(int=self.salt << 64 | random_salt(), version=4))
             name = f"flowlab {kind.name}"
-            actions += create_actions(table_id, modified_ms, name=name, schema=kind.schema)
+            actions += create_actions(
+                table_id, modified_ms, Layout(CLUSTER_BUCKETS), name=name, schema=kind.schema
+            )
         actions.append(info_action(info, operation="CLUSTER"))
         told = {"appId": SOURCE_APP, "version": source.version, "lastUpdated": modified_ms}
         actions.append({"txn": told})
         actions += [add_action(d, modified_ms=modified_ms) for d in kept if d.path not in had]
         actions += [
-            remove_action(
-                Removed(data.path, data.size, version + 1, modified_ms, data.partition_values)
-            )
+            remove_action(Removed(data.path, data.size, version + 1, modified_ms, data.partition))
             for data in files
             if data.path not in named
         ]
@@ -270,9 +276,3 @@ def ranges(events: pa.Table) -> pa.Table:
     aggregates = ["sequence_min", "sequence_max", "sequence_count", "position_min", "position_max"]
     arrays = [found.column(name) for name in (*by, *aggregates)]
     return pa.Table.from_arrays(arrays, schema=COORDINATION.schema)
-
-
-def with_namespace(table: pa.Table, namespace: str) -> pa.Table:
-    """Return the rows of a file with their namespace, which is its partition."""
-    column = pa.repeat(pa.scalar(namespace, pa.string()), table.num_rows)
-    return table.add_column(0, EVENT_SCHEMA.field("namespace"), column)

@@ -119,11 +119,10 @@ def write_bunch(bunch: Bunch, kind: Kind, *, root: Path, name: str, disk: Disk) 
     columns = None if events else _RANGE_OPTIONS["write_statistics"]
     return DataFile(
         path=f"{folder}/{name}",
-        namespace=bunch.namespace,
-        bucket=bunch.bucket,
+        partition={"namespace": bunch.namespace, "bucket": str(bunch.bucket)},
         size=size,
         rows=bunch.table.num_rows,
-        stats=file_stats(bunch.table, columns),
+        stats=file_stats(bunch.table.drop_columns(["namespace"]), columns),
         footer_crc=zlib.crc32(footer),
         file_crc=whole,
     )

@@ -178,11 +178,7 @@ def _later(snapshot: Snapshot, span: Span, after: int) -> list[pa.Table] | None:
 
 
 def _groups_of(snapshot: Snapshot, span: Span) -> list[tuple[DataFile, int]] | None:
-    files = [
-        data
-        for data in snapshot.state.files
-        if data.namespace == span.namespace and span.may_be_in(data)
-    ]
+    files = [data for data in snapshot.state.files if span.may_be_in(data)]
     if len(files) > MAX_SCANNED_FILES:
         return None
     groups: list[tuple[DataFile, RowGroup]] = [

@@ -194,7 +194,7 @@ def applied(state: TableState, actions: Iterable[dict[str, Any]]) -> TableState:
     removed = state.removed
     if gone:
         removed += tuple(
-            Removed(data.path, data.size, version, gone[data.path], data.partition_values)
+            Removed(data.path, data.size, version, gone[data.path], data.partition)
             for data in state.files
             if data.path in gone
         )

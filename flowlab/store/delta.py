@@ -9,6 +9,7 @@ wrong bound or namespace would hide events without a sound.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,20 +18,19 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from flowlab.errors import FencedError, FormatVersionError
-from flowlab.events import EVENT_SCHEMA
+from flowlab.events import EVENT_COLUMNS, EVENT_SCHEMA
 from flowlab.store.files import Disk
+from flowlab.store.layout import Layout, Level
 from flowlab.store.selfcheck import BLANK, with_crc
 
 READER_VERSION: Final = 1
 WRITER_VERSION: Final = 2
 SAFE_SIGNS: Final = "/=-_.~@:+"
-PARTITION_COLUMNS: Final = ("namespace", "bucket")
 FOOTER_TAG: Final = "flowlab.footer_crc32"
 FILE_TAG: Final = "flowlab.file_crc32"
 VERSION_TAG: Final = "flowlab.version"
 TIER_TAG: Final = "flowlab.tier"
 RUN_TAG: Final = "flowlab.run"
-FILE_COLUMNS: Final = tuple(name for name in EVENT_SCHEMA.names if name != "namespace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class DataFile:
 
     Args:
         path: below the table's folder, as on disk.
-        namespace, bucket: its partition.
+        partition: its value of each partition column, as text.
         size: in bytes.
         rows: their number.
         stats: bounds of columns, as in the commit.
@@ -51,8 +51,7 @@ class DataFile:
     """
 
     path: str
-    namespace: str
-    bucket: int
+    partition: dict[str, str]
     size: int
     rows: int
     stats: dict[str, Any]
@@ -64,9 +63,15 @@ class DataFile:
     modified_ms: int = 0
 
     @property
-    def partition_values(self) -> dict[str, str]:
-        """The values of the partition columns, as text."""
-        return {"namespace": self.namespace, "bucket": str(self.bucket)}
+    def namespace(self) -> str | None:
+        """The namespace of all its rows, or None where the file has that column itself."""
+        return self.partition.get("namespace")
+
+    @property
+    def bucket(self) -> int | None:
+        """Its hash bucket, or None where that is no level of the table."""
+        number = self.partition.get("bucket")
+        return None if number is None else int(number)
 
     def least(self, column: str) -> Any:
         """Return the smallest value of a column, or None where it is not recorded."""
@@ -155,9 +160,15 @@ def commit_path(folder: Path, version: int) -> Path:
     return folder / f"{version:020d}.json"
 
 
+def columns_beside(partition: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of an event that are not partition columns: files have those."""
+    return tuple(name for name in EVENT_COLUMNS if name not in partition)
+
+
 def create_actions(
     table_id: str,
     created_ms: int,
+    layout: Layout,
     *,
     name: str = "flowlab events",
     schema: pa.Schema = EVENT_SCHEMA,
@@ -170,8 +181,8 @@ def create_actions(
                 "id": table_id,
                 "name": name,
                 "format": {"provider": "parquet", "options": {}},
-                "schemaString": json.dumps(delta_schema(schema), separators=(",", ":")),
-                "partitionColumns": list(PARTITION_COLUMNS),
+                "schemaString": json.dumps(delta_schema(layout, schema), separators=(",", ":")),
+                "partitionColumns": list(layout.columns),
                 "configuration": {"delta.appendOnly": "false"},
                 "createdTime": created_ms,
             }
@@ -179,11 +190,14 @@ def create_actions(
     ]
 
 
-def delta_schema(schema: pa.Schema = EVENT_SCHEMA) -> dict[str, Any]:
-    """Return a schema in Delta's words; the bucket is a partition column of its own."""
+def delta_schema(layout: Layout, schema: pa.Schema = EVENT_SCHEMA) -> dict[str, Any]:
+    """Return a schema in Delta's words; levels but the namespace are columns of their own.
+
+    A level takes no column of an event away: `workflow_partition` stands beside `workflow_id`.
+    """
     fields = [_delta_field(column) for column in schema]
-    bucket = {"name": "bucket", "type": "integer", "nullable": True, "metadata": {}}
-    return {"type": "struct", "fields": [fields[0], bucket, *fields[1:]]}
+    levels = [_level_field(level) for level in layout.levels if level.kind != "namespace"]
+    return {"type": "struct", "fields": [fields[0], *levels, *fields[1:]]}
 
 
 def add_action(data: DataFile, *, modified_ms: int, data_change: bool = True) -> dict[str, Any]:
@@ -195,7 +209,7 @@ def add_action(data: DataFile, *, modified_ms: int, data_change: bool = True) ->
     return {
         "add": {
             "path": quote(data.path, safe=SAFE_SIGNS),
-            "partitionValues": data.partition_values,
+            "partitionValues": data.partition,
             "size": data.size,
             "modificationTime": modified_ms,
             "dataChange": data_change,
@@ -223,8 +237,7 @@ def data_file(action: dict[str, Any], version: int) -> DataFile:
     tags = action.get("tags") or {}
     return DataFile(
         path=unquote(action["path"]),
-        namespace=values["namespace"] or "",
-        bucket=int(values["bucket"]),
+        partition={name: value or "" for name, value in values.items()},
         size=action["size"],
         rows=stats.get("numRecords", -1),
         stats=stats,
@@ -303,6 +316,10 @@ def check_protocol(protocol: dict[str, Any]) -> None:
             f"this flowlab reads version {READER_VERSION}: use a newer flowlab"
         )
         raise FormatVersionError(message)
+
+
+def _level_field(level: Level) -> dict[str, Any]:
+    return {"name": level.column, "type": level.delta_type, "nullable": True, "metadata": {}}
 
 
 def _delta_field(column: Any) -> dict[str, Any]:

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.store.delta import DataFile, TableState
-from flowlab.store.layout import Layout, Stream
+from flowlab.store.layout import Home, Stream
+from flowlab.store.placing import Shelves
 from flowlab.store.pruning import file_may_hold, holders, last_in
-from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.segments import ROW_GROUP_ROWS
 from flowlab.store.streams import Streams
 from flowlab.store.truncation import Bases
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 Lane = tuple[str, str, str]
-Partition = tuple[str, int]
+World = tuple[str, str]
 LIVE_RUN: Final = ""
 LOOKUP_ROWS: Final = 4 * ROW_GROUP_ROWS
 """Rows whose ids, read together, take as long as looking one stream up."""
@@ -41,88 +42,84 @@ class SealedHeads:
 
     Args:
         reader: of the files.
+        shelves: where they are found by the home of a stream.
     """
 
-    def __init__(self, reader: SegmentReader) -> None:
+    def __init__(self, reader: SegmentReader, shelves: Shelves) -> None:
         self.reader = reader
-        self._learned: dict[str, frozenset[str]] = {}
-        self._runs: dict[str, tuple[set[str], set[str]]] = {}
-        self._streams: dict[Partition, tuple[dict[tuple[str, str], int], set[str]]] = {}
-        self._spent: Counter[Partition] = Counter()
-        self._files: tuple[TableState, dict[Partition, list[DataFile]]] = (TableState(), {})
+        self.shelves = shelves
+        self._learned: dict[str, frozenset[World]] = {}
+        self._worlds: dict[str, tuple[set[World], set[str]]] = {}
+        self._streams: dict[Home, tuple[dict[Stream, int], set[str]]] = {}
+        self._spent: Counter[Home] = Counter()
 
     def __repr__(self) -> str:
         return f"SealedHeads({self.reader!r})"
 
-    def learn(self, data: DataFile, runs: frozenset[str]) -> None:
+    def learn(self, data: DataFile, worlds: frozenset[World]) -> None:
         """Take note of the runs of a file that is being written, so that it need not be read."""
-        self._learned[data.path] = runs
+        self._learned[data.path] = worlds
 
-    def runs(self, state: TableState, namespace: str) -> set[str]:
-        """Return the runs of a namespace."""
-        found, seen = self._runs.setdefault(namespace, (set(), set()))
-        for data in _fresh(found, seen, [f for f in state.files if f.namespace == namespace]):
+    def worlds(self, state: TableState, namespace: str) -> set[World]:
+        """Return (namespace, run_id) of each run of a namespace, and perhaps of others."""
+        found, seen = self._worlds.setdefault(namespace, (set(), set()))
+        here = [data for data in state.files if data.namespace in {None, namespace}]
+        for data in _fresh(found, seen, here):
             learned = self._learned.pop(data.path, None)
-            found |= self._runs_of(data) if learned is None else learned
+            found |= self._worlds_of(data) if learned is None else learned
         return found
 
-    def head(self, state: TableState, partition: Partition, run_id: str, workflow_id: str) -> int:
+    def head(self, state: TableState, home: Home, stream: Stream) -> int:
         """Return the last sequence of a stream, 0 where it does not exist."""
-        files = self.files(state, partition)
-        if partition in self._streams and not self._streams[partition][1] <= {
-            data.path for data in files
-        }:
-            del self._streams[partition]
-        if partition not in self._streams:
-            near = holders(files, run_id, workflow_id)
-            self._spent[partition] += len(near)
-            if not self.are_many(state, partition, self._spent[partition]):
-                return last_in(self.reader, near, run_id, workflow_id)
-        return self.streams(state, partition).get((run_id, workflow_id), 0)
+        files = self.shelves.files(state, home)
+        if home in self._streams and not self._streams[home][1] <= {data.path for data in files}:
+            del self._streams[home]
+        if home not in self._streams:
+            near = holders(files, *stream[1:])
+            self._spent[home] += len(near)
+            if not self.are_many(state, home, self._spent[home]):
+                whole = self.shelves.layout.keeps_streams_whole
+                return last_in(self.reader, near, stream, whole=whole)
+        return self.streams(state, home).get(stream, 0)
 
-    def streams(self, state: TableState, partition: Partition) -> dict[tuple[str, str], int]:
-        """Return the heads of a partition: of each (run_id, workflow_id)."""
-        found, seen = self._streams.setdefault(partition, ({}, set()))
-        self._spent[partition] = 0
-        for data in _fresh(found, seen, self.files(state, partition)):
-            for flow, spans in self.reader.streams(data).by_workflow.items():
+    def streams(self, state: TableState, home: Home) -> dict[Stream, int]:
+        """Return the heads of a home's streams."""
+        found, seen = self._streams.setdefault(home, ({}, set()))
+        self._spent[home] = 0
+        for data in _fresh(found, seen, self.shelves.files(state, home)):
+            for (space, flow), spans in self.reader.streams(data).by_workflow.items():
                 for run, _, last in spans:
-                    found[run, flow] = max(last, found.get((run, flow), 0))
+                    stream = (space, run, flow)
+                    found[stream] = max(last, found.get(stream, 0))
         return found
 
-    def are_many(self, state: TableState, partition: Partition, lookups: int) -> bool:
-        """Say whether so many lookups take more than a quarter of reading a partition's ids."""
-        rows = sum(data.rows for data in self.files(state, partition))
+    def are_many(self, state: TableState, home: Home, lookups: int) -> bool:
+        """Say whether so many lookups take more than a quarter of reading a home's ids."""
+        rows = sum(data.rows for data in self.shelves.files(state, home))
         return lookups * LOOKUP_ROWS > rows
 
-    def files(self, state: TableState, partition: Partition) -> list[DataFile]:
-        """Return the files of a partition."""
-        if self._files[0] is not state:
-            by_partition: dict[Partition, list[DataFile]] = {}
-            for data in state.files:
-                by_partition.setdefault((data.namespace, data.bucket), []).append(data)
-            self._files = (state, by_partition)
-        return self._files[1].get(partition, [])
-
-    def _runs_of(self, data: DataFile) -> set[str]:
+    def _worlds_of(self, data: DataFile) -> set[World]:
         """Return the runs of a file, from its bounds where these name one."""
-        least = data.least("run_id")
-        if least is not None and least == data.most("run_id"):
-            return {least}
-        found, mixed = set(), []
+        least, space = data.least("run_id"), data.namespace
+        if space is not None and least is not None and least == data.most("run_id"):
+            return {(space, least)}
+        found: set[World] = set()
+        mixed = []
         for group in self.reader.row_groups(data):
-            if "run_id" in group.least and group.least["run_id"] == group.most["run_id"]:
-                found.add(group.least["run_id"])
+            run = group.least.get("run_id")
+            if space is not None and run is not None and run == group.most["run_id"]:
+                found.add((space, run))
             else:
                 mixed.append(group.index)
         if mixed:
-            names = self.reader.read(data, mixed, columns=("run_id",)).column("run_id")
-            found.update(pc.unique(names).to_pylist())
+            names = ("namespace", "run_id")
+            table = with_namespace(data, self.reader.read(data, mixed, columns=names))
+            found.update(_rows(table.group_by(list(names)).aggregate([]), *names))
         return found
 
 
 def _fresh(
-    found: set[str] | dict[tuple[str, str], int], seen: set[str], files: list[DataFile]
+    found: set[World] | dict[Stream, int], seen: set[str], files: list[DataFile]
 ) -> list[DataFile]:
     """Return the files that were not seen; all of them, and nothing found, where one has gone."""
     paths = {data.path for data in files}
@@ -144,7 +141,6 @@ class Heads:
     Args:
         state: of the sealed part.
         sealed: what its files hold.
-        layout: of the store.
         live_lanes: the last ticks of the live run's lanes in the sealed part, by (namespace,
             agent_id); None where that is not recorded and has to be read.
         bases: where streams begin that were truncated.
@@ -154,7 +150,6 @@ class Heads:
 
     state: TableState
     sealed: SealedHeads
-    layout: Layout
     live_lanes: dict[tuple[str, str], int] | None = None
     bases: Bases = field(default_factory=Bases)
     recent: dict[Stream, int] = field(default_factory=dict)
@@ -166,42 +161,39 @@ class Heads:
         known = self.recent.get((namespace, run_id, workflow_id))
         if known is not None:
             return known
-        partition = (namespace, self.layout.bucket(run_id, workflow_id))
-        return max(
-            self.sealed.head(self.state, partition, run_id, workflow_id),
-            # Of a stream that was truncated whole nothing is left in any file.
-            self.bases.base((namespace, run_id, workflow_id)),
-        )
+        stream = (namespace, run_id, workflow_id)
+        home = self.sealed.shelves.layout.home(*stream)
+        # Of a stream that was truncated whole nothing is left in any file.
+        return max(self.sealed.head(self.state, home, stream), self.bases.base(stream))
 
     def of_all(self, streams: Streams) -> Ints:
         """Return the last sequence of many streams; of most runs none is there yet."""
         recent = {(namespace, run_id) for namespace, run_id, _ in self.recent}
         sealed = {
-            space: self.sealed.runs(self.state, space) | self.bases.runs(space)
+            space: self.sealed.worlds(self.state, space)
+            | {(space, run) for run in self.bases.runs(space)}
             for space in streams.spaces
         }
         heads: Ints = np.zeros(len(streams), np.int64)
-        asked: dict[Partition, list[tuple[int, Stream]]] = {}
-        for code in streams.within(
-            lambda namespace, run: run in sealed[namespace] or (namespace, run) in recent
-        ):
+        asked: dict[Home, list[tuple[int, Stream]]] = {}
+        layout = self.sealed.shelves.layout
+        for code in streams.within(lambda *world: world in sealed[world[0]] or world in recent):
             stream = streams.name(code)
             if stream in self.recent:
                 heads[code] = self.recent[stream]
             else:
-                partition = (stream[0], self.layout.bucket(*stream[1:]))
                 heads[code] = self.bases.base(stream)
-                asked.setdefault(partition, []).append((code, stream))
-        for partition, wanted in asked.items():
-            files = self.sealed.files(self.state, partition)
+                asked.setdefault(layout.home(*stream), []).append((code, stream))
+        for home, wanted in asked.items():
+            files = self.sealed.shelves.files(self.state, home)
             least = min((stream[2] for _, stream in wanted), default="")
             most = max((stream[2] for _, stream in wanted), default="")
             if not any(file_may_hold(data, "workflow_id", least, most) for data in files):
                 continue
-            if self.sealed.are_many(self.state, partition, len(wanted)):
-                self.sealed.streams(self.state, partition)
-            for code, (_, run_id, workflow_id) in wanted:
-                head = self.sealed.head(self.state, partition, run_id, workflow_id)
+            if self.sealed.are_many(self.state, home, len(wanted)):
+                self.sealed.streams(self.state, home)
+            for code, stream in wanted:
+                head = self.sealed.head(self.state, home, stream)
                 heads[code] = max(head, int(heads[code]))
         return heads
 
@@ -227,9 +219,11 @@ class Heads:
         lanes: dict[str, int] = {}
         for agent, last in self.bases.lanes(namespace, run_id):
             lanes[agent] = max(last, lanes.get(agent, 0))
-        columns = ("run_id", "agent_id", "agent_sequence")
+        columns = ("namespace", "run_id", "agent_id", "agent_sequence")
         for data in self.state.files:
-            if data.namespace != namespace or not file_may_hold(data, "run_id", run_id, run_id):
+            if data.namespace not in {None, namespace} or not file_may_hold(
+                data, "run_id", run_id, run_id
+            ):
                 continue
             groups = [
                 group.index
@@ -240,6 +234,8 @@ class Heads:
                 continue
             table = self.sealed.reader.read(data, groups, columns=columns)
             table = table.filter(pc.equal(table.column("run_id"), run_id))
+            if data.namespace is None:
+                table = table.filter(pc.equal(table.column("namespace"), namespace))
             grouped = table.group_by(["agent_id"]).aggregate([("agent_sequence", "max")])
             for agent, last in _rows(grouped, "agent_id", "agent_sequence_max"):
                 lanes[agent] = max(last, lanes.get(agent, 0))

@@ -8,7 +8,7 @@ from pathlib import Path
 from flowlab.errors import FencedError
 from flowlab.store.clock import process_id
 from flowlab.store.cluster_log import Clusterings
-from flowlab.store.layout import Layout
+from flowlab.store.placing import Shelves
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import MetadataLog
 
@@ -18,7 +18,7 @@ class Files:
     """What snapshots of one store share: where it is, and what has been read already."""
 
     root: Path
-    layout: Layout
+    shelves: Shelves
     reader: SegmentReader
     metadata: MetadataLog
     clusterings: Clusterings

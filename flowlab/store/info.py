@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from flowlab.events import counted, grouped
-from flowlab.store.delta import TableState
+from flowlab.store.delta import DataFile, TableState
 from flowlab.store.files import durability_notes
+from flowlab.store.layout import Layout
 from flowlab.store.manifest import Manifest
 from flowlab.store.tail_reader import TailView
 
@@ -20,7 +22,7 @@ class StoreInfo:
     Args:
         path: its folder.
         format: of the files.
-        buckets: of the layout.
+        layout: of the sealed files.
         version: of the commit log.
         epoch: of the last writer that committed.
         position: of the last durable event, which is also their number.
@@ -34,7 +36,7 @@ class StoreInfo:
 
     path: str
     format: int
-    buckets: int
+    layout: Layout
     version: int
     epoch: int
     position: int
@@ -62,7 +64,7 @@ class StoreInfo:
         tail = f"{counted(self.tail_events, 'event')}, {grouped(self.tail_bytes)} bytes"
         rows = {
             "store": self.path,
-            "format": f"{self.format}, {self.buckets} buckets, commit version {self.version}, "
+            "format": f"{self.format}, {self.layout}, commit version {self.version}, "
             f"writer epoch {self.epoch}",
             "events": grouped(self.position),
             "sealed": sealed,
@@ -86,9 +88,10 @@ def describe(
     *,
     runs: int,
     anomalies: int,
+    namespaces: Callable[[DataFile], Iterable[str]],
 ) -> StoreInfo:
     """Return the info of a pinned state."""
-    spaces = {data.namespace for data in state.files}
+    spaces = {space for data in state.files for space in namespaces(data)}
     if view is not None:
         spaces |= {stream[0] for stream in list(view.buffer.streams)}
     marks = view.marks() if view is not None else []
@@ -101,7 +104,7 @@ def describe(
     return StoreInfo(
         path=str(root),
         format=manifest.format,
-        buckets=manifest.layout.buckets,
+        layout=manifest.layout,
         version=state.version,
         epoch=marks[-1].epoch if marks else state.info.epoch,
         position=view.last_position(state.info.sealed_position)

@@ -125,7 +125,9 @@ def open_or_create(root: Path, *, layout: Layout, disk: Disk) -> Manifest:
         if not begun or not (root / folder).exists():
             disk.make_directory(root / folder)
     if not begun:
-        actions = create_actions(manifest.table_id, manifest.created_ns // 1_000_000)
+        actions = create_actions(
+            manifest.table_id, manifest.created_ns // 1_000_000, manifest.layout
+        )
         info = SealInfo(committed_ns=manifest.created_ns)
         actions.append(info_action(info, operation="CREATE TABLE"))
         write_commit(log, 0, actions, disk, epoch=random_salt(), exclusive=False)

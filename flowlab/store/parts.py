@@ -15,6 +15,7 @@ from flowlab.store.heads import SealedHeads
 from flowlab.store.held import Files
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import open_or_create, read_manifest, usable_path
+from flowlab.store.placing import Shelves
 from flowlab.store.role import Role
 from flowlab.store.sealing import Sealer
 from flowlab.store.segment_reader import SegmentReader
@@ -60,8 +61,9 @@ class StoreParts:
         self._metadata = MetadataLog(self.path)
         clusterings = Clusterings(self.path, self._log)
         layout, reader = self._manifest.layout, SegmentReader(tables)
-        self._files = Files(tables, layout, reader, self._metadata, clusterings)
-        sealed = SealedHeads(reader)
+        shelves = Shelves(layout)
+        self._files = Files(tables, shelves, reader, self._metadata, clusterings)
+        sealed = SealedHeads(reader, shelves)
         self._sealer = Sealer(self.path, layout, self._log, sealed, self._metadata, self.disk)
         self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
         self._writer = Writer(

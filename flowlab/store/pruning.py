@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from flowlab.store.delta import DataFile
+from flowlab.store.layout import Stream
 
 if TYPE_CHECKING:
     from flowlab.store.segment_reader import SegmentReader
@@ -62,33 +63,40 @@ def _near(groups: Sequence[RowGroup], run_id: str, workflow_id: str) -> list[Row
 
 
 def spans_in(
-    reader: SegmentReader, data: DataFile, run_id: str | None, workflow_id: str
+    reader: SegmentReader, data: DataFile, namespace: str, run_id: str | None, workflow_id: str
 ) -> list[tuple[str, int, int]]:
     """Return (run, first, last sequence) of a workflow in a file, for each run or for one.
 
     Of a stream whose run is known only the first and the last row group that hold it are read;
     where the run is not, few row groups one by one, or the file's ids once.
     """
+    if data.namespace not in {None, namespace}:
+        return []
     groups = reader.row_groups(data)
     if run_id is None:
         found = [
             group for group in groups if group.may_hold("workflow_id", workflow_id, workflow_id)
         ]
         if len(found) > MAX_GROUPS_LOOKED_AT:
-            return reader.streams(data).of(workflow_id)
+            return reader.streams(data).of(namespace, workflow_id)
         spans: dict[str, tuple[int, int]] = {}
         for group in found:
-            for run, first, last in reader.group_streams(data, group.index).of(workflow_id):
+            for run, first, last in reader.group_streams(data, group.index).of(
+                namespace, workflow_id
+            ):
                 known = spans.get(run, (first, last))
                 spans[run] = (min(first, known[0]), max(last, known[1]))
         return [(run, *span) for run, span in spans.items()]
-    found = groups_of_stream(groups, run_id, workflow_id)
+    if data.namespace is None:  # rows are sorted by namespace first
+        found = [group for group in groups if _may_hold(group, run_id, workflow_id)]
+    else:
+        found = groups_of_stream(groups, run_id, workflow_id)
     ends = [
         next(
             (
                 span[place]
                 for group in order
-                for span in reader.group_streams(data, group.index).of(workflow_id)
+                for span in reader.group_streams(data, group.index).of(namespace, workflow_id)
                 if span[0] == run_id
             ),
             None,
@@ -98,16 +106,22 @@ def spans_in(
     return [] if ends[0] is None or ends[1] is None else [(run_id, int(ends[0]), int(ends[1]))]
 
 
-def last_in(reader: SegmentReader, files: Iterable[DataFile], run_id: str, workflow_id: str) -> int:
+def last_in(
+    reader: SegmentReader, files: Iterable[DataFile], stream: Stream, *, whole: bool
+) -> int:
     """Return the last sequence of a stream in files, 0 where none holds it.
 
-    A stream's positions rise with its sequences, so the newest file that holds it has the last.
+    A stream's positions rise with its sequences, so the newest file that holds it has the last;
+    unless the layout keeps streams `whole`, files that were written together share one.
     """
     by_age = sorted(files, key=lambda data: data.most("position") or 0, reverse=True)
-    for data in holders(by_age, run_id, workflow_id):
-        for _, _, last in spans_in(reader, data, run_id, workflow_id):
-            return last
-    return 0
+    found = 0
+    for data in holders(by_age, *stream[1:]):
+        for _, _, last in spans_in(reader, data, *stream):
+            if whole:
+                return last
+            found = max(found, last)
+    return found
 
 
 def _may_hold(group: RowGroup, run_id: str, workflow_id: str) -> bool:

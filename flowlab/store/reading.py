@@ -145,4 +145,5 @@ class StoreReading(StoreParts):
             view,
             runs=len(now.runs),
             anomalies=now.anomalies.num_rows,
+            namespaces=self._files.reader.namespaces,
         )

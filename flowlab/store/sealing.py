@@ -122,7 +122,7 @@ class Sealer:
             for part in partition(table, self.layout, streams):
                 data = write_part(part, root=root, layout=self.layout, disk=self.disk, epoch=epoch)
                 files.append(data)
-                self.sealed.learn(data, part.runs)
+                self.sealed.learn(data, part.worlds)
         return files
 
     @contextmanager
@@ -139,7 +139,7 @@ class Sealer:
     def heads(self, state: TableState, view: TailView) -> Heads:
         """Return the heads of every stream and lane."""
         lanes, bases = self.metadata.written(state).lanes, self.metadata.bases(state)
-        heads = Heads(state, self.sealed, self.layout, lanes, bases)
+        heads = Heads(state, self.sealed, lanes, bases)
         heads.recent.update(view.heads())
         for event in view.buffer.events[: view.events]:
             lane = (event.namespace, event.run_id, event.agent_id)
@@ -200,7 +200,7 @@ class Sealer:
         )
         removed_ms = now_ns // 1_000_000
         gone = [
-            Removed(data.path, data.size, state.version + 1, removed_ms, data.partition_values)
+            Removed(data.path, data.size, state.version + 1, removed_ms, data.partition)
             for data in removed
         ]
         actions = [info_action(info, operation=operation)]

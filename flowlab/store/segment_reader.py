@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import DataFile
-from flowlab.store.segments import CONSTANTS_KEY, file_crc, read_footer
+from flowlab.store.segments import BOUNDED, CONSTANTS_KEY, file_crc, read_footer
 from flowlab.store.span import RowGroup, Span
 
 MAX_CACHED_FOOTERS: Final = 512
@@ -29,11 +29,8 @@ MAX_CACHED_GROUPS: Final = 256
 """Row groups whose streams are kept."""
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EINTR}
-_BOUNDED: Final = frozenset(
-    {"run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns"}
-    | {"coordination_id", "first_position", "last_position"}
-)
-_ID_COLUMNS: Final = ("run_id", "workflow_id", "sequence")
+_BOUNDED: Final = frozenset({*BOUNDED, "coordination_id", "first_position", "last_position"})
+_ID_COLUMNS: Final = ("namespace", "run_id", "workflow_id", "sequence")
 T = TypeVar("T")
 
 
@@ -41,11 +38,11 @@ T = TypeVar("T")
 class StreamIndex:
     """The streams of one sealed file: runs, first and last sequences by workflow."""
 
-    by_workflow: dict[str, list[tuple[str, int, int]]]
+    by_workflow: dict[tuple[str, str], list[tuple[str, int, int]]]
 
-    def of(self, workflow_id: str) -> list[tuple[str, int, int]]:
+    def of(self, namespace: str, workflow_id: str) -> list[tuple[str, int, int]]:
         """Return (run, first sequence, last sequence) of a workflow in each run."""
-        return self.by_workflow.get(workflow_id, [])
+        return self.by_workflow.get((namespace, workflow_id), [])
 
 
 class SegmentReader:
@@ -54,7 +51,7 @@ class SegmentReader:
     def __init__(self, root: Path, schema: pa.Schema = EVENT_SCHEMA) -> None:
         self.root = root
         self.schema = schema
-        self.columns = tuple(name for name in schema.names if name != "namespace")
+        self.columns = tuple(schema.names)
         self._lock = threading.RLock()
         self._streams: dict[str, StreamIndex] = {}
         self._groups: OrderedDict[tuple[str, int], StreamIndex] = OrderedDict()
@@ -91,7 +88,7 @@ class SegmentReader:
         """Return the streams of a file, read from its id columns once."""
         with self._lock:
             if data.path not in self._streams:
-                self._streams[data.path] = _index(self.read(data, columns=_ID_COLUMNS))
+                self._streams[data.path] = _index(data, self.read(data, columns=_ID_COLUMNS))
             return self._streams[data.path]
 
     def group_streams(self, data: DataFile, group: int) -> StreamIndex:
@@ -101,11 +98,23 @@ class SegmentReader:
                 return self._streams[data.path]
             key = (data.path, group)
             if key not in self._groups:
-                self._groups[key] = _index(self.read(data, [group], columns=_ID_COLUMNS))
+                self._groups[key] = _index(data, self.read(data, [group], columns=_ID_COLUMNS))
                 if len(self._groups) > MAX_CACHED_GROUPS:
                     self._groups.popitem(last=False)
             self._groups.move_to_end(key)
             return self._groups[key]
+
+    def namespaces(self, data: DataFile) -> list[str]:
+        """Return the namespaces of a file's rows."""
+        if data.namespace is not None:
+            return [data.namespace]
+        bounds = {
+            (g.least.get("namespace"), g.most.get("namespace")) for g in self.row_groups(data)
+        }
+        if all(least == most is not None for least, most in bounds):
+            return sorted(str(least) for least, _ in bounds)
+        found = pc.unique(self.read(data, columns=("namespace",)).column("namespace"))
+        return sorted(found.to_pylist())
 
     def read(
         self,
@@ -115,12 +124,13 @@ class SegmentReader:
         columns: tuple[str, ...] | None = None,
         verify: bool = False,
     ) -> pa.Table:
-        """Read row groups of a file, and columns (all of them by default).
+        """Read row groups of a file, and columns as far as it has them (all by default).
 
         Raises:
             CorruptionError: the file is missing or damaged.
         """
-        names = list(self.columns if columns is None else columns)
+        asked = self.columns if columns is None else columns
+        names = [name for name in asked if name not in data.partition]
         try:
             with self._lock:
                 handle = self._open(data, verify=verify)
@@ -159,10 +169,9 @@ class SegmentReader:
             table = _taken(table, pc.indices_nonzero(mask))
         if not table.num_rows:
             return self.schema.empty_table()
-        values = {"namespace": span.namespace, **bounds.fixed}
         arrays = [
-            pa.repeat(pa.scalar(values[field.name], field.type), table.num_rows)
-            if field.name in values
+            pa.repeat(pa.scalar(bounds.fixed[field.name], field.type), table.num_rows)
+            if field.name in bounds.fixed
             else _as(table.column(field.name), field.type)
             for field in self.schema
         ]
@@ -211,7 +220,7 @@ class SegmentReader:
             try:
                 footer = self._with_room(lambda: _checked_footer(data, path))
                 metadata = pq.read_metadata(pa.BufferReader(footer))
-                groups = _bounds(metadata)
+                groups = _bounds(metadata, data)
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 raise self._damaged(data, error) from error
             self._footers[data.path] = (metadata, groups)
@@ -242,7 +251,7 @@ class SegmentReader:
         self._handles.clear()
 
 
-def _bounds(metadata: pq.FileMetaData) -> tuple[RowGroup, ...]:
+def _bounds(metadata: pq.FileMetaData, data: DataFile) -> tuple[RowGroup, ...]:
     names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
     wanted = [(i, name) for i, name in enumerate(names) if name in _BOUNDED]
     told = json.loads((metadata.metadata or {}).get(CONSTANTS_KEY.encode(), b"[]"))
@@ -255,7 +264,8 @@ def _bounds(metadata: pq.FileMetaData) -> tuple[RowGroup, ...]:
             statistics = group.column(i).statistics
             if statistics is not None and statistics.has_min_max:
                 least[name], most[name] = statistics.min, statistics.max
-        fixed = told[index] if told else {}
+        fixed = {} if data.namespace is None else {"namespace": data.namespace}
+        fixed |= told[index] if told else {}
         groups.append(RowGroup(index, group.num_rows, least, most, fixed))
     return tuple(groups)
 
@@ -268,15 +278,25 @@ def _checked_footer(data: DataFile, path: Path) -> bytes:
     return footer
 
 
-def _index(table: pa.Table) -> StreamIndex:
-    grouped = table.group_by(["run_id", "workflow_id"]).aggregate(
-        [("sequence", "min"), ("sequence", "max")]
+def with_namespace(data: DataFile, table: pa.Table) -> pa.Table:
+    """Return rows of a file with their namespace, which is no column of most files."""
+    if data.namespace is None:
+        return table
+    spaces = pa.repeat(pa.scalar(data.namespace, pa.string()), table.num_rows)
+    return table.add_column(0, EVENT_SCHEMA.field("namespace"), spaces)
+
+
+def _index(data: DataFile, table: pa.Table) -> StreamIndex:
+    grouped = (
+        with_namespace(data, table)
+        .group_by(["namespace", "run_id", "workflow_id"])
+        .aggregate([("sequence", "min"), ("sequence", "max")])
     )
-    names = ("workflow_id", "run_id", "sequence_min", "sequence_max")
-    index: dict[str, list[tuple[str, int, int]]] = {}
+    names = ("namespace", "workflow_id", "run_id", "sequence_min", "sequence_max")
+    index: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
     columns = (grouped.column(name).to_pylist() for name in names)
-    for flow, run, first, last in zip(*columns, strict=True):
-        index.setdefault(flow, []).append((run, first, last))
+    for space, flow, run, first, last in zip(*columns, strict=True):
+        index.setdefault((space, flow), []).append((run, first, last))
     return StreamIndex(index)
 
 

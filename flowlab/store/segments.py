@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flowlab.events import EVENT_SCHEMA
-from flowlab.store.delta import FILE_COLUMNS, DataFile
+from flowlab.store.delta import DataFile, columns_beside
 from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
+from flowlab.store.placing import Groups, group_rows
 from flowlab.store.streams import Streams, rank_ints
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ MAX_FILE_ROWS: Final = 64 * ROW_GROUP_ROWS
 """Rows of a sealed file, but of one that holds a single longer stream: its footer stays small."""
 CONSTANTS_KEY: Final = "flowlab.constants"
 _MAY_BE_CONSTANT: Final = (
+    "namespace",
     "run_id",
     "workflow_id",
     "generation",
@@ -47,9 +48,9 @@ _MAY_BE_CONSTANT: Final = (
 )
 MAX_STAT_CHARS: Final = 64
 READ_BYTES: Final = 1 << 20
-FILE_SCHEMA: Final = pa.schema([EVENT_SCHEMA.field(name) for name in FILE_COLUMNS])
 
 _DICTIONARY: Final = [
+    "namespace",
     "run_id",
     "workflow_id",
     "agent_id",
@@ -73,14 +74,22 @@ _DELTA: Final = (
     "time_ns",
     "causes.list.element.sequence",
 )
-_STATISTICS: Final = ["run_id", "workflow_id", "sequence", "position", "agent_id", "time_ns"]
+BOUNDED: Final = [
+    "namespace",
+    "run_id",
+    "workflow_id",
+    "sequence",
+    "position",
+    "agent_id",
+    "time_ns",
+]
 
 WRITE_OPTIONS: Final[dict[str, Any]] = {
     "compression": "zstd",
     "compression_level": 1,
     "use_dictionary": _DICTIONARY,
     "column_encoding": dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
-    "write_statistics": _STATISTICS,
+    "write_statistics": BOUNDED,
     "write_page_checksum": True,
     "store_schema": False,
     "version": "2.6",
@@ -91,36 +100,44 @@ WRITE_OPTIONS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows bound for one partition, sorted."""
+    """Rows bound for one partition, sorted, and the (namespace, run_id) of its runs."""
 
-    namespace: str
-    bucket: int
-    runs: frozenset[str]
+    partition: dict[str, str]
+    worlds: frozenset[tuple[str, str]]
     table: pa.Table
 
 
 def partition(table: pa.Table, layout: Layout, streams: Streams) -> list[Part]:
-    """Split rows by partition, each sorted by (run_id, workflow_id, sequence)."""
+    """Split rows by partition, each sorted by (namespace, run_id, workflow_id, sequence)."""
     if table.num_rows == 0:
         return []
-    run_of = streams.worlds % len(streams.runs)
-    spaces = streams.worlds // len(streams.runs)
-    group, groups = rank_ints(spaces * layout.buckets + streams.buckets(layout))
+    groups = group_rows(table, layout, streams)
     # The rows stand by stream and sequence already, so that only their partitions are to be sorted.
-    group_of = group[streams.codes[streams.order]]
-    order = streams.order[np.argsort(group_of, kind="stable")]
+    order = streams.order[np.argsort(groups.of_row, kind="stable")]
+    runs = _worlds(groups, streams)
     # Rows are taken from whole columns, all at once: from pieces, or a part at a time, is slower.
-    ordered = table.select(FILE_COLUMNS).combine_chunks().take(pa.array(order))
+    columns = columns_beside(layout.columns)
+    ordered = table.select(columns).combine_chunks().take(pa.array(order))
     parts, start = [], 0
-    for place, (key, count) in enumerate(zip(groups.tolist(), np.bincount(group_of), strict=True)):
-        space, bucket = streams.spaces[key // layout.buckets], key % layout.buckets
-        runs = np.unique(run_of[group == place]).tolist()
-        names = frozenset(streams.runs[run] for run in runs)
-        codes = streams.codes[order[start : start + int(count)]]
+    for place, count in enumerate(np.bincount(groups.of_row).tolist()):
+        codes = streams.codes[order[start : start + count]]
+        values, names = groups.values[place], frozenset(runs[place])
         for begin, end in pieces(codes, MAX_FILE_ROWS):
-            parts.append(Part(space, bucket, names, ordered.slice(start + begin, end - begin)))
-        start += int(count)
+            parts.append(Part(values, names, ordered.slice(start + begin, end - begin)))
+        start += count
     return parts
+
+
+def _worlds(groups: Groups, streams: Streams) -> list[set[tuple[str, str]]]:
+    """Return (namespace, run_id) of each run in each group."""
+    codes, worlds = groups.of_stream, streams.worlds
+    if codes is None:
+        codes, worlds = groups.of_row, worlds[streams.codes[streams.order]]
+    width = int(worlds.max()) + 1
+    found: list[set[tuple[str, str]]] = [set() for _ in groups.values]
+    for key in rank_ints(codes * width + worlds)[1].tolist():
+        found[key // width].add(streams.world(key % width))
+    return found
 
 
 def pieces(codes: Ints, most: int) -> list[tuple[int, int]]:
@@ -151,7 +168,8 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
 
     The name holds the writer's epoch, so a file left behind by a crashed writer is never reused.
     """
-    folder = root / layout.folder(part.namespace, part.bucket)
+    below = layout.folder(part.partition)
+    folder = root / below
     disk.make_directory(folder)
     positions = part.table.column("position")
     bounds = pc.min_max(positions).as_py()
@@ -165,9 +183,8 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
     footer, whole = read_footer(folder / name), file_crc(folder / name)
     disk.sync_directory(folder)
     return DataFile(
-        path=f"{layout.folder(part.namespace, part.bucket)}/{name}",
-        namespace=part.namespace,
-        bucket=part.bucket,
+        path=f"{below}/{name}" if below else name,
+        partition=part.partition,
         size=size,
         rows=part.table.num_rows,
         stats=file_stats(part.table),
@@ -182,7 +199,7 @@ def write_parquet(table: pa.Table, stream: BinaryIO) -> None:
     The footer lists, for each row group, the columns that hold one value only: reading a stream
     then decodes those that vary.
     """
-    with pq.ParquetWriter(stream, FILE_SCHEMA, **WRITE_OPTIONS) as writer:
+    with pq.ParquetWriter(stream, table.schema, **WRITE_OPTIONS) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         groups = [
             constants(table.slice(start, ROW_GROUP_ROWS))
@@ -196,6 +213,8 @@ def constants(table: pa.Table) -> dict[str, Any]:
     """Return the columns whose rows are all equal, with their value."""
     found: dict[str, Any] = {}
     for name in _MAY_BE_CONSTANT:
+        if name not in table.column_names:
+            continue
         column = table.column(name)
         if column.null_count == len(column):
             found[name] = None
@@ -242,7 +261,9 @@ def file_stats(table: pa.Table, names: list[str] | None = None) -> dict[str, Any
     """Return what a commit says of a file's rows: their number and the bounds of columns."""
     least: dict[str, Any] = {}
     most: dict[str, Any] = {}
-    for name in _STATISTICS if names is None else names:
+    for name in BOUNDED if names is None else names:
+        if name not in table.column_names:
+            continue
         bounds = pc.min_max(table.column(name)).as_py()
         if isinstance(bounds["min"], str) and not _short(bounds["min"], bounds["max"]):
             continue

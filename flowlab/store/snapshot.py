@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -195,9 +195,9 @@ class Snapshot:
             for run, _, last in self._tail.runs_of(namespace, workflow_id):
                 if run == run_id:
                     return last
-        bucket = self._files.layout.bucket(run_id, workflow_id)
-        files = [f for f in self._sealed() if (f.namespace, f.bucket) == (namespace, bucket)]
-        return last_in(self._files.reader, files, run_id, workflow_id)
+        stream = (namespace, run_id, workflow_id)
+        whole = self._files.shelves.layout.keeps_streams_whole
+        return last_in(self._files.reader, self._holding(*stream), stream, whole=whole)
 
     @cached_property
     def bases(self) -> Bases:
@@ -265,11 +265,9 @@ class Snapshot:
     ) -> dict[str, tuple[int, int]]:
         """Return (first, last) sequence of a workflow in each run (or in one) that has it."""
         found: dict[str, tuple[int, int]] = {}
-        bucket = None if run_id is None else self._files.layout.bucket(run_id, workflow_id)
-        for data in holders(self._sealed(), run_id, workflow_id):
-            if data.namespace != namespace or bucket not in {None, data.bucket}:
-                continue
-            for run, first, last in spans_in(self._files.reader, data, run_id, workflow_id):
+        stream = (namespace, run_id, workflow_id)
+        for data in holders(self._holding(*stream), run_id, workflow_id):
+            for run, first, last in spans_in(self._files.reader, data, *stream):
                 known = found.get(run, (first, last))
                 found[run] = (min(first, known[0]), max(last, known[1]))
         if self._tail is not None:
@@ -306,8 +304,20 @@ class Snapshot:
     def _sealed(self) -> tuple[DataFile, ...]:
         if self._bound is None:
             return self._state.files
+        return tuple(self._begun(self._state.files))
+
+    def _begun(self, files: Iterable[DataFile]) -> list[DataFile]:
         bound = self._bound
-        return tuple(data for data in self._state.files if (data.least("position") or 0) <= bound)
+        return [data for data in files if bound is None or (data.least("position") or 0) <= bound]
+
+    def _holding(self, namespace: str, run_id: str | None, workflow_id: str) -> list[DataFile]:
+        """Return the files in which events of a workflow can lie, in one run or in any."""
+        shelves = self._files.shelves
+        if run_id is not None:
+            home = shelves.layout.home(namespace, run_id, workflow_id)
+            return self._begun(shelves.files(self._state, home))
+        stream = (namespace, run_id, workflow_id)
+        return [d for d in self._sealed() if shelves.layout.may_hold(d.partition, *stream)]
 
     def _tail_table(self) -> pa.Table:
         return EVENT_SCHEMA.empty_table() if self._tail is None else self._tail.table()
@@ -365,10 +375,7 @@ class Snapshot:
         """Return the events of a span of one stream, by sequence."""
         if base := self.bases.base(stream):
             span = span.above("sequence", base)
-        bucket = self._files.layout.bucket(*stream[1:])
-        files = [
-            data for data in self._sealed() if data.bucket == bucket and data.namespace == stream[0]
-        ]
+        files = self._holding(*stream)
         return read_stream(
             stream,
             span,

@@ -67,10 +67,16 @@ class Span:
         least = value + 1 if first is None else max(first, value + 1)
         return replace(self, bounds={**self.bounds, column: (least, last)})
 
+    @property
+    def _wanted(self) -> dict[str, str]:
+        return {"namespace": self.namespace, **self.equal}
+
     def may_be_in(self, holder: DataFile | RowGroup) -> bool:
         """Whether rows of the span can be in a file or row group, by its bounds."""
+        if isinstance(holder, DataFile) and holder.namespace not in {None, self.namespace}:
+            return False
         least, most = _least_most(holder)
-        for name, value in self.equal.items():
+        for name, value in self._wanted.items():
             low, high = least.get(name), most.get(name)
             if low is not None and high is not None and not low <= value <= high:
                 return False
@@ -85,7 +91,7 @@ class Span:
     def tested_in(self, group: RowGroup) -> tuple[str, ...] | None:
         """Return the columns that tell which rows of a row group belong; None where none does."""
         tested = []
-        for name, value in self.equal.items():
+        for name, value in self._wanted.items():
             if name not in group.fixed:
                 tested.append(name)
             elif group.fixed[name] != value:
@@ -109,8 +115,8 @@ class Span:
         mask: Any = None
         for name in names:
             column = table.column(name)
-            if name in self.equal:
-                mask = _both(mask, pc.equal(column, self.equal[name]))
+            if name in self._wanted:
+                mask = _both(mask, pc.equal(column, self._wanted[name]))
             elif name in self.bounds:
                 first, last = self.bounds[name]
                 if first is not None:

@@ -26,12 +26,13 @@ def read_stream(
 ) -> pa.Table:
     """Return the events of a span in sequence order, or from the last to the first."""
     files = [data for data in files if span.may_be_in(data)]
-    # A stream's positions rise with its sequences, so files in position order are in order.
-    files.sort(key=lambda data: data.least("position") or 0, reverse=reverse)
+    # A stream's positions rise with its sequences: of files in position order, those that begin
+    # behind what was found have only later events. (Files of one commit may overlap.)
+    files.sort(key=_newest_first if reverse else _begin)
     newest = _tail_rows(stream, span, tail)
     parts = [newest] if reverse and newest else []
     for data in files:
-        if limit is not None and sum(map(len, parts)) >= limit:
+        if limit is not None and _enough(parts, data, limit, reverse=reverse):
             break
         near = groups_of_stream(reader.row_groups(data), *stream[1:])
         found = read_file(span, data, reader, reverse=reverse, limit=limit, near=near)
@@ -86,3 +87,29 @@ def _tail_rows(stream: Stream, span: Span, tail: TailView | None) -> pa.Table | 
         and (bound is None or event.position <= bound)
     ]
     return table_from_events(events) if events else None
+
+
+def _enough(parts: list[pa.Table], data: DataFile, limit: int, *, reverse: bool) -> bool:
+    """Say whether the rows found make those of a file, and of all after it, needless."""
+    if limit == 0:
+        return True
+    if sum(map(len, parts)) < limit:
+        return False
+    found: list[int] = sorted(
+        place for part in parts for place in part.column("position").to_pylist()
+    )
+    return found[-limit] > _end(data) if reverse else found[limit - 1] < _begin(data)
+
+
+def _begin(data: DataFile) -> int:
+    least: int | None = data.least("position")
+    return 0 if least is None else least
+
+
+def _end(data: DataFile) -> int:
+    most: int | None = data.most("position")
+    return 2**63 - 1 if most is None else most
+
+
+def _newest_first(data: DataFile) -> int:
+    return -_end(data)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowlab.events import rank_strings, sorted_rows
-from flowlab.store.layout import Layout, Stream
+from flowlab.store.layout import Stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,13 +81,6 @@ class Streams:
         places = np.minimum(np.searchsorted(self.keys, wanted), len(self) - 1)
         found: Ints = np.where((flows >= 0) & (self.keys[places] == wanted), places, -1)
         return found
-
-    def buckets(self, layout: Layout) -> Ints:
-        """Return the bucket of each stream."""
-        if not len(self):
-            return self.keys
-        runs, flows = self.worlds % len(self.runs), self.keys % len(self.flows)
-        return np.array(layout.buckets_of(self.runs, self.flows, runs.tolist(), flows.tolist()))
 
 
 def rank_ints(values: Ints) -> tuple[Ints, Ints]:

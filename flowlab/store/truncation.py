@@ -94,19 +94,25 @@ class Bases:
     def reach(self, data: DataFile) -> bool:
         """Say whether a file may still hold rows that are gone."""
         return any(
-            row.version > data.version and row.stream[0] == data.namespace
+            row.version > data.version and data.namespace in {None, row.stream[0]}
             for row in self.by_stream.values()
         )
 
-    def left(self, table: pa.Table, namespace: str) -> pa.Table:
-        """Return the rows of a table of events of one namespace that are not gone."""
+    def left(self, table: pa.Table, namespace: str | None) -> pa.Table:
+        """Return the rows of a table of events that are not gone.
+
+        They are of one namespace, or (None) have that column.
+        """
         for stream, row in self.by_stream.items():
-            if stream[0] != namespace:
+            if namespace not in {None, stream[0]}:
                 continue
             of_stream = pc.and_(
                 pc.equal(table.column("run_id"), stream[1]),
                 pc.equal(table.column("workflow_id"), stream[2]),
             )
+            if namespace is None:
+                here = pc.equal(table.column("namespace"), stream[0])
+                of_stream = pc.and_(of_stream, here)
             gone = pc.and_(of_stream, pc.less_equal(table.column("sequence"), row.base))
             table = table.filter(pc.invert(gone))
         return table

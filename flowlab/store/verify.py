@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from flowlab.errors import CorruptionError, FlowlabError
-from flowlab.events import ANOMALY_SCHEMA, EVENT_SCHEMA, counted, grouped
+from flowlab.events import ANOMALY_SCHEMA, EVENT_COLUMNS, EVENT_SCHEMA, counted, grouped
 from flowlab.store.commit_log import CommitLog
-from flowlab.store.delta import TableState
-from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.delta import DataFile, TableState
+from flowlab.store.layout import Layout
+from flowlab.store.manifest import read_manifest
+from flowlab.store.placing import group_rows
+from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.sidecar import Sidecar, read_sidecar
+from flowlab.store.streams import Streams
 from flowlab.store.tail import missing_bytes
 from flowlab.store.tail_reader import TailReader, TailView
 from flowlab.store.views import connect_views
@@ -29,7 +34,8 @@ class Problem:
     """One thing that is wrong.
 
     Args:
-        kind: missing, damaged, size, rows, order, gap, duplicate, position, cause or namespace.
+        kind: missing, damaged, size, rows, order, partition, gap,
+            duplicate, position or cause.
         where: the file, or the event's key.
         detail: what was found and what was expected.
     """
@@ -84,6 +90,7 @@ class Verifier:
     def __init__(self, root: Path, *, progress: Callable[[str], None] | None = None) -> None:
         self._root = root
         self._say = progress or (lambda _: None)
+        self._layout: Layout | None = None
         self._reader = SegmentReader(root / "workflows")
         self._found: list[Problem] = []
         self._count = 0
@@ -92,6 +99,10 @@ class Verifier:
     def run(self) -> VerifyReport:
         """Check commit log, sidecars, sealed files, tail and events."""
         self._say("commit log")
+        try:
+            self._layout = read_manifest(self._root).layout
+        except FlowlabError as error:
+            self._problem("damaged", "flowlab.json", str(error))
         state = self._commits()
         if state is None:
             return self._report()
@@ -151,12 +162,25 @@ class Verifier:
                 self._problem("size", where, f"{size} bytes; its commit says {data.size}")
             if table.num_rows != data.rows:
                 self._problem("rows", where, f"{table.num_rows}; its commit says {data.rows}")
-            keys = table.select(["run_id", "workflow_id", "sequence"])
+            keys = table.select([n for n in EVENT_COLUMNS[:4] if n in table.column_names])
             by = [(name, "ascending") for name in keys.column_names]
             if not keys.equals(keys.sort_by(by)):
                 self._problem("order", where, "rows are not sorted by run, workflow, sequence")
+            astray = self._astray(data, table)
+            if astray:
+                self._problem("partition", where, astray)
         self._checked["files"] = len(state.files)
         return whole
+
+    def _astray(self, data: DataFile, table: pa.Table) -> str:
+        """Return what lies in a wrong partition: a reader would look for it elsewhere."""
+        if self._layout is None or not table.num_rows:
+            return ""
+        rows = with_namespace(data, table).select(EVENT_COLUMNS)
+        for values in group_rows(rows, self._layout, Streams.of(rows)).values:
+            if values != data.partition:
+                return f"rows of {values} are in the partition {data.partition}"
+        return ""
 
     def _tail(self, state: TableState) -> TailView | None:
         lost = missing_bytes(self._root / "tail", state.info.tail)

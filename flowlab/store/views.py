@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from flowlab.events import EVENT_COLUMNS, RunInfo, define_relations, run_info_table
-from flowlab.store.delta import FILE_COLUMNS, DataFile
+from flowlab.store.delta import DataFile
 from flowlab.store.truncation import Bases
 
 _NO_BASES: Final = Bases()
@@ -42,18 +42,16 @@ def connect_views(
     where = "" if bound is None else f" WHERE position <= {bound}"
     columns = ", ".join(EVENT_COLUMNS)
     parts = [f"SELECT {columns} FROM tail_events{where}"]
-    spaces: dict[tuple[str, bool], list[str]] = {}
+    spaces: dict[tuple[str | None, bool], list[str]] = {}
     for data in files:
         key = data.namespace, bases.reach(data)
         spaces.setdefault(key, []).append(_text(_literal(root / data.path)))
     for (namespace, reached), paths in spaces.items():
         source = f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
+        space = "namespace" if namespace is None else f"{_text(namespace)} AS namespace"
         if reached:
-            source = _left(source, namespace)
-        parts.append(
-            f"SELECT {_text(namespace)} AS namespace, {', '.join(FILE_COLUMNS)} "
-            f"FROM {source}{where}"
-        )
+            source = _left(source, "held.namespace" if namespace is None else _text(namespace))
+        parts.append(f"SELECT {space}, {', '.join(EVENT_COLUMNS[1:])} FROM {source}{where}")
     connection.execute(f"CREATE TEMP VIEW events AS {' UNION ALL '.join(parts)}")
     define_relations(connection)
     return connection
@@ -72,7 +70,7 @@ def _left(source: str, namespace: str) -> str:
     """Return what is left of files after truncations that are not applied to them yet."""
     return (
         f"(SELECT * FROM {source} AS held WHERE NOT EXISTS (SELECT 1 FROM truncations AS gone "
-        f"WHERE gone.namespace = {_text(namespace)} AND gone.run_id = held.run_id "
+        f"WHERE gone.namespace = {namespace} AND gone.run_id = held.run_id "
         "AND gone.workflow_id = held.workflow_id AND held.sequence <= gone.base))"
     )
 
