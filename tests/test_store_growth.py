@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowlab.events import Event
-from flowlab.store import EventStore, Layout, segments
+from flowlab.store import EventStore, Layout, heads, segments
 from flowlab.store.heads import Heads, SealedHeads
 from flowlab.store.placing import Shelves
 from flowlab.store.segment_reader import SegmentReader
+from flowlab.studies.store_growth import counted_reads
+from flowlab.studies.workload import make_log, workflow_ids
 
 names = st.sampled_from(["", "a", "b", "ba", "é", "𝄞", "z" * 70])
 streams = st.tuples(names, st.sampled_from(["a", "b", "ba", "é", "￿", "𝄞", "z" * 70]))
@@ -32,6 +34,7 @@ def small_files(rows: int, most: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "ROW_GROUP_ROWS", rows)
         patch.setattr(segments, "MAX_FILE_ROWS", most)
+        patch.setattr(heads, "LOOKUP_ROWS", 4 * rows)
         yield
 
 
@@ -52,13 +55,13 @@ def table_of(batch: dict[tuple[str, str], int]) -> pa.Table:
 def test_a_pruned_lookup_finds_what_reading_everything_finds(
     batches: list[dict[tuple[str, str], int]], rows: int, most: int
 ) -> None:
-    heads: dict[tuple[str, str], int] = defaultdict(int)
+    model: dict[tuple[str, str], int] = defaultdict(int)
     with TemporaryDirectory() as folder, small_files(rows, most):
         with EventStore(folder, layout=Layout(buckets=2)) as store:
             for batch in batches:
                 store.append_table(table_of(batch))
                 for stream, count in batch.items():
-                    heads[stream] += count
+                    model[stream] += count
         with EventStore(folder, read_only=True) as store:
             now = store.snapshot()
             written = Heads(
@@ -66,10 +69,10 @@ def test_a_pruned_lookup_finds_what_reading_everything_finds(
             )
             for run in ("", "a", "b", "ba", "c", "é", "𝄞", "z" * 70):
                 for flow in ("", "a", "aa", "b", "ba", "é", "￿", "𝄞", "z" * 70, "z" * 71):
-                    head = heads.get((run, flow), 0)
+                    head = model.get((run, flow), 0)
                     assert now.head(flow, run_id=run) == head
                     assert written.head("default", run, flow) == head
-                    known = {r: (1, n) for (r, f), n in heads.items() if f == flow}
+                    known = {r: (1, n) for (r, f), n in model.items() if f == flow}
                     assert now.streams_in("default", None, flow) == known
                     if head:
                         world = f"/runs/{run}" if run else ""
@@ -144,3 +147,37 @@ def test_a_row_group_that_could_hold_a_stream_and_does_not_adds_nothing(tmp_path
         store.append_table(table_of({("", "a"): 1, ("", "c"): 1}))
         store.append_table(table_of({("", "b"): 1}))
         assert len(store.read("/workflows/b")) == 1
+
+
+@pytest.mark.parametrize("events", [1_000, 16_000])
+def test_the_first_read_and_the_first_append_touch_one_footer_and_few_row_groups(
+    tmp_path: Path, events: int
+) -> None:
+    with small_files(8, 1 << 20):
+        with EventStore(tmp_path / "s", layout=Layout(buckets=1)) as store:
+            store.append_table(make_log(events))
+        stream = workflow_ids(events)[len(workflow_ids(events)) // 2]
+        with EventStore(tmp_path / "s", read_only=True) as store, counted_reads(store) as found:
+            assert len(store.read(f"/workflows/{stream}", limit=8)) == 8
+        assert found["footers"] == 1
+        assert found["groups"] <= 3
+        with EventStore(tmp_path / "s", read_only=True) as store, counted_reads(store) as found:
+            assert store.snapshot().head(stream) == 100
+        assert found["groups"] <= 4
+        with EventStore(tmp_path / "s") as store, counted_reads(store) as found:
+            event = Event(event_type="Signaled", agent_id="agent-07")
+            assert store.append(stream, event).first_sequence == 101
+        assert found["footers"] == 1
+        assert found["groups"] <= 4
+
+
+def test_lookups_of_many_streams_read_the_ids_of_their_files_once(tmp_path: Path) -> None:
+    with small_files(8, 1 << 20):
+        with EventStore(tmp_path / "s", layout=Layout(buckets=1)) as store:
+            store.append_table(make_log(2_000))
+        event = Event(event_type="Signaled")
+        with EventStore(tmp_path / "s") as store, counted_reads(store) as found:
+            for stream in workflow_ids(2_000) * 2:
+                store.append(stream, event)
+        groups = len(store._files.reader.row_groups(store._log.latest().files[0]))
+        assert found["groups"] <= 2 * groups

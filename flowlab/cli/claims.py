@@ -15,7 +15,11 @@ def _check_arguments(parser: ArgumentParser) -> None:
         "names", metavar="AREA|CLAIM", nargs="*", help="`log` or `log.append`; all without"
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--full", action="store_true", help="more blocks: narrower spreads")
+    size.add_argument(
+        "--full",
+        action="store_true",
+        help="more blocks: narrower spreads; growth to 10 000 000 events",
+    )
     size.add_argument(
         "--quick", action="store_true", help="small: shows that it runs, the figures mean little"
     )

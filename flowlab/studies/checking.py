@@ -19,8 +19,9 @@ from flowlab.studies.claim import Claim, Measurement, Verdict
 from flowlab.studies.log_claims import LOG_CLAIMS
 from flowlab.studies.measuring import Scale
 from flowlab.studies.simulation_claims import SIMULATION_CLAIMS
+from flowlab.studies.store_claims import STORE_CLAIMS
 
-CLAIMS: Final[tuple[Claim, ...]] = LOG_CLAIMS + SIMULATION_CLAIMS + CAUSALITY_CLAIMS
+CLAIMS: Final[tuple[Claim, ...]] = LOG_CLAIMS + STORE_CLAIMS + SIMULATION_CLAIMS + CAUSALITY_CLAIMS
 """Every claim of flowlab, in the order of the table."""
 
 _LIBRARIES: Final = (

@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from flowlab.errors import MissingDependencyError
+
 SEED: Final = 20_260_101
 
 
@@ -28,21 +30,23 @@ class Scale:
         blocks: how often ours and the peer's take turns.
         repeats: measurements in a block.
         folder: where the files of a measurement go; None is the system's temporary folder.
+        largest: events of the largest log by which growth is measured.
     """
 
     events: int = 1_000_000
     blocks: int = 15
     repeats: int = 40
     folder: Path | None = None
+    largest: int = 1_000_000
 
     def rounds(self, most: int) -> int:
         """Return how many slow measurements: the blocks, bounded."""
         return min(self.blocks, most)
 
 
-QUICK: Final = Scale(events=20_000, blocks=3, repeats=10)
+QUICK: Final = Scale(events=20_000, blocks=3, repeats=10, largest=20_000)
 """Proves that every measurement runs; its figures mean little."""
-FULL: Final = Scale(blocks=60, repeats=60)
+FULL: Final = Scale(blocks=60, repeats=60, largest=10_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,60 @@ def counted_syncs() -> Iterator[Counter[str]]:
     finally:
         for module, name, call in calls:
             setattr(module, name, call)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a call asked of the operating system.
+
+    Args:
+        reads, writes: system calls.
+        bytes_read, bytes_written: that they moved, from the page cache or not.
+    """
+
+    reads: int
+    writes: int
+    bytes_read: int
+    bytes_written: int
+
+    @property
+    def calls(self) -> int:
+        """All of them."""
+        return self.reads + self.writes
+
+    @property
+    def bytes(self) -> int:
+        """In both directions."""
+        return self.bytes_read + self.bytes_written
+
+
+def counted_traffic(call: Callable[[], object]) -> Traffic:
+    """Count the reads and writes of this process during a call, those of libraries included.
+
+    Raises:
+        MissingDependencyError: the system does not count them; Linux does.
+    """
+    try:
+        empty = _traffic(lambda: None)
+        found = _traffic(call)
+    except OSError as error:
+        message = "this claim counts system calls in /proc/self/io, which Linux has: measure there"
+        raise MissingDependencyError(message) from error
+    return Traffic(*(count - own for count, own in zip(found, empty, strict=True)))
+
+
+def _traffic(call: Callable[[], object]) -> tuple[int, ...]:
+    with Path("/proc/self/io").open("rb", buffering=0) as counters:
+
+        def read() -> dict[str, int]:
+            counters.seek(0)
+            lines = counters.read(4_096).decode().splitlines()
+            return {name: int(count) for name, _, count in (line.partition(": ") for line in lines)}
+
+        before = read()
+        call()
+        after = read()
+    return tuple(after[name] - before[name] for name in ("syscr", "syscw", "rchar", "wchar"))
 
 
 _FULL_FSYNC: Final = 51

@@ -8,10 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowlab.store import EventStore
 from flowlab.studies.measuring import SEED
 
 EVENTS_PER_WORKFLOW: Final = 100
 AGENTS: Final = 50
+PIECE: Final = 1_000_000
+"""Events of one append of a longer log."""
 PAYLOAD_BITS: Final = 108
 """Random bits in each payload; together with its length it decides what a payload can shrink to."""
 _TYPES: Final = ("ActivityScheduled", "ActivityStarted", "ActivityCompleted")
@@ -22,12 +25,13 @@ _WORDS: Final = (
 _NOTE_WORDS: Final = 12
 
 
-def workflow_ids(events: int) -> list[str]:
+def workflow_ids(events: int, *, first: int = 0) -> list[str]:
     """Return the streams of a workload, in order."""
-    return [f"order-{number:07d}" for number in range(events // EVENTS_PER_WORKFLOW)]
+    count = events // EVENTS_PER_WORKFLOW
+    return [f"order-{number:07d}" for number in range(first, first + count)]
 
 
-def make_log(events: int, *, seed: int = SEED) -> pa.Table:
+def make_log(events: int, *, seed: int = SEED, first: int = 0) -> pa.Table:
     """Make a process-like log: columns of schema version 1, rows in time order.
 
     Workflows of 100 events overlap in time; each event names its stream's previous one as cause;
@@ -36,16 +40,18 @@ def make_log(events: int, *, seed: int = SEED) -> pa.Table:
     Args:
         events: how many; a multiple of 100.
         seed: equal seeds give equal logs.
+        first: the number of the first workflow: what pieces of a longer log differ in.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     flows = events // EVENTS_PER_WORKFLOW
     starts = np.sort(rng.integers(0, max(1, flows) * 10_000_000, flows))
     gaps = rng.exponential(50e6, (flows, EVENTS_PER_WORKFLOW)).astype(np.int64)
-    times = (starts[:, None] + np.cumsum(gaps, axis=1)).ravel() + 1_700_000_000_000_000_000
+    begin = 1_700_000_000_000_000_000 + first * 10_000_000
+    times = (starts[:, None] + np.cumsum(gaps, axis=1)).ravel() + begin
     order = np.argsort(times, kind="stable")
     flow, place = order // EVENTS_PER_WORKFLOW, order % EVENTS_PER_WORKFLOW
     call = place // 3
-    ids = _take(workflow_ids(events), flow)
+    ids = _take(workflow_ids(events, first=first), flow)
     has_cause = place > 0
     offsets = pa.array(np.concatenate([[0], np.cumsum(has_cause)]).astype(np.int32))
     refs = pa.StructArray.from_arrays(
@@ -68,6 +74,17 @@ def make_log(events: int, *, seed: int = SEED) -> pa.Table:
             "payload": _payloads(rng, events, call),
         }
     )
+
+
+def grow(store: EventStore, events: int) -> None:
+    """Append a log to a store in pieces, so that memory does not grow with it, and compact it."""
+    for start in range(0, events, PIECE):
+        number = start // PIECE
+        piece = min(PIECE, events - start)
+        first = start // EVENTS_PER_WORKFLOW
+        store.append_table(make_log(piece, seed=SEED + number, first=first))
+    if events > PIECE and hasattr(store, "compact"):
+        store.compact()
 
 
 def make_payloads(count: int, *, seed: int = SEED) -> list[bytes]:

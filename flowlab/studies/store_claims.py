@@ -1,0 +1,98 @@
+"""The claims about the store at size: what grows and what does not, and what holds meanwhile."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flowlab.studies import store_growth, store_readers, store_speed
+from flowlab.studies.claim import EXACTLY_ZERO, Bound, Claim, Reliability
+
+_MISSION: Final = "the mission of flowlab"
+_STORE: Final = "the design of the store"
+
+STORE_CLAIMS: Final = (
+    Claim(
+        name="store.bulk",
+        statement="An Arrow table becomes durable, sorted, sealed files at 45 % or more of the "
+        "speed of one raw durable Parquet write of the same rows, encodings and row groups.",
+        source=_STORE,
+        reliability=Reliability.MEASURED,
+        measure=store_speed.bulk_against_raw,
+        gate=Bound(at_least=0.45),
+        aim=Bound(at_least=0.55),
+    ),
+    Claim(
+        name="store.append_growth",
+        statement="An append takes the system calls and bytes of one to a log of 1 000 events, but "
+        "for the digits of larger numbers, however large the log is.",
+        source=_MISSION,
+        reliability=Reliability.ASSERTED,
+        measure=store_growth.append_growth,
+        gate=Bound(at_most=1.05),
+        aim=Bound(at_most=1),
+    ),
+    Claim(
+        name="store.first_append",
+        statement="The system calls and bytes of the first append after opening grow no faster "
+        "than log2 n.",
+        source=_STORE,
+        reliability=Reliability.PROVED,
+        measure=store_growth.first_append_growth,
+        gate=Bound(at_most=1),
+    ),
+    Claim(
+        name="store.read_growth",
+        statement="Reading 100 events touches at most log2 n footers, log2 n row groups and "
+        "16 KiB x log2 n bytes, cold or warm.",
+        source=_MISSION,
+        reliability=Reliability.ASSERTED,
+        measure=store_growth.read_growth,
+        gate=Bound(at_most=1),
+    ),
+    Claim(
+        name="store.stream_growth",
+        statement="A stream of 100 events takes at most 1.4 times as long to read in a log of ten "
+        "times the events.",
+        source=_STORE,
+        reliability=Reliability.MEASURED,
+        measure=store_growth.stream_growth,
+        gate=Bound(at_most=1.4),
+        aim=Bound(at_most=1.15),
+    ),
+    Claim(
+        name="store.pinned_readers",
+        statement="No read of a snapshot is wrong while another process appends, seals, compacts "
+        "and vacuums.",
+        source=_STORE,
+        reliability=Reliability.PROVED,
+        measure=store_readers.pinned_readers,
+        gate=EXACTLY_ZERO,
+    ),
+    Claim(
+        name="store.uncompacted",
+        statement="A count by agent and type over many files and a full tail, against the same "
+        "compacted.",
+        source=_STORE,
+        reliability=Reliability.ASSERTED,
+        measure=store_speed.uncompacted_aggregation,
+        aim=Bound(at_most=1.5),
+    ),
+    Claim(
+        name="store.opening",
+        statement="Opening a store of 1 000 commits for reading, to its first snapshot.",
+        source=_STORE,
+        reliability=Reliability.ASSERTED,
+        measure=store_growth.opening,
+        aim=Bound(at_most=100),
+    ),
+    Claim(
+        name="store.memory",
+        statement="The most memory of a process that imports the largest log in pieces and "
+        "compacts it.",
+        source=_STORE,
+        reliability=Reliability.ASSERTED,
+        measure=store_speed.growing_memory,
+        aim=Bound(at_most=2_000),
+    ),
+)
+"""What is said of growth is measured to 1 000 000 events, and with `--full` to 10 000 000."""
