@@ -47,6 +47,8 @@ from flowlab.store.span import RowGroup
 
 PIECE_ROWS: Final = 1 << 19
 PIECE_BYTES: Final = 256 << 20
+BATCH_ROWS: Final = 1 << 16
+BATCH_BYTES: Final = 32 << 20
 LOCK_NAME: Final = "lock"
 _RANGE_SOURCE: Final = (*EVENT_COLUMNS[:5], "coordination_id")
 
@@ -157,6 +159,7 @@ class Build:
             events += table.num_rows
             for bunch in arrange(self._rows(table), self.table.kind):
                 self._write(bunch)
+            del table
             self.say(f"{self.table.kind.name}: {grouped(events)} events taken in")
         return events
 
@@ -179,20 +182,26 @@ class Build:
         for data in self.source.files:
             if (data.most("position") or upto) <= after:
                 continue
-            for group in self.reader.row_groups(data):
-                if group.may_hold("position", after + 1, upto):
-                    parts.append(self._read(data, group, after))
-                    rows, size = rows + parts[-1].num_rows, size + parts[-1].nbytes
-                    if rows >= PIECE_ROWS or size >= PIECE_BYTES:
-                        piece, parts, rows, size = pa.concat_tables(parts), [], 0, 0
-                        yield piece
+            groups = [
+                group
+                for group in self.reader.row_groups(data)
+                if group.may_hold("position", after + 1, upto)
+            ]
+            for few in _batches(groups):
+                parts.append(self._read(data, few, after))
+                rows, size = rows + parts[-1].num_rows, size + parts[-1].nbytes
+                if rows >= PIECE_ROWS or size >= PIECE_BYTES:
+                    piece = pa.concat_tables(parts).combine_chunks()
+                    parts, rows, size = [], 0, 0
+                    yield piece
+                    del piece
         if rows:
-            yield pa.concat_tables(parts)
+            yield pa.concat_tables(parts).combine_chunks()
 
-    def _read(self, data: DataFile, group: RowGroup, after: int) -> pa.Table:
+    def _read(self, data: DataFile, groups: list[RowGroup], after: int) -> pa.Table:
         columns = _RANGE_SOURCE if self.table.kind is COORDINATION else None
-        table = self.reader.read(data, [group.index], columns=columns)
-        if group.least.get("position", after) <= after:
+        table = self.reader.read(data, [group.index for group in groups], columns=columns)
+        if any(group.least.get("position", after) <= after for group in groups):
             table = table.filter(pc.greater(table.column("position"), after))
         return with_namespace(data, table)
 
@@ -258,6 +267,21 @@ class Build:
         if held is None:
             return ClusterResult(name, -1, 0, 0, 0, 0)
         return ClusterResult(name, held.version, held.position, events, len(held.files), merged)
+
+
+def _batches(groups: list[RowGroup]) -> Iterator[list[RowGroup]]:
+    """Yield row groups that are read at once."""
+    few: list[RowGroup] = []
+    for group in groups:
+        few.append(group)
+        if (
+            sum(group.rows for group in few) >= BATCH_ROWS
+            or sum(group.bytes for group in few) >= BATCH_BYTES
+        ):
+            yield few
+            few = []
+    if few:
+        yield few
 
 
 def ranges(events: pa.Table) -> pa.Table:

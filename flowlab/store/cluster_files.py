@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +17,13 @@ from flowlab.store.clustering import CLUSTER_BUCKETS, Kind
 from flowlab.store.delta import DataFile
 from flowlab.store.files import Disk
 from flowlab.store.segments import (
+    CONSTANTS_KEY,
     ROW_GROUP_ROWS,
     WRITE_OPTIONS,
+    constants,
     file_crc,
     file_stats,
     read_footer,
-    write_parquet,
 )
 from flowlab.store.streams import rank_ints
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 MERGE_ROWS: Final = 1 << 20
 MERGE_BYTES: Final = 64 << 20
+SMALL: Final = 4
+"""Owners of at most this fraction of a row group share one."""
 GROWTH: Final = 2
 """Where a file has at most so many times the rows of all smaller ones, it is merged with them."""
 _RANGE_COLUMNS: Final = (
@@ -54,11 +58,18 @@ _RANGE_OPTIONS: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Bunch:
-    """Rows of one partition of a clustering, sorted."""
+    """Rows of one partition of a clustering, sorted.
+
+    Args:
+        namespace, bucket: the partition.
+        table: the rows.
+        owners: how many rows each owner has, in order.
+    """
 
     namespace: str
     bucket: int
     table: pa.Table
+    owners: tuple[int, ...]
 
 
 def arrange(table: pa.Table, kind: Kind) -> list[Bunch]:
@@ -83,13 +94,14 @@ def arrange(table: pa.Table, kind: Kind) -> list[Bunch]:
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     rows = sorted_rows(place[lanes], *(_codes(table, name) for name in kind.order[2:]))
-    group, groups = rank_ints(part[lanes[rows]])
     ordered = table.combine_chunks().take(pa.array(rows))
+    counts, parts = np.bincount(lanes)[order], part[order]
     bunches, start = [], 0
-    for key, count in zip(groups.tolist(), np.bincount(group).tolist(), strict=True):
-        space = space_names[key // CLUSTER_BUCKETS]
-        bunches.append(Bunch(space, key % CLUSTER_BUCKETS, ordered.slice(start, count)))
-        start += count
+    for key in np.unique(parts).tolist():
+        sizes = tuple(counts[parts == key].tolist())
+        space, total = space_names[key // CLUSTER_BUCKETS], sum(sizes)
+        bunches.append(Bunch(space, key % CLUSTER_BUCKETS, ordered.slice(start, total), sizes))
+        start += total
     return bunches
 
 
@@ -108,11 +120,7 @@ def write_bunch(bunch: Bunch, kind: Kind, *, root: Path, name: str, disk: Disk) 
     disk.make_directory(path.parent)
     events = kind.schema is EVENT_SCHEMA
     with disk.create(path) as stream:
-        if events:
-            write_parquet(bunch.table.drop_columns(["namespace"]), stream)
-        else:
-            table = bunch.table.select(_RANGE_COLUMNS)
-            pq.write_table(table, stream, row_group_size=ROW_GROUP_ROWS, **_RANGE_OPTIONS)
+        _write_groups(bunch, stream, WRITE_OPTIONS if events else _RANGE_OPTIONS)
         size = stream.tell()
     footer, whole = read_footer(path), file_crc(path)
     disk.sync_directory(path.parent)
@@ -126,6 +134,45 @@ def write_bunch(bunch: Bunch, kind: Kind, *, root: Path, name: str, disk: Disk) 
         footer_crc=zlib.crc32(footer),
         file_crc=whole,
     )
+
+
+def _write_groups(bunch: Bunch, stream: BinaryIO, options: dict[str, Any]) -> None:
+    """Write rows so that a group holds one owner or whole small ones: its bounds tell more."""
+    table = bunch.table.drop_columns(["namespace"])
+    told, start = [], 0
+    with pq.ParquetWriter(stream, table.schema, **options) as writer:
+        for rows in group_sizes(bunch.owners):
+            group = table.slice(start, rows)
+            writer.write_table(group, row_group_size=rows)
+            start += rows
+            if options is WRITE_OPTIONS:
+                told.append(constants(group))
+        text = json.dumps(told, separators=(",", ":"))
+        writer.add_key_value_metadata({CONSTANTS_KEY: text})
+
+
+def group_sizes(owners: tuple[int, ...]) -> list[int]:
+    """Return how many rows each row group has, given how many rows each owner has.
+
+    Example:
+        >>> group_sizes((3, 5, 5000, 2))
+        [8, 1666, 1667, 1667, 2]
+    """
+    sizes: list[int] = []
+    small = 0
+    for rows in owners:
+        if rows <= ROW_GROUP_ROWS // SMALL and small + rows <= ROW_GROUP_ROWS:
+            small += rows
+            continue
+        if small:
+            sizes.append(small)
+            small = 0
+        if rows <= ROW_GROUP_ROWS // SMALL:
+            small = rows
+            continue
+        count = -(-rows // ROW_GROUP_ROWS)
+        sizes += [rows * (n + 1) // count - rows * n // count for n in range(count)]
+    return [*sizes, small] if small else sizes
 
 
 def merges(held: list[DataFile], fresh: list[DataFile]) -> list[list[DataFile]]:

@@ -24,6 +24,7 @@ from flowlab.store.segments import BOUNDED, CONSTANTS_KEY, file_crc, read_footer
 from flowlab.store.span import RowGroup, Span
 
 MAX_CACHED_FOOTERS: Final = 512
+MAX_ALONE: Final = 8
 MAX_CACHED_HANDLES: Final = 64
 MAX_CACHED_GROUPS: Final = 256
 """Row groups whose streams are kept."""
@@ -136,7 +137,9 @@ class SegmentReader:
                 handle = self._open(data, verify=verify)
                 if groups is None:
                     return handle.read(columns=names)
-                return handle.read_row_groups(groups, columns=names)
+                # For a few small groups, handing work to threads takes longer than the work.
+                many = len(groups) > MAX_ALONE
+                return handle.read_row_groups(groups, columns=names, use_threads=many)
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(data, error) from error
 
@@ -266,7 +269,8 @@ def _bounds(metadata: pq.FileMetaData, data: DataFile) -> tuple[RowGroup, ...]:
                 least[name], most[name] = statistics.min, statistics.max
         fixed = {} if data.namespace is None else {"namespace": data.namespace}
         fixed |= told[index] if told else {}
-        groups.append(RowGroup(index, group.num_rows, least, most, fixed))
+        size = group.total_byte_size
+        groups.append(RowGroup(index, group.num_rows, least, most, fixed, size))
     return tuple(groups)
 
 

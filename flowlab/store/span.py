@@ -14,13 +14,14 @@ from flowlab.store.layout import Stream
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """The bounds of one row group, from the footer, and the columns that hold one value only."""
+    """The bounds of one row group, from the footer, the columns of one value only, its size."""
 
     index: int
     rows: int
     least: dict[str, Any]
     most: dict[str, Any]
     fixed: dict[str, Any]
+    bytes: int = 0
 
     def may_hold(self, column: str, low: Any, high: Any) -> bool:
         """Whether a value between low and high (None: open) can be inside."""
