@@ -95,17 +95,17 @@ class ClusterMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
 
     @initialize(
-        buckets=st.sampled_from([1, 16]),
+        layout=st.sampled_from([Layout(), Layout(1), Layout.of(), Layout.of("day", "workflow")]),
         piece=st.sampled_from([1, 3, 1000]),
         group=st.sampled_from([1, 2, 2048]),
         most=st.sampled_from([6, 1000]),
     )
-    def create(self, buckets: int, piece: int, group: int, most: int) -> None:
+    def create(self, layout: Layout, piece: int, group: int, most: int) -> None:
         self.patch.setattr(cluster_build, "PIECE_ROWS", piece)
         self.patch.setattr(cluster_files, "MERGE_ROWS", most)
         self.patch.setattr("flowlab.store.segments.ROW_GROUP_ROWS", group)
         self.patch.setattr(cluster_files, "ROW_GROUP_ROWS", group)
-        self.store = EventStore(self.folder / "s", layout=Layout(buckets=buckets), seal_events=20)
+        self.store = EventStore(self.folder / "s", layout=layout, seal_events=20)
         self.reader = EventStore(self.folder / "s", read_only=True)
 
     @rule(flow=st.sampled_from(FLOWS), run=st.sampled_from(RUNS), rows=st.lists(events, max_size=6))
@@ -133,6 +133,15 @@ class ClusterMachine(RuleBasedStateMachine):
         for result in self.store.cluster(kind, rebuild=rebuild):
             assert result.position == sealed
 
+    @rule(flow=st.sampled_from(FLOWS), run=st.sampled_from(RUNS), data=st.data())
+    def truncate(self, flow: str, run: str, data: st.DataObject) -> None:
+        where = f"workflow_id = '{flow}' AND run_id = '{run}'"
+        query = f"SELECT min(sequence), max(sequence) FROM events WHERE {where}"
+        first, last = self.store.sql(query).row(0)
+        if first is not None:
+            upto = data.draw(st.integers(first, last))
+            self.store.truncate(flow, upto=upto, run_id=run, discard=True)
+
     @rule()
     def reopen(self) -> None:
         self.store.close()
@@ -145,11 +154,12 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule(key=keys, run=st.sampled_from(RUNS), reverse=st.booleans(), data=st.data())
     def read(self, key: str, run: str, reverse: bool, data: st.DataObject) -> None:  # noqa: FBT001
         snapshot = data.draw(st.sampled_from([self.reader.snapshot(), *self.pins]))
-        key = f"/runs/{run}{key}" if run else f"/namespaces/default{key}"
-        if not run and not snapshot.sql("SELECT 1 FROM events WHERE run_id = ''").height:
-            return  # without a live run such a key means another
         limit = data.draw(st.none() | st.integers(1, 4))
-        check(snapshot, key.removeprefix("/namespaces/default"), reverse=reverse, limit=limit)
+        owner = "/".join(key.split("/")[:3])
+        if not run and not without(snapshot, owner, reverse=False, limit=1).num_rows:
+            return  # what the live run has not may be another's
+        key = f"/runs/{run}{key}" if run else key
+        check(snapshot, key, reverse=reverse, limit=limit)
 
     @precondition(lambda self: self.reader.snapshot().position > 0)
     @rule(key=keys, reverse=st.booleans(), data=st.data())

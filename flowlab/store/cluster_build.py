@@ -44,6 +44,7 @@ from flowlab.store.files import Disk, lock, read_at, unlock
 from flowlab.store.layout import Layout
 from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.span import RowGroup
+from flowlab.store.truncation import Bases
 
 PIECE_ROWS: Final = 1 << 19
 PIECE_BYTES: Final = 256 << 20
@@ -60,6 +61,7 @@ class Build:
     Args:
         table: the clustering.
         source: the state of `workflows` that it is to hold.
+        bases: where streams begin in that state: what is gone is not taken in.
         reader: of that state's files.
         disk: what writes.
         say: told how far it is.
@@ -67,6 +69,7 @@ class Build:
 
     table: ClusterTable
     source: TableState
+    bases: Bases
     reader: SegmentReader
     disk: Disk
     say: Callable[[str], None]
@@ -203,7 +206,7 @@ class Build:
         table = self.reader.read(data, [group.index for group in groups], columns=columns)
         if any(group.least.get("position", after) <= after for group in groups):
             table = table.filter(pc.greater(table.column("position"), after))
-        return with_namespace(data, table)
+        return self._left(data, table)
 
     def _merge(self, held: list[DataFile], fresh: list[DataFile]) -> tuple[list[DataFile], int]:
         """Merge files of like size; return those that stay, and how many others replace."""
@@ -215,16 +218,23 @@ class Build:
                 [data for data in files if data.partition == dict(place)] for files in (held, fresh)
             )
             for group in merges(old, new):
-                parts = [with_namespace(data, reader.read(data)) for data in group]
+                parts = [self._left(data, reader.read(data)) for data in group]
                 table = pa.concat_tables(parts).combine_chunks()
                 del parts
-                (bunch,) = arrange(table, self.table.kind)
-                del table
                 replaced = {data.path for data in group}
-                kept = [*(data for data in kept if data.path not in replaced), self._write(bunch)]
+                kept = [data for data in kept if data.path not in replaced]
+                bunches = arrange(table, self.table.kind)  # one, or none where all is gone
+                del table
+                kept += [self._write(bunch) for bunch in bunches]
                 merged += len(group)
                 self.say(f"{self.table.kind.name}: {number} of {len(partitions)} partitions merged")
         return kept, merged
+
+    def _left(self, data: DataFile, table: pa.Table) -> pa.Table:
+        """Return the rows that are not truncated; a map's rows are no events."""
+        if "sequence" in table.column_names:
+            table = self.bases.left(table, data.namespace)
+        return with_namespace(data, table)
 
     def _commit(self, held: Clustering | None, kept: list[DataFile]) -> None:
         source, kind = self.source, self.table.kind

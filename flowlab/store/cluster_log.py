@@ -18,6 +18,7 @@ from flowlab.store.clustering import KINDS, SOURCE_APP, Kind
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import DataFile, TableState, commit_path
 from flowlab.store.segment_reader import SegmentReader
+from flowlab.store.sidecar import MetadataLog
 
 MAX_READ_TRIES: Final = 3
 T = TypeVar("T")
@@ -172,11 +173,17 @@ class ClusterTable:
 class Clusterings:
     """The clusterings of one store, for its readers."""
 
-    def __init__(self, root: Path, source: CommitLog) -> None:
+    def __init__(self, root: Path, source: CommitLog, metadata: MetadataLog) -> None:
         self.tables = {kind.name: ClusterTable(root, kind, source) for kind in KINDS}
+        self._source = source
+        self._metadata = metadata
 
     def __repr__(self) -> str:
         return f"Clusterings({', '.join(self.tables)})"
+
+    def truncated(self) -> list[int]:
+        """Return the versions of `workflows` at which streams were truncated."""
+        return [row.version for row in self._metadata.bases(self._source.latest()).rows]
 
     def close(self) -> None:
         """Close their files."""

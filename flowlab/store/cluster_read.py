@@ -8,8 +8,10 @@ tail else; which is once, whatever happened in between.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +33,7 @@ MAX_SCANNED_ROWS: Final = 1 << 19
 MAX_SCANNED_FILES: Final = 256
 MAX_RANGES: Final = 256
 """Ranges of streams above which a coordination is read by SQL."""
+T = TypeVar("T")
 _AGENT_ORDER: Final = ("time_ns", "agent_sequence", "workflow_id", "sequence")
 
 
@@ -54,8 +57,12 @@ def read_clustered(
 
 def has_owner(snapshot: Snapshot, key: Key, namespace: str, run_id: str) -> bool | None:
     """Say whether a run has an agent or a coordination, None where the clustering cannot tell."""
+    whole = Key(key.root, key.id, namespace=namespace, run_id=run_id)
+    if len(snapshot.bases):
+        found = read_clustered(snapshot, whole, reverse=False, limit=1)
+        return None if found is None else found.num_rows > 0
     table = snapshot.files.clusterings.tables[key.root or ""]
-    span = Span(namespace, {"run_id": run_id, table.kind.owner: key.id or ""}, {})
+    span = _span(whole)
     column = "position" if table.kind is AGENTS else "first_position"
     own = replace(span, bounds={column: (None, snapshot.position)})
 
@@ -63,11 +70,30 @@ def has_owner(snapshot: Snapshot, key: Key, namespace: str, run_id: str) -> bool
         files = held.partition(namespace, run_id, key.id or "")
         return any(table.reader.holds(data, own) for data in files if own.may_be_in(data))
 
-    found = table.using(ask)
-    if found is None or found[1]:
-        return None if found is None else True
-    rest = _later(snapshot, span, found[0].position)
+    told = _using(snapshot, table, ask)
+    if told is None or told[1]:
+        return None if told is None else True
+    rest = _later(snapshot, span, told[0].position)
     return None if rest is None else any(part.num_rows for part in rest)
+
+
+def _using(
+    snapshot: Snapshot, table: ClusterTable, read: Callable[[Clustering], T]
+) -> tuple[Clustering, T] | None:
+    """Read from a clustering if it holds all that the snapshot shows up to its position.
+
+    One that was made after a truncation may lack what an older state shows.
+    """
+
+    def check(held: Clustering) -> T | None:
+        if snapshot.version < held.built_from:
+            truncated = snapshot.files.clusterings.truncated()
+            if any(snapshot.version < version <= held.built_from for version in truncated):
+                return None
+        return read(held)
+
+    found = table.using(check)
+    return None if found is None or found[1] is None else (found[0], found[1])
 
 
 def _read_agent(
@@ -75,18 +101,19 @@ def _read_agent(
 ) -> pa.Table | None:
     span = _span(key)
     table = snapshot.files.clusterings.tables[AGENTS.name]
+    keep = partial(snapshot.bases.left, namespace=span.namespace)
 
     def read(held: Clustering) -> list[pa.Table]:
         own = _between(span, None, min(held.position, snapshot.position))
         parts = []
         for data in held.partition(span.namespace, span.equal["run_id"], key.id or ""):
             if own.may_be_in(data):
-                found = read_file(own, data, table.reader, reverse=reverse, limit=limit)
+                found = read_file(own, data, table.reader, reverse=reverse, limit=limit, keep=keep)
                 if found:
                     parts.append(pa.concat_tables(found[::-1] if reverse else found))
         return parts
 
-    found = table.using(read)
+    found = _using(snapshot, table, read)
     rest = None if found is None else _later(snapshot, span, found[0].position)
     if found is None or rest is None:
         return None
@@ -110,7 +137,7 @@ def _read_coordination(
     def look(held: Clustering) -> dict[str, list[tuple[int, int]]]:
         return _ranges_of(own, held, table, key.id or "")
 
-    found = table.using(look)
+    found = _using(snapshot, table, look)
     if found is None or sum(map(len, found[1].values())) > MAX_RANGES:
         return None
     held, streams = found
@@ -174,6 +201,7 @@ def _later(snapshot: Snapshot, span: Span, after: int) -> list[pa.Table] | None:
         tail = snapshot.tail
         if tail is not None and tail.events:
             parts.append(span.of_table(tail.table()))
+    parts = [snapshot.bases.left(part, span.namespace) for part in parts]
     return [part for part in parts if part.num_rows]
 
 

@@ -55,7 +55,9 @@ class StoreClusterings(StoreParts):
             results = []
             for each in kinds:
                 table = self._files.clusterings.tables[each.name]
-                build = Build(table, self._log.latest(), reader, self.disk, say)
+                state = self._log.latest()
+                bases = self._metadata.bases(state)
+                build = Build(table, state, bases, reader, self.disk, say)
                 results.append(build.run(rebuild=rebuild))
         finally:
             reader.close()

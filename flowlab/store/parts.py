@@ -59,7 +59,7 @@ class StoreParts:
         self._log = CommitLog(tables / "_delta_log")
         self._tail = TailReader(self.path / "tail")
         self._metadata = MetadataLog(self.path)
-        clusterings = Clusterings(self.path, self._log)
+        clusterings = Clusterings(self.path, self._log, self._metadata)
         layout, reader = self._manifest.layout, SegmentReader(tables)
         shelves = Shelves(layout)
         self._files = Files(tables, shelves, reader, self._metadata, clusterings)

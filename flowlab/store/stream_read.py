@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -54,10 +56,12 @@ def read_file(
     reverse: bool,
     limit: int | None,
     near: list[RowGroup] | None = None,
+    keep: Callable[[pa.Table], pa.Table] | None = None,
 ) -> list[pa.Table]:
     """Return the rows of a span in one file, by row group, the last first if `reverse`.
 
     Where a limit is reached, the groups after it are not read; if `near` is given, no others are.
+    Only rows that are kept count.
     """
     near = list(reader.row_groups(data)) if near is None else near
     groups = [group.index for group in near if span.may_be_in(group)]
@@ -69,6 +73,8 @@ def read_file(
         if limit is not None and rows >= limit:
             break
         table = reader.read_rows(data, group, span)
+        if keep is not None:
+            table = keep(table)
         rows += table.num_rows
         if table.num_rows:
             parts.append(table)

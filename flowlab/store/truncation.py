@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -103,19 +104,29 @@ class Bases:
 
         They are of one namespace, or (None) have that column.
         """
-        for stream, row in self.by_stream.items():
-            if namespace not in {None, stream[0]}:
-                continue
-            of_stream = pc.and_(
-                pc.equal(table.column("run_id"), stream[1]),
-                pc.equal(table.column("workflow_id"), stream[2]),
-            )
-            if namespace is None:
-                here = pc.equal(table.column("namespace"), stream[0])
-                of_stream = pc.and_(of_stream, here)
-            gone = pc.and_(of_stream, pc.less_equal(table.column("sequence"), row.base))
-            table = table.filter(pc.invert(gone))
-        return table
+        names = ("namespace", "run_id", "workflow_id")[0 if namespace is None else 1 :]
+        gone = {
+            stream[3 - len(names) :]: row.base
+            for stream, row in self.by_stream.items()
+            if namespace in {None, stream[0]}
+        }
+        if not gone or not table.num_rows:
+            return table
+        # The names of a stream become one number, so that many streams cost what one does.
+        known, wanted = np.zeros(len(gone), np.int64), np.zeros(table.num_rows, np.int64)
+        found = np.ones(table.num_rows, bool)
+        for place, name in enumerate(names):
+            values = {value: code for code, value in enumerate({key[place] for key in gone})}
+            codes = _codes(table, name, list(values))
+            told = np.array([values[key[place]] for key in gone], np.int64)
+            known = known * len(values) + told
+            wanted, found = wanted * len(values) + codes, found & (codes >= 0)
+        order = np.argsort(known)
+        known, bases = known[order], np.array(list(gone.values()), np.int64)[order]
+        at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        lost = found & (known[at] == wanted)
+        lost &= table.column("sequence").to_numpy() <= bases[at]
+        return table.filter(pa.array(~lost)) if lost.any() else table
 
     def table(self) -> pa.Table:
         """Return the relation `truncations`."""
@@ -141,6 +152,13 @@ class Bases:
         row = self.by_stream.get(stream)
         if row is not None and first is not None and first <= row.base:
             raise TruncatedError(told_gone(row))
+
+
+def _codes(table: pa.Table, name: str, values: list[str]) -> np.typing.NDArray[np.int64]:
+    """Return the place of each row's value among some, -1 where it is none of them."""
+    found = pc.index_in(table.column(name), value_set=pa.array(values, pa.string()))
+    codes: np.typing.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+    return codes
 
 
 def told_gone(row: BaseRow) -> str:
