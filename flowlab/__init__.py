@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         simulate,
         simulate_many,
     )
-    from flowlab.store import EventStore, Layout, Snapshot
+    from flowlab.store import EventStore, Layout, Snapshot, aggregate, projection
     from flowlab.studies import check, compare, diff
     from flowlab.workflow import (
         Barrier,
@@ -68,12 +68,14 @@ _NAMES: Final[dict[str, str]] = {
     "Step": "flowlab.workflow",
     "World": "flowlab.simulation",
     "activity": "flowlab.workflow",
+    "aggregate": "flowlab.store",
     "check": "flowlab.studies",
     "compare": "flowlab.studies",
     "diff": "flowlab.studies",
     "export_log": "flowlab.interop",
     "field": "flowlab.workflow",
     "import_log": "flowlab.interop",
+    "projection": "flowlab.store",
     "scenario": "flowlab.simulation",
     "simulate": "flowlab.simulation",
     "simulate_many": "flowlab.simulation",
@@ -116,12 +118,14 @@ __all__ = [
     "World",
     "__version__",
     "activity",
+    "aggregate",
     "check",
     "compare",
     "diff",
     "export_log",
     "field",
     "import_log",
+    "projection",
     "scenario",
     "simulate",
     "simulate_many",

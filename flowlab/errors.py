@@ -74,6 +74,13 @@ class TruncatedError(FlowlabError, LookupError):
     """The events asked for lie before the stream's base; the message says where they went."""
 
 
+class ProjectionError(FlowlabError, RuntimeError):
+    """A projection's fold failed, or its state is not JSON; the message names the event.
+
+    Of an inline projection: the append is refused, and nothing was written.
+    """
+
+
 class QueryError(FlowlabError, ValueError):
     """DuckDB refused the SQL; the message points at the place."""
 

@@ -7,6 +7,7 @@
     /workflows/{id}/metadata/{creation_time,version,agents}
     /workflows/{id}/checkpoints/{checkpoint}/{state_snapshot,causality_info}
     /workflows/{id}/projections/{view}/materialized_state
+    /projections/{view}/materialized_state       of a projection over the whole store
     /agents/{id}/events/{time}                   one agent's events, in (time, agent_sequence) order
     /agents/{id}/actions
     /coordination/{id}/actions/{step}            the events of one plan instance or saga
@@ -48,6 +49,7 @@ _LEAVES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "agents": {"events": ("{number}",), "actions": ()},
     "coordination": {"actions": ("{id}",), "sequences": ()},
+    "projections": {"materialized_state": ()},
 }
 _BELOW: Final = {
     "checkpoints": ("state_snapshot", "causality_info"),
@@ -93,8 +95,8 @@ class Key:
     """A parsed key or prefix.
 
     Args:
-        root: `"workflows"`, `"agents"`, `"coordination"`, or None for everything.
-        id: the workflow's, agent's or coordination's id; None for all of the root.
+        root: `"workflows"`, `"agents"`, `"coordination"`, `"projections"`, or None for everything.
+        id: the workflow's, agent's, coordination's or view's id; None for all of the root.
         id_is_prefix: the key ended with `*`: every id that begins with `id`.
         section: the segment after the id, None for all.
         leaf: the segment after the section (decoded), None for all.
@@ -183,6 +185,9 @@ def parse_key(text: str) -> Key:
     root = segments[0]
     if root not in _LEAVES:
         _refuse_word(text, root, tuple(_LEAVES))
+    if root == "projections" and (namespace is not None or run_id is not None):
+        message = f"key {text!r}: projections over the whole store belong to no namespace or run"
+        raise InvalidKeyError(message)
     key = replace(key, root=root)
     if len(segments) > 1:
         raw = segments[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
@@ -181,6 +182,21 @@ class Batch:
                 if cause.workflow_id != workflow_id or not 1 <= cause.sequence < expected:
                     _check_cause(cause, heads, self.stream, expected, expected - head - 1)
         return head + 1, ticks, last_ticks
+
+
+@dataclass(frozen=True, slots=True)
+class NoEvents:
+    """What a stream decided not to do: its place, under which an idempotency key is kept."""
+
+    stream: tuple[str, str, str]
+    encoded: bytes = b"\x90"
+
+    def __len__(self) -> int:
+        return 0
+
+    def place(self, heads: Heads) -> tuple[int, list[int], dict[str, int]]:
+        """Return what `Batch.place` returns of no events."""
+        return heads.head(*self.stream) + 1, [], {}
 
 
 def _checked(events: list[Event]) -> tuple[bytes, Sequence[_Shape]]:

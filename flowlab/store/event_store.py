@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -13,19 +13,18 @@ from flowlab.errors import InvalidArgumentError
 from flowlab.events import ANOMALY_SCHEMA, UNSTAMPED, Event, EventLog, RunInfo, conform
 from flowlab.store import bulk
 from flowlab.store.admission import Batch
+from flowlab.store.checkpointing import StoreCheckpoints
 from flowlab.store.clusterings import StoreClusterings
 from flowlab.store.delta import TableState
+from flowlab.store.executing import StoreCommands
 from flowlab.store.group_commit import AppendResult, Request
 from flowlab.store.heads import Heads
 from flowlab.store.maintenance import StoreMaintenance
-from flowlab.store.reading import StoreReading
 from flowlab.store.run_check import check_run, check_runs
+from flowlab.store.sourcing import StoreProjections
 
 if TYPE_CHECKING:
     import polars as pl
-
-MAX_KEY_CHARS: Final = 1024
-"""Longest idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,9 @@ class CommitResult:
     last_position: int
 
 
-class EventStore(StoreReading, StoreMaintenance, StoreClusterings):
+class EventStore(
+    StoreCommands, StoreProjections, StoreCheckpoints, StoreClusterings, StoreMaintenance
+):
     """The single source of truth: events in a folder, appended durably, read without blocking.
 
     One process writes at a time: the role is taken at the first write and fences whoever had it.
@@ -120,11 +121,8 @@ class EventStore(StoreReading, StoreMaintenance, StoreClusterings):
         if expected_version is not None and type(expected_version) is not int:
             message = f"expected_version is {expected_version!r}; expected an int or None"
             raise InvalidArgumentError(message)
-        if idempotency_key is not None and not (
-            isinstance(idempotency_key, str) and 0 < len(idempotency_key) <= MAX_KEY_CHARS
-        ):
-            message = f"idempotency_key is {idempotency_key!r}; expected 1 to {MAX_KEY_CHARS} signs"
-            raise InvalidArgumentError(message)
+        if idempotency_key is not None:
+            self._check_key(idempotency_key)
         batch = Batch((namespace, run_id, workflow_id), events)
         return self._writer.submit(Request(batch, expected_version, idempotency_key))
 
@@ -176,6 +174,8 @@ class EventStore(StoreReading, StoreMaintenance, StoreClusterings):
         def commit(heads: Heads, _state: TableState, position: int, now_ns: int) -> CommitResult:
             admitted = bulk.admit(table, heads, position=position, now_ns=now_ns)
             last = position + table.num_rows
+            if self._writer.inline is not None:
+                self._writer.inline.admit_table(admitted[0], position)
             version = self._sealer.commit_rows(
                 *admitted,
                 runs=runs,

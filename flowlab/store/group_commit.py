@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flowlab.events import RunInfo
-from flowlab.store.admission import Batch
+from flowlab.store.admission import Batch, NoEvents
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,10 @@ class AppendResult:
 class Request:
     """One append that waits for its commit."""
 
-    batch: Batch | None
+    batch: Batch | NoEvents | None
     expected_version: int | None = None
     key: str | None = None
+    fingerprint: bytes | None = None
     runs: list[RunInfo] = field(default_factory=list)
     result: AppendResult | None = None
     error: BaseException | None = None

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowlab.errors import FencedError
+from flowlab.store.checkpoints import CheckpointIndex
 from flowlab.store.clock import process_id
 from flowlab.store.cluster_log import Clusterings
 from flowlab.store.placing import Shelves
+from flowlab.store.projecting import Views
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import MetadataLog
 
@@ -22,6 +24,8 @@ class Files:
     reader: SegmentReader
     metadata: MetadataLog
     clusterings: Clusterings
+    views: Views
+    checkpoints: CheckpointIndex = field(default_factory=CheckpointIndex)
     process: int = field(default_factory=process_id)
 
     def check_process(self) -> None:

@@ -7,15 +7,18 @@ from os import PathLike
 from typing import Final
 
 from flowlab.errors import CorruptionError, InvalidArgumentError, LimitError
+from flowlab.store.aggregate_states import AggregateStates
 from flowlab.store.cluster_log import Clusterings
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import TableState
 from flowlab.store.files import Disk
 from flowlab.store.heads import SealedHeads
 from flowlab.store.held import Files
+from flowlab.store.inline import InlineViews
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import open_or_create, read_manifest, usable_path
 from flowlab.store.placing import Shelves
+from flowlab.store.projecting import SavedViews, Views
 from flowlab.store.role import Role
 from flowlab.store.sealing import Sealer
 from flowlab.store.segment_reader import SegmentReader
@@ -29,6 +32,10 @@ SEAL_EVENTS: Final = 65_536
 SEAL_BYTES: Final = 32 * 1024 * 1024
 LOCK_TIMEOUT_S: Final = 10.0
 MAX_PIN_TRIES: Final = 100
+LOCKS: Final = 64
+"""Locks by which threads that execute commands on the same stream take turns."""
+MAX_KEY_CHARS: Final = 1024
+"""Longest idempotency key."""
 
 
 class StoreParts:
@@ -62,7 +69,8 @@ class StoreParts:
         clusterings = Clusterings(self.path, self._log, self._metadata)
         layout, reader = self._manifest.layout, SegmentReader(tables)
         shelves = Shelves(layout)
-        self._files = Files(tables, shelves, reader, self._metadata, clusterings)
+        views = Views(SavedViews(self.path, self.disk, self._manifest.table_id))
+        self._files = Files(tables, shelves, reader, self._metadata, clusterings, views)
         sealed = SealedHeads(reader, shelves)
         self._sealer = Sealer(self.path, layout, self._log, sealed, self._metadata, self.disk)
         self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
@@ -76,10 +84,17 @@ class StoreParts:
             seal_events=seal_events,
             seal_bytes=seal_bytes,
         )
+        self._writer.inline = InlineViews(views, self.snapshot)
+        self._states = AggregateStates(self.path, self._manifest.table_id, self.disk)
+        self._stream_locks = tuple(threading.RLock() for _ in range(LOCKS))
         self._pin_lock = threading.Lock()
         self._latest: Snapshot | None = None
         self._pinned: tuple[int, int, int] | None = None
         self._closed = False
+
+    def snapshot(self) -> Snapshot:
+        """Pin what is durable now; see `StoreReading.snapshot`."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the files. Everything committed is durable already."""
@@ -110,6 +125,12 @@ class StoreParts:
                     return state, None
         message = f"sealed {MAX_PIN_TRIES} times (MAX_PIN_TRIES) while it was looked at; try again"
         raise LimitError(message)
+
+    @staticmethod
+    def _check_key(key: object) -> None:
+        if not (isinstance(key, str) and 0 < len(key) <= MAX_KEY_CHARS):
+            message = f"idempotency_key is {key!r}; expected 1 to {MAX_KEY_CHARS} signs"
+            raise InvalidArgumentError(message)
 
     def _check_writable(self) -> None:
         self._files.check_process()

@@ -109,6 +109,10 @@ class StoreReading(StoreParts):
         """Return what `/workflows/{id}/metadata` holds. See `Snapshot.metadata`."""
         return self.snapshot().metadata(key)
 
+    def value(self, key: str) -> Any:
+        """Return what a key holds that names no events, as of now. See `Snapshot.value`."""
+        return self.snapshot().value(key)
+
     def log(self) -> EventLog:
         """Return everything as one log, by stream and sequence."""
         return self.snapshot().log()

@@ -51,9 +51,11 @@ def locate(text: str | Key, snapshot: Snapshot) -> Located:
         NotFoundError: nothing of that id exists.
     """
     key = text if isinstance(text, Key) else parse_key(text)
-    if key.section not in _EVENT_SECTIONS:
+    if key.section not in _EVENT_SECTIONS or key.root == "projections":
         message = f"key {str(key)!r} names no events; " + (
-            "store.metadata(key) reads it" if key.section == "metadata" else "nothing is there"
+            "store.metadata(key) reads it"
+            if key.section == "metadata"
+            else "store.value(key) reads what it holds"
         )
         raise InvalidKeyError(message)
     if key.root is None:

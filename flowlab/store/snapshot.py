@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ import pyarrow as pa
 
 from flowlab.errors import (
     InvalidArgumentError,
-    InvalidKeyError,
     NotFoundError,
     QueryError,
 )
@@ -25,10 +23,10 @@ from flowlab.events import (
     EventLog,
     Key,
     RunInfo,
-    parse_key,
     run_query,
 )
 from flowlab.store.answers import as_log
+from flowlab.store.checkpoints import Checkpoint
 from flowlab.store.cluster_read import read_clustered, reads_from_clustering
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.held import Files
@@ -41,6 +39,7 @@ from flowlab.store.stream_read import read_stream
 from flowlab.store.tail_reader import TailView
 from flowlab.store.tree import Tree, draw_tree
 from flowlab.store.truncation import Bases
+from flowlab.store.values import metadata_at, projections_table, value_at
 from flowlab.store.views import connect_views, only_asks
 
 if TYPE_CHECKING:
@@ -144,25 +143,32 @@ class Snapshot:
         Raises:
             InvalidKeyError: the key is not one of a workflow's metadata.
         """
-        parsed = parse_key(key)
-        if parsed.root != "workflows" or parsed.section != "metadata" or parsed.id is None:
-            message = f"key {key!r} names no metadata; expected /workflows/{{id}}/metadata"
-            raise InvalidKeyError(message)
-        located = self.locate(replace(parsed, section="events", leaf=None))
-        assert located.stream is not None
-        namespace, run_id, workflow_id = located.stream
-        text = (
-            "SELECT agent_id, min(time_ns) FROM events WHERE namespace = ? AND run_id = ? "
-            "AND workflow_id = ? GROUP BY 1 ORDER BY min(sequence)"
-        )
-        rows = self.rows(text, [namespace, run_id, workflow_id])
-        info = next((run for run in self.runs if run.key == (namespace, run_id)), RunInfo())
-        found = {
-            "creation_time": min(row[1] for row in rows),
-            "version": info.version,
-            "agents": [row[0] for row in rows],
-        }
-        return found if parsed.leaf is None else found[parsed.leaf]
+        return metadata_at(self, key)
+
+    def value(self, key: str) -> Any:
+        """Return what a key holds that names no events: a state, a checkpoint, metadata.
+
+        A state of a projection is as of this snapshot where its fold is known (`store.register`)
+        and it is inline or live; an async one is as it was saved last.
+
+        Args:
+            key: `/workflows/{id}/projections/{view}/materialized_state`,
+                `/projections/{view}/materialized_state`,
+                `/workflows/{id}/checkpoints/{checkpoint}/{state_snapshot,causality_info}` or
+                `/workflows/{id}/metadata`.
+
+        Raises:
+            InvalidKeyError: the key names events, or nothing that has a value.
+            NotFoundError: there is no such workflow, projection, state or checkpoint.
+        """
+        return value_at(self, key)
+
+    def checkpoints(
+        self, workflow_id: str, *, namespace: str = "default", run_id: str = ""
+    ) -> tuple[Checkpoint, ...]:
+        """Return the checkpoints of a workflow, by the event that they were taken after."""
+        found = self._files.checkpoints.of(self, (namespace, run_id, workflow_id))
+        return tuple(found)
 
     def sql(self, query: str) -> pl.DataFrame:
         """Query the relations with DuckDB; return a Polars frame.
@@ -185,6 +191,8 @@ class Snapshot:
             message = f"the query is {query!r} ({type(query).__name__}); expected SQL as text"
             raise QueryError(message)
         with self._cursor(lasting=only_asks(query)) as cursor:
+            if "projections" in query.casefold():
+                cursor.register("projections", projections_table(self))
             return run_query(cursor, query)
 
     def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:
@@ -282,6 +290,10 @@ class Snapshot:
             found.setdefault(run, (base + 1, base))
         return found if self._bound is None else self._bounded(found, namespace, workflow_id)
 
+    def stream_files(self, stream: tuple[str, str, str]) -> list[DataFile]:
+        """Return the sealed files that can hold a stream."""
+        return self._holding(*stream)
+
     # -- inside -------------------------------------------------------------------------------
 
     def _truncated(
@@ -375,7 +387,7 @@ class Snapshot:
         """Return the events of a span of one stream, by sequence."""
         if base := self.bases.base(stream):
             span = span.above("sequence", base)
-        files = self._holding(*stream)
+        files = self.stream_files(stream)
         return read_stream(
             stream,
             span,

@@ -300,6 +300,11 @@ class TailWriter:
         if self._poisoned:
             raise self.poisoned()
 
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether every further write is refused."""
+        return self._poisoned is not None
+
     def poisoned(self) -> PoisonedError:
         """Return the error that says why nothing more is written."""
         return PoisonedError(self._poisoned)

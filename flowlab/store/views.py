@@ -16,6 +16,17 @@ _NO_BASES: Final = Bases()
 _SELECT: Final = duckdb.StatementType.SELECT
 _EXPLAIN: Final = duckdb.StatementType.EXPLAIN
 
+_CHECKPOINTS: Final = """
+CREATE TEMP VIEW checkpoints AS
+SELECT namespace, run_id, j->>'$.workflow_id' AS workflow_id, j->>'$.checkpoint' AS checkpoint,
+       TRY_CAST(j->>'$.at' AS BIGINT) AS at, TRY_CAST(j->>'$.savepoint' AS BOOLEAN) AS savepoint,
+       j->>'$.origin' AS origin, time_ns AS taken_ns, position,
+       TRY_CAST(j->>'$.bytes' AS BIGINT) AS bytes, j->>'$.path' AS path, j->>'$.sha256' AS sha256
+FROM (SELECT *, payload_json(payload) AS j FROM events
+      WHERE workflow_id = '@world' AND event_type = 'CheckpointTaken')
+WHERE j->>'$.checkpoint' IS NOT NULL
+"""
+
 
 def connect_views(
     root: Path,
@@ -54,6 +65,7 @@ def connect_views(
         parts.append(f"SELECT {space}, {', '.join(EVENT_COLUMNS[1:])} FROM {source}{where}")
     connection.execute(f"CREATE TEMP VIEW events AS {' UNION ALL '.join(parts)}")
     define_relations(connection)
+    connection.execute(_CHECKPOINTS)
     return connection
 
 

@@ -26,6 +26,7 @@ from flowlab.store.files import Disk
 from flowlab.store.frames import MAX_FRAME_BYTES, Commit, Transaction, encode_commit
 from flowlab.store.group_commit import AppendResult, GroupCommit, Request
 from flowlab.store.heads import Heads
+from flowlab.store.inline import InlineViews
 from flowlab.store.layout import Stream
 from flowlab.store.role import Role
 from flowlab.store.run_check import MAX_RUN_BYTES
@@ -66,6 +67,7 @@ class Writer:
         self._seal_events = seal_events
         self._seal_bytes = seal_bytes
         self._group = GroupCommit(self._lead)
+        self.inline: InlineViews | None = None
         self._heads: Heads | None = None
         self._keys: dict[tuple[Stream, str], KeyUse] = {}
         self._position = 0
@@ -91,6 +93,7 @@ class Writer:
             try:
                 result = action(self._need_heads(), before, self._position, self._now())
                 self._refresh()
+                self._committed()
             except BaseException as error:
                 if self._log.latest().version != before.version:
                     self._writer.poison(f"a bulk append was committed, and then failed: {error}")
@@ -105,6 +108,8 @@ class Writer:
     def close(self) -> None:
         """Close the files; everything committed is durable already."""
         with self._group.leader:
+            if self.inline is not None and not self._writer.is_poisoned:
+                self.inline.save(self._position)
             self._writer.poison("the store was closed")
             self._writer.close()
             self._role.close()
@@ -139,6 +144,7 @@ class Writer:
             try:
                 while waiting:
                     waiting = self._commit(waiting)
+                self._committed()
                 if self._full():
                     self._seal_or_warn()
             finally:
@@ -157,6 +163,8 @@ class Writer:
     def _commit(self, waiting: list[Request]) -> list[Request]:
         """Commit as many requests as one frame takes; return the rest."""
         now_ns = self._now()
+        if self.inline is not None:
+            self.inline.begin(self._position)
         accepted: list[tuple[Request, AppendResult]] = []
         transactions: list[Transaction] = []
         position, size = self._position, 0
@@ -166,7 +174,7 @@ class Writer:
                 rest = waiting[number:]
                 break
             try:
-                found = self._admit(request, position + 1)
+                found = self._admit(request, position + 1, now_ns)
             except (FlowlabError, OSError) as error:
                 request.error = error
                 continue
@@ -190,7 +198,7 @@ class Writer:
             request.result = result
         return rest
 
-    def _admit(self, request: Request, position: int) -> Transaction | AppendResult:
+    def _admit(self, request: Request, position: int, now_ns: int) -> Transaction | AppendResult:
         batch = request.batch
         if batch is None:
             empty = msgspec.Raw(b"\x90")
@@ -198,7 +206,7 @@ class Writer:
         heads = self._need_heads()
         fingerprint = None
         if request.key is not None:
-            fingerprint = hashlib.sha256(batch.encoded).digest()
+            fingerprint = request.fingerprint or hashlib.sha256(batch.encoded).digest()
             use = self._keys.get((batch.stream, request.key))
             if use is not None:
                 return _repeat(use, fingerprint, request.key, batch.stream)
@@ -218,13 +226,8 @@ class Writer:
             )
             raise LimitError(message)
         first, ticks, last_ticks = batch.place(heads)
-        heads.advance(batch.stream, first + len(ticks) - 1, last_ticks)
-        if request.key is not None and fingerprint is not None:
-            last = first + len(ticks) - 1
-            self._keys[batch.stream, request.key] = KeyUse(
-                fingerprint, first, last, position, position + len(ticks) - 1
-            )
-        return Transaction(
+        last = first + len(ticks) - 1
+        transaction = Transaction(
             *batch.stream,
             first,
             position,
@@ -234,6 +237,18 @@ class Writer:
             fingerprint,
             request.runs,
         )
+        if self.inline is not None:
+            self.inline.admit(lambda: transaction.filled(now_ns))
+        heads.advance(batch.stream, last, last_ticks)
+        if request.key is not None and fingerprint is not None:
+            self._keys[batch.stream, request.key] = KeyUse(
+                fingerprint, first, last, position, position + len(ticks) - 1
+            )
+        return transaction
+
+    def _committed(self) -> None:
+        if self.inline is not None:
+            self.inline.committed(self._position)
 
     def _now(self) -> int:
         # Commit times never run backwards, so that a time names one place in the log.
@@ -255,7 +270,7 @@ class Writer:
     def _seal(self) -> bool:
         self._writer.check()
         view = self._view()
-        if not view.events and not view.runs:
+        if not view.events and not view.runs and not view.buffer.keys:
             return False
         heads = self._need_heads()
         self._sealer.seal(view, self._writer, epoch=self._role.epoch, position=self._position)
