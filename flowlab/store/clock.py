@@ -54,3 +54,24 @@ def process_id() -> int:
 def random_salt() -> int:
     """Return 64 random bits, by which frames of different files are told apart."""
     return int.from_bytes(os.urandom(8), "little")
+
+
+def process_started(pid: int) -> int:
+    """Return when a process began, in ticks of this boot; 0 where none of that id is running.
+
+    Where the system does not tell times, a process that is there has 1.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        return int(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        pass
+    if sys.platform == "linux":
+        return 0
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return 0
+    except OSError:
+        return 1
+    return 1

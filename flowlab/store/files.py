@@ -215,13 +215,16 @@ def read_at(descriptor: int, size: int, offset: int) -> bytes:
     return os.read(descriptor, size)
 
 
-def lock(descriptor: int, *, timeout_s: float, holder: Callable[[], str]) -> None:
+def lock(
+    descriptor: int, *, timeout_s: float, holder: Callable[[], str], what: str = "commit lock"
+) -> None:
     """Take the advisory lock of a file; `unlock` gives it back.
 
     Args:
         descriptor: of the file.
         timeout_s: how long to wait, in seconds.
         holder: names who holds it, for the error.
+        what: the lock is, for the error.
 
     Raises:
         LockedError: another process holds it for longer than the timeout.
@@ -232,7 +235,7 @@ def lock(descriptor: int, *, timeout_s: float, holder: Callable[[], str]) -> Non
     while not _try_lock(descriptor):
         if monotonic_s() >= deadline:
             message = (
-                f"the store's commit lock has been held for more than {timeout_s:g} s "
+                f"the store's {what} has been held for more than {timeout_s:g} s "
                 f"({holder()}); if that process hangs, end it and try again: nothing of this call "
                 "was written"
             )

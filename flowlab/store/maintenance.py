@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from os import PathLike
 from pathlib import Path
 
@@ -11,22 +13,34 @@ import pyarrow as pa
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import Key
 from flowlab.store import bulk
-from flowlab.store.delta import TableState
+from flowlab.store.clock import wall_ns
+from flowlab.store.compaction import (
+    CompactResult,
+    Job,
+    Rewriter,
+    archivals,
+    compactions,
+    maintenance_lock,
+)
+from flowlab.store.delta import DataFile, TableState
 from flowlab.store.heads import Heads
 from flowlab.store.layout import Stream
-from flowlab.store.parts import StoreParts
+from flowlab.store.pins import pinned
+from flowlab.store.reading import StoreReading
 from flowlab.store.snapshot import Snapshot
 from flowlab.store.truncation import (
     BaseRow,
+    Bases,
     TruncateResult,
     archive_path,
     truncation_events,
     write_archive,
 )
+from flowlab.store.vacuum import MAX_NAMES, RETAINED_NS, VacuumResult, floor_of, needless
 from flowlab.store.verify import Verifier, VerifyReport
 
 
-class StoreMaintenance(StoreParts):
+class StoreMaintenance(StoreReading):
     """Maintenance of an open store."""
 
     def seal(self) -> bool:
@@ -99,6 +113,149 @@ class StoreMaintenance(StoreParts):
             return TruncateResult(version, gone.num_rows, wanted, where)
 
         return self._writer.exclusively(commit)
+
+    def compact(
+        self, *, full: bool = False, progress: Callable[[str], None] | None = None
+    ) -> CompactResult:
+        """Merge small sealed files into larger sorted ones; drop what was truncated.
+
+        The rows and every answer stay as they are, and so do older versions, until `vacuum`.
+        Appends, of this process and of others, and readers go on meanwhile.
+
+        Args:
+            full: merge each partition into one sorted run; by default only runs of like size, so
+                that a row is written again a logarithmic number of times.
+            progress: told how far it is.
+
+        Raises:
+            LockedError: another process compacts, archives or vacuums.
+        """
+        return self._rewrite(
+            lambda state, bases: compactions(state, bases, full=full), "OPTIMIZE", progress
+        )
+
+    def archive(
+        self,
+        *,
+        upto: int | None = None,
+        before_ns: int | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> CompactResult:
+        """Move older events into the archive tier: the same table, compressed further.
+
+        They stay in every answer. Compaction leaves the archive alone.
+
+        Args:
+            upto: the last position to move; by default all that is sealed.
+            before_ns: instead: what was committed until then (nanoseconds since 1970).
+            progress: told how far it is.
+
+        Raises:
+            InvalidArgumentError: both are given, or they are no whole numbers.
+            LockedError: another process compacts, archives or vacuums.
+        """
+        given = [value for value in (upto, before_ns) if value is not None]
+        if len(given) > 1 or any(type(value) is not int for value in given):
+            message = f"give one of upto and before_ns, as an int, or none; got {given}"
+            raise InvalidArgumentError(message)
+
+        def jobs(state: TableState, _bases: Bases) -> list[Job]:
+            last = state.info.sealed_position if upto is None else upto
+            if before_ns is not None:
+                last = self._metadata.upto(state).position_at(before_ns)
+            return archivals(state, last)
+
+        return self._rewrite(jobs, "ARCHIVE", progress)
+
+    def vacuum(
+        self, *, retain: timedelta | int = RETAINED_NS, dry_run: bool = False
+    ) -> VacuumResult:
+        """Remove sealed files that no version needs which is still to be read.
+
+        Versions that were the newest at some time within `retain` stay readable, and those that
+        any reader has pinned; of what is older, `as_of(version=...)` says that it is gone.
+        Positions stay readable, whatever is removed, but for what was truncated.
+
+        Args:
+            retain: how long versions stay readable, a timedelta or nanoseconds; 0: the newest only.
+            dry_run: only say what would go.
+
+        Raises:
+            InvalidArgumentError: the time is below 0.
+            LockedError: another process compacts, archives or vacuums.
+        """
+        self._check_writable()
+        if isinstance(retain, timedelta):
+            retain = retain // timedelta(microseconds=1) * 1000
+        if type(retain) is not int or retain < 0:
+            message = f"retain is {retain!r}; expected a timedelta or nanoseconds, 0 or more"
+            raise InvalidArgumentError(message)
+        with maintenance_lock(self.path, self.disk, timeout_s=self._role.timeout_s):
+            # What this process read last is not what it will read next.
+            self.snapshot()
+            self._pins.refresh()
+            return self._writer.beside(
+                lambda state: self._vacuum(state, floor_of(self._log, wall_ns() - retain), dry_run)
+            )
+
+    def _vacuum(self, state: TableState, floor: int, dry_run: bool) -> VacuumResult:  # noqa: FBT001
+        held = pinned(self.path, self.disk)
+        floor = min([floor, *held])
+        version = state.version
+        if not dry_run and floor > state.info.floor:
+            epoch = state.info.epoch
+            version = self._sealer.rewrite([], [], operation="VACUUM", epoch=epoch, floor=floor)
+            state = self._log.latest()
+            # Only now: a reader pins its version before it looks at the floor.
+            held = pinned(self.path, self.disk)
+        elif dry_run:
+            kept = tuple(data for data in state.removed if data.version > floor)
+            state = replace(state, removed=kept)
+        found = needless(self.path / "workflows", state, self._log, held)
+        if not dry_run:
+            for path, _ in found:
+                self.disk.remove(path)
+        return VacuumResult(
+            version,
+            floor,
+            len(found),
+            sum(size for _, size in found),
+            tuple(path.relative_to(self.path).as_posix() for path, _ in found[:MAX_NAMES]),
+            tuple(sorted(held.items())),
+            dry_run,
+        )
+
+    def _rewrite(
+        self,
+        plan: Callable[[TableState, Bases], list[Job]],
+        operation: str,
+        progress: Callable[[str], None] | None,
+    ) -> CompactResult:
+        self._check_writable()
+        with maintenance_lock(self.path, self.disk, timeout_s=self._role.timeout_s):
+            # Pinned like a reader's: what is read here must not be vacuumed by a build of its own.
+            state = self.snapshot().state
+            bases = self._metadata.bases(state)
+
+            def commit(added: list[DataFile], removed: list[DataFile], what: str) -> int:
+                return self._writer.beside(
+                    lambda latest: self._sealer.rewrite(
+                        added, removed, operation=what, epoch=latest.info.epoch
+                    )
+                )
+
+            rewriter = Rewriter(
+                root=self.path,
+                layout=self._manifest.layout,
+                reader=self._files.reader,
+                disk=self.disk,
+                bases=bases,
+                state=state,
+                commit=commit,
+                epoch=state.info.epoch,
+                say=progress or (lambda _: None),
+            )
+            return rewriter.run(plan(state, bases), operation=operation)
 
     def verify(self, *, progress: Callable[[str], None] | None = None) -> VerifyReport:
         """Check every file's checksums and every event's place; repair nothing."""

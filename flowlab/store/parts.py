@@ -17,6 +17,7 @@ from flowlab.store.held import Files
 from flowlab.store.inline import InlineViews
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import open_or_create, read_manifest, usable_path
+from flowlab.store.pins import Pins
 from flowlab.store.placing import Shelves
 from flowlab.store.projecting import SavedViews, Views
 from flowlab.store.role import Role
@@ -87,14 +88,30 @@ class StoreParts:
         self._writer.inline = InlineViews(views, self.snapshot)
         self._states = AggregateStates(self.path, self._manifest.table_id, self.disk)
         self._stream_locks = tuple(threading.RLock() for _ in range(LOCKS))
+        self._pins = Pins(self.path, self.disk)
         self._pin_lock = threading.Lock()
         self._latest: Snapshot | None = None
         self._pinned: tuple[int, int, int] | None = None
         self._closed = False
 
     def snapshot(self) -> Snapshot:
-        """Pin what is durable now; see `StoreReading.snapshot`."""
-        raise NotImplementedError
+        """Pin what is durable now: later writes do not show in it, and nothing waits."""
+        while True:
+            state, view = self._pin()
+            sealed = state.info.sealed_position
+            pinned = (
+                state.version,
+                view.commits if view is not None else 0,
+                view.last_position(sealed) if view is not None else sealed,
+            )
+            with self._pin_lock:
+                if self._latest is None or self._pinned != pinned:
+                    # Let go of the older one first, so that its version is not pinned again.
+                    self._latest = None
+                    self._latest = self._held(state, view)
+                    self._pinned = pinned
+                if self._latest is not None:
+                    return self._latest
 
     def close(self) -> None:
         """Close the files. Everything committed is durable already."""
@@ -103,6 +120,7 @@ class StoreParts:
             self._writer.close()
             self._files.reader.close()
             self._files.clusterings.close()
+            self._pins.close()
 
     def _pin(self) -> tuple[TableState, TailView | None]:
         """Return a sealed state and the tail that follows it."""
@@ -131,6 +149,15 @@ class StoreParts:
         if not (isinstance(key, str) and 0 < len(key) <= MAX_KEY_CHARS):
             message = f"idempotency_key is {key!r}; expected 1 to {MAX_KEY_CHARS} signs"
             raise InvalidArgumentError(message)
+
+    def _held(
+        self, state: TableState, view: TailView | None, *, bound: int | None = None
+    ) -> Snapshot | None:
+        """Return a snapshot that vacuum spares, None where it has let go of the version."""
+        snapshot = Snapshot(self._files, state, view, bound=bound)
+        self._pins.hold(state.version, snapshot)
+        # Only now: vacuum looks for pins after it has raised its floor.
+        return snapshot if self._log.latest().info.floor <= state.version else None
 
     def _check_writable(self) -> None:
         self._files.check_process()

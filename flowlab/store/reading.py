@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from flowlab.errors import InvalidArgumentError, NotFoundError, TruncatedError
 from flowlab.events import EventLog, RunInfo
-from flowlab.store.delta import TableState
 from flowlab.store.info import StoreInfo, describe
 from flowlab.store.parts import StoreParts
 from flowlab.store.snapshot import Snapshot
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
 
 class StoreReading(StoreParts):
     """Reads of an open store."""
-
-    def snapshot(self) -> Snapshot:
-        """Pin what is durable now: later writes do not show in it, and nothing waits."""
-        state, view = self._pin()
-        sealed = state.info.sealed_position
-        pinned = (
-            state.version,
-            view.commits if view is not None else 0,
-            view.last_position(sealed) if view is not None else sealed,
-        )
-        with self._pin_lock:
-            if self._latest is None or self._pinned != pinned:
-                self._latest = Snapshot(self._files, state, view)
-                self._pinned = pinned
-            return self._latest
 
     def as_of(
         self,
@@ -62,9 +46,9 @@ class StoreReading(StoreParts):
             message = f"give exactly one of position, time_ns and version, as an int; got {given}"
             raise InvalidArgumentError(message)
         if version is not None:
-            return Snapshot(self._files, self._version(version), None)
-        state, view = self._pin()
-        now = Snapshot(self._files, state, view)
+            return self._at(version)
+        now = self.snapshot()
+        state, view = now.state, now.tail
         if time_ns is not None:
             position = self._metadata.upto(state).position_at(time_ns)
             for mark in view.marks() if view is not None else ():
@@ -76,15 +60,16 @@ class StoreReading(StoreParts):
             raise NotFoundError(message)
         cut = next((row for row in now.bases.rows if row.position > position), None)
         if cut is None:
-            return Snapshot(self._files, state, view, bound=position)
+            held = self._held(state, view, bound=position)
+            return self.as_of(position=position) if held is None else held
         # What was there then is in the files of the version before the truncation.
         if cut.version - 1 < state.info.floor:
             message = f"the state at position {position} is gone: {told_gone(cut)}"
             raise TruncatedError(message)
-        return Snapshot(self._files, self._version(cut.version - 1), None, bound=position)
+        return self._at(cut.version - 1, bound=position)
 
-    def _version(self, version: int) -> TableState:
-        """Return the state at a version of the commit log.
+    def _at(self, version: int, *, bound: int | None = None) -> Snapshot:
+        """Return the sealed part at a version of the commit log.
 
         Raises:
             NotFoundError: there is none, or vacuum has let go of its files.
@@ -93,13 +78,14 @@ class StoreReading(StoreParts):
         if state is None or version < 0:
             message = f"there is no version {version}; there are {known[0]} to {known[-1]}"
             raise NotFoundError(message)
-        if version < known[0]:
+        held = self._held(state, None, bound=bound) if version >= known[0] else None
+        if held is None:
             message = (
                 f"vacuum has let go of version {version}; versions {known[0]} to {known[-1]} can "
                 "be read, and any position by as_of(position=...)"
             )
             raise NotFoundError(message)
-        return state
+        return held
 
     def read(self, key: str, *, reverse: bool = False, limit: int | None = None) -> EventLog:
         """Return the events of a key or prefix, as of now. See `Snapshot.read`."""

@@ -31,7 +31,7 @@ class Role:
         self.epoch = 0
         self._root = root
         self._disk = disk
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._descriptor = -1
         self._process = 0
         self._record = b""
@@ -50,7 +50,7 @@ class Role:
             self._open()
         # A lock belongs to the open file, which a child process shares: it must not touch it.
         self._check_process()
-        lock(self._descriptor, timeout_s=self._timeout_s, holder=self._holder)
+        lock(self._descriptor, timeout_s=self.timeout_s, holder=self._holder)
         try:
             self._check_file()
             record = read_at(self._descriptor, SIZE, 0)
@@ -58,6 +58,23 @@ class Role:
             if self.epoch and record == self._record:
                 return False
             return self._check_or_take(_parse(record), least_epoch)
+        except BaseException:
+            self.unlock()
+            raise
+
+    def hold(self) -> None:
+        """Take the commit lock and leave the role with whoever has it. `unlock` ends it.
+
+        Raises:
+            LockedError: another process has held the lock for longer than the timeout.
+            FencedError: the lock file was removed or replaced.
+        """
+        if self._descriptor < 0:
+            self._open()
+        self._check_process()
+        lock(self._descriptor, timeout_s=self.timeout_s, holder=self._holder)
+        try:
+            self._check_file()
         except BaseException:
             self.unlock()
             raise

@@ -143,6 +143,18 @@ class SegmentReader:
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(data, error) from error
 
+    def read_all(self, data: DataFile, groups: list[int]) -> pa.Table:
+        """Read row groups with every column that the file has, those of a later version too.
+
+        Raises:
+            CorruptionError: the file is missing or damaged.
+        """
+        try:
+            with self._lock:
+                return self._open(data, verify=False).read_row_groups(groups)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(data, error) from error
+
     def read_rows(
         self, data: DataFile, group: int, span: Span, *, sparse: bool = False
     ) -> pa.Table:

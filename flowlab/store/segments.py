@@ -163,22 +163,40 @@ def pieces(codes: Ints, most: int) -> list[tuple[int, int]]:
     return found
 
 
-def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int) -> DataFile:
+def write_part(
+    part: Part,
+    *,
+    root: Path,
+    layout: Layout,
+    disk: Disk,
+    epoch: int,
+    name: str = "",
+    options: dict[str, Any] | None = None,
+) -> DataFile:
     """Write one sealed file, durable with its directory entry.
 
     The name holds the writer's epoch, so a file left behind by a crashed writer is never reused.
+
+    Args:
+        part: the rows.
+        root: the folder of the table.
+        layout: of the store.
+        disk: to write to.
+        epoch: of the writer.
+        name: of the file; by default its positions say it.
+        options: for the Parquet writer, in the place of some of `WRITE_OPTIONS`.
     """
     below = layout.folder(part.partition)
     folder = root / below
     disk.make_directory(folder)
     positions = part.table.column("position")
     bounds = pc.min_max(positions).as_py()
-    name = f"part-{bounds['min']:012d}-{bounds['max']:012d}-e{epoch}.parquet"
+    name = name or f"part-{bounds['min']:012d}-{bounds['max']:012d}-e{epoch}.parquet"
     # A file of this name is what an earlier try of the same writer left: no commit names it, or its
     # positions would be sealed.
     disk.remove(folder / name)
     with disk.create(folder / name) as stream:
-        write_parquet(part.table, stream)
+        write_parquet(part.table, stream, options or {})
         size = stream.tell()
     footer, whole = read_footer(folder / name), file_crc(folder / name)
     disk.sync_directory(folder)
@@ -193,13 +211,13 @@ def write_part(part: Part, *, root: Path, layout: Layout, disk: Disk, epoch: int
     )
 
 
-def write_parquet(table: pa.Table, stream: BinaryIO) -> None:
+def write_parquet(table: pa.Table, stream: BinaryIO, options: dict[str, Any] | None = None) -> None:
     """Write a table in the sealed files' encoding.
 
     The footer lists, for each row group, the columns that hold one value only: reading a stream
     then decodes those that vary.
     """
-    with pq.ParquetWriter(stream, table.schema, **WRITE_OPTIONS) as writer:
+    with pq.ParquetWriter(stream, table.schema, **{**WRITE_OPTIONS, **(options or {})}) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         groups = [
             constants(table.slice(start, ROW_GROUP_ROWS))

@@ -18,6 +18,7 @@ from flowlab.events import Event, counted, encode_id, table_from_events
 from flowlab.store.delta import DataFile
 from flowlab.store.files import Disk
 from flowlab.store.layout import Stream
+from flowlab.store.pruning import file_may_hold
 
 FOLDER: Final = "archive"
 ARCHIVE_LEVEL: Final = 9
@@ -93,10 +94,12 @@ class Bases:
         return {stream[1] for stream in self.by_stream if stream[0] == namespace}
 
     def reach(self, data: DataFile) -> bool:
-        """Say whether a file may still hold rows that are gone."""
+        """Say whether a file may still hold rows that are gone, by its bounds."""
         return any(
-            row.version > data.version and data.namespace in {None, row.stream[0]}
-            for row in self.by_stream.values()
+            row.version > data.version
+            and data.namespace in {None, stream[0]}
+            and _holds(data, stream, row)
+            for stream, row in self.by_stream.items()
         )
 
     def left(self, table: pa.Table, namespace: str | None) -> pa.Table:
@@ -159,6 +162,14 @@ def _codes(table: pa.Table, name: str, values: list[str]) -> np.typing.NDArray[n
     found = pc.index_in(table.column(name), value_set=pa.array(values, pa.string()))
     codes: np.typing.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
     return codes
+
+
+def _holds(data: DataFile, stream: Stream, row: BaseRow) -> bool:
+    return (
+        file_may_hold(data, "run_id", stream[1], stream[1])
+        and file_may_hold(data, "workflow_id", stream[2], stream[2])
+        and file_may_hold(data, "sequence", None, row.base)
+    )
 
 
 def told_gone(row: BaseRow) -> str:

@@ -19,7 +19,7 @@ from flowlab.store.layout import Layout
 from flowlab.store.manifest import read_manifest
 from flowlab.store.placing import group_rows
 from flowlab.store.segment_reader import SegmentReader, with_namespace
-from flowlab.store.sidecar import Sidecar, read_sidecar
+from flowlab.store.sidecar import MetadataLog, Sidecar, read_sidecar
 from flowlab.store.streams import Streams
 from flowlab.store.tail import missing_bytes
 from flowlab.store.tail_reader import TailReader, TailView
@@ -208,10 +208,22 @@ class Verifier:
             runs=(),
             anomalies=ANOMALY_SCHEMA.empty_table(),
             bound=None,
+            bases=MetadataLog(self._root).bases(state),
         )
         with connection:
-            rows = connection.execute("SELECT count(*), max(position) FROM events").fetchone()
-            self._checked["events"] = int(rows[0]) if rows else 0
+            count, last, gone = connection.execute(
+                "SELECT count(*), coalesce(max(position), 0), "
+                "(SELECT coalesce(sum(base), 0) FROM truncations) FROM events"
+            ).fetchall()[0]
+            self._checked["events"] = count
+            if gone:
+                self._checked["truncated events"] = int(gone)
+            # With events gone positions have holes, but exactly as many as there are such events.
+            if gone and last - count != gone:
+                detail = (
+                    f"{last - count} positions up to {last} hold no event; {gone} were truncated"
+                )
+                self._problem("position", "events", detail)
             for kind, detail, query in _RULES:
                 for row in self._rows(connection, query):
                     where = f"{row[0]!r}/{row[1]!r}/{row[2]!r}/{row[3]}"
@@ -228,8 +240,11 @@ _RULES: Final = (
         "the stream holds {4} events, sequences {5} to {3}",
         (
             "SELECT namespace, run_id, workflow_id, max(sequence), count(DISTINCT sequence), "
-            "min(sequence) FROM events GROUP BY ALL "
-            "HAVING min(sequence) <> 1 OR max(sequence) <> count(DISTINCT sequence)"
+            "min(sequence) FROM events "
+            "LEFT JOIN truncations USING (namespace, run_id, workflow_id) "
+            "GROUP BY namespace, run_id, workflow_id, base "
+            "HAVING min(sequence) <> coalesce(base, 0) + 1 "
+            "OR max(sequence) - coalesce(base, 0) <> count(DISTINCT sequence)"
         ),
     ),
     (
@@ -246,7 +261,8 @@ _RULES: Final = (
         (
             "SELECT namespace, run_id, workflow_id, sequence, position, before FROM (SELECT *, "
             "lag(position, 1, 0) OVER (ORDER BY position) AS before FROM events) "
-            "WHERE position <> before + 1"
+            "WHERE position = before OR (position <> before + 1 "
+            "AND NOT EXISTS (SELECT 1 FROM truncations))"
         ),
     ),
     (
@@ -268,7 +284,9 @@ _RULES: Final = (
             "unnest(causes) AS ref FROM events) e LEFT JOIN events c ON (e.namespace, e.run_id, "
             "e.ref.workflow_id, e.ref.sequence) = (c.namespace, c.run_id, c.workflow_id, "
             "c.sequence) "
-            "WHERE c.position IS NULL OR c.position >= e.position"
+            "LEFT JOIN truncations t ON (e.namespace, e.run_id, e.ref.workflow_id) = "
+            "(t.namespace, t.run_id, t.workflow_id) WHERE c.position >= e.position "
+            "OR (c.position IS NULL AND e.ref.sequence > coalesce(t.base, 0))"
         ),
     ),
 )

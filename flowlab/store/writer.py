@@ -96,9 +96,22 @@ class Writer:
                 self._committed()
             except BaseException as error:
                 if self._log.latest().version != before.version:
-                    self._writer.poison(f"a bulk append was committed, and then failed: {error}")
+                    self._writer.poison(f"a commit was made, and then failed: {error}")
                 raise
             return result
+
+    def beside(self, action: Callable[[TableState], T]) -> T:
+        """Run an action under the commit lock that leaves the tail and the role as they are.
+
+        For commits that replace files by others with the same rows: whoever writes goes on.
+        """
+        with self._group.leader:
+            self._writer.check()
+            self._role.hold()
+            try:
+                return action(self._log.latest())
+            finally:
+                self._role.unlock()
 
     def seal(self) -> bool:
         """Move the tail into sealed files; return whether there was anything to move."""
@@ -134,6 +147,9 @@ class Writer:
                 self._role.release()
                 self._role.unlock()
                 raise
+        elif self._heads is not None:
+            # Another process may have put other files in the place of those that heads are read in.
+            self._heads.state = self._log.latest()
 
     def _last_epoch(self) -> int:
         return self._log.latest().info.epoch

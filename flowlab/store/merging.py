@@ -1,0 +1,210 @@
+"""Merges sorted files into one sorted run, a few row groups of each in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowlab.events import EVENT_SCHEMA
+from flowlab.store.delta import DataFile
+from flowlab.store.segment_reader import SegmentReader, with_namespace
+from flowlab.store.truncation import Bases
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BATCH_GROUPS: Final = 8
+"""Row groups of one file that are read at a time."""
+SORT_COLUMNS: Final = ("namespace", "run_id", "workflow_id", "sequence")
+_BY: Final = [(name, "ascending") for name in SORT_COLUMNS]
+RowKey = tuple[Any, ...]
+
+
+class Cursor:
+    """Reads key-disjoint files, in the order of their keys, from the first row to the last."""
+
+    def __init__(self, files: Sequence[DataFile], reader: SegmentReader) -> None:
+        self._reader = reader
+        self._batches = self._read(files)
+        self._held: pa.Table | None = None
+        self._fill()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether rows are left."""
+        return self._held is not None
+
+    def last_key(self) -> RowKey:
+        """Return the key of the last row that is in memory."""
+        assert self._held is not None
+        return row_key(self._held, self._held.num_rows - 1)
+
+    def take(self, key: RowKey) -> pa.Table:
+        """Return the rows up to a key that are in memory, and read on where none is left."""
+        assert self._held is not None
+        table, low, high = self._held, 0, self._held.num_rows
+        while low < high:
+            middle = (low + high) // 2
+            if row_key(table, middle) <= key:
+                low = middle + 1
+            else:
+                high = middle
+        self._held = table.slice(low)
+        if low == table.num_rows:
+            self._fill()
+        return table.slice(0, low)
+
+    def _fill(self) -> None:
+        self._held = next(self._batches, None)
+
+    def _read(self, files: Sequence[DataFile]) -> Iterator[pa.Table]:
+        for data in files:
+            count = len(self._reader.row_groups(data))
+            for start in range(0, count, BATCH_GROUPS):
+                groups = list(range(start, min(start + BATCH_GROUPS, count)))
+                table = whole_rows(data, self._reader.read_all(data, groups))
+                if table.num_rows:
+                    yield table
+
+
+def whole_rows(data: DataFile, table: pa.Table) -> pa.Table:
+    """Return rows with the columns of an event first, and then those of a later version."""
+    table = with_namespace(data, table)
+    known = [table.column(field.name).cast(field.type) for field in EVENT_SCHEMA]
+    extra = [field for field in table.schema if field.name not in EVENT_SCHEMA.names]
+    schema = pa.schema([*EVENT_SCHEMA, *extra])
+    return pa.table([*known, *(table.column(field.name) for field in extra)], schema=schema)
+
+
+def row_key(table: pa.Table, row: int) -> RowKey:
+    """Return the sort key of a row: namespace, run, workflow, sequence."""
+    return tuple(table.column(name)[row].as_py() for name in SORT_COLUMNS)
+
+
+def generations(files: Iterable[DataFile]) -> list[list[DataFile]]:
+    """Return files by the operation that wrote them, the oldest first.
+
+    An append, a seal or a compaction writes all positions of a partition in one range; files whose
+    ranges overlap are pieces of one such run, and share no key.
+    """
+    by_age = sorted(files, key=lambda data: (data.least("position"), data.most("position")))
+    found: list[list[DataFile]] = []
+    reached = -1
+    for data in by_age:
+        if found and data.least("position") <= reached:
+            found[-1].append(data)
+        else:
+            found.append([data])
+        reached = max(reached, data.most("position"))
+    return found
+
+
+def merge(
+    runs: Sequence[Sequence[DataFile]], reader: SegmentReader, bases: Bases
+) -> Iterator[pa.Table]:
+    """Yield the rows of several runs in order of their keys, without those that are gone."""
+    cursors = [Cursor(in_key_order(files, reader), reader) for files in runs]
+    while cursors := [cursor for cursor in cursors if cursor.is_open]:
+        # Every row up to the least of the last keys is in memory.
+        key = min(cursor.last_key() for cursor in cursors)
+        parts = [part for cursor in cursors if (part := cursor.take(key)).num_rows]
+        table = pa.concat_tables(parts, promote_options="default")
+        if len(parts) > 1:
+            table = table.take(pc.sort_indices(table.select(SORT_COLUMNS), sort_keys=_BY))
+        yield without_gone(table, bases)
+
+
+def in_key_order(files: Sequence[DataFile], reader: SegmentReader) -> list[DataFile]:
+    """Return key-disjoint files in the order of their keys."""
+    if len(files) == 1:
+        return list(files)
+    firsts = {
+        data.path: row_key(with_namespace(data, reader.read(data, [0], columns=SORT_COLUMNS)), 0)
+        for data in files
+    }
+    return sorted(files, key=lambda data: firsts[data.path])
+
+
+def without_gone(table: pa.Table, bases: Bases) -> pa.Table:
+    """Return sorted rows without those at or below the base of their stream."""
+    if not len(bases) or not table.num_rows:
+        return table
+    starts = stream_starts(table)
+    ends = [*starts[1:].tolist(), table.num_rows]
+    kept = np.ones(table.num_rows, bool)
+    sequences = table.column("sequence").to_numpy()
+    for start, end in zip(starts.tolist(), ends, strict=True):
+        namespace, run_id, workflow_id, _ = row_key(table, start)
+        if base := bases.base((namespace, run_id, workflow_id)):
+            kept[start:end] = sequences[start:end] > base
+    return table if kept.all() else table.filter(pa.array(kept))
+
+
+def stream_starts(table: pa.Table) -> NDArray[np.int64]:
+    """Return the rows of sorted events at which another stream begins."""
+    changes = np.zeros(table.num_rows, bool)
+    changes[:1] = True
+    for name in SORT_COLUMNS[:3]:
+        column = table.column(name)
+        if table.num_rows > 1:
+            differ = pc.not_equal(column.slice(1), column.slice(0, table.num_rows - 1))
+            changes[1:] |= differ.to_numpy()
+    return np.flatnonzero(changes)
+
+
+def cut(tables: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
+    """Cut sorted rows between streams into tables of at most so many rows.
+
+    A longer stream is cut, too; its pieces then hold nothing else, so that files in the order of
+    their positions are in the order of any stream's sequences.
+    """
+    held: list[pa.Table] = []
+    alone: RowKey | None = None
+    source = iter(tables)
+    more = True
+    while more or held:
+        while more and sum(table.num_rows for table in held) <= 2 * most:
+            table = next(source, None)
+            more = table is not None
+            if table is not None and table.num_rows:
+                held.append(table)
+        if not held:
+            return
+        whole = pa.concat_tables(held, promote_options="default")
+        count, alone = _piece(whole, most, alone, last=not more)
+        if count:
+            yield whole.slice(0, count)
+        rest = whole.slice(count)
+        held = [rest] if rest.num_rows else []
+
+
+def _piece(
+    table: pa.Table, most: int, alone: RowKey | None, *, last: bool
+) -> tuple[int, RowKey | None]:
+    """Return how many rows to write now, and the stream whose rest must stand alone."""
+    first = row_key(table, 0)[:3]
+    ends = np.append(stream_starts(table)[1:], table.num_rows)
+    if ends[0] > most:
+        return most, first
+    if first == alone:
+        # The rest of a long stream; whether it ends here is known, since more rows are at hand.
+        return int(ends[0]), None
+    if table.num_rows <= most and last:
+        return table.num_rows, None
+    place = int(np.searchsorted(ends, most, side="right"))
+    return int(ends[place - 1]), None
+
+
+def by_partition(files: Iterable[DataFile]) -> list[list[DataFile]]:
+    """Return files by the partition that they are in, in a fixed order."""
+    ordered = sorted(files, key=_place)
+    return [list(group) for _, group in groupby(ordered, key=_place)]
+
+
+def _place(data: DataFile) -> list[tuple[str, str]]:
+    return sorted(data.partition.items())

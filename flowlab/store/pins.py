@@ -1,0 +1,147 @@
+"""Pins: readers say which version of the commit log they still read, so that vacuum spares it.
+
+One small file for each open store that has snapshots; nothing is synced, since after a restart no
+reader of before is left. The order of steps makes it safe without a lock. A reader writes its pin,
+and then looks whether vacuum's floor has passed it; vacuum raises its floor, and then looks for
+pins (as in Dekker's algorithm): one of them sees the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import weakref
+from collections import Counter, deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from flowlab.store.clock import boot_id, process_id, process_started, random_salt, wall_ns
+from flowlab.store.files import Disk
+
+FOLDER: Final = "pins"
+LEASE_NS: Final = 24 * 3600 * 1_000_000_000
+"""How long a pin counts after it was last written, unless its process has ended before."""
+RENEW_NS: Final = LEASE_NS // 4
+
+
+class Pins:
+    """The pin of one open store: the oldest version that a snapshot of it still reads."""
+
+    def __init__(self, root: Path, disk: Disk) -> None:
+        self._folder = root / FOLDER
+        self._disk = disk
+        self._lock = threading.Lock()
+        self._held: Counter[int] = Counter()
+        self._released: deque[int] = deque()
+        self._path: Path | None = None
+        self._written: tuple[int, int] | None = None
+
+    def hold(self, version: int, holder: object) -> None:
+        """Pin a version for as long as an object lives.
+
+        A folder that cannot be written to is passed over: vacuum's retention still holds there.
+        """
+        with self._lock:
+            self._held[version] += 1
+            self._write()
+        # It runs wherever the collector does: it takes no lock and touches no file.
+        weakref.finalize(holder, self._released.append, version).atexit = False
+
+    def close(self) -> None:
+        """Take the pin away."""
+        with self._lock:
+            self._held.clear()
+            self._drop()
+
+    def refresh(self) -> None:
+        """Write the pin anew where snapshots have ended since it was written."""
+        with self._lock:
+            self._drain()
+            if self._held:
+                self._write()
+            else:
+                self._drop()
+
+    def versions(self) -> set[int]:
+        """Return the versions that snapshots of this open store read."""
+        with self._lock:
+            self._drain()
+            return set(self._held)
+
+    def _drain(self) -> None:
+        while self._released:
+            version = self._released.popleft()
+            self._held[version] -= 1
+            if self._held[version] <= 0:
+                del self._held[version]
+
+    def _write(self) -> None:
+        self._drain()
+        oldest = min(self._held)
+        now_ns = wall_ns()
+        if self._written is not None:
+            pinned, written_ns = self._written
+            if pinned == oldest and now_ns - written_ns < RENEW_NS:
+                return
+        record = {
+            "version": oldest,
+            "pid": process_id(),
+            "started": process_started(process_id()),
+            "boot": boot_id(),
+            "until_ns": now_ns + LEASE_NS,
+        }
+        with suppress(OSError):
+            if self._path is None:
+                if not self._folder.exists():
+                    self._disk.mkdir(self._folder)
+                self._path = self._folder / f"{process_id()}-{random_salt():016x}.json"
+            scratch = self._path.with_suffix(".new")
+            descriptor = self._disk.open_rw(scratch, create=True)
+            try:
+                self._disk.write_at(descriptor, json.dumps(record).encode(), 0)
+            finally:
+                os.close(descriptor)
+            self._disk.rename(scratch, self._path)
+            self._written = (oldest, now_ns)
+
+    def _drop(self) -> None:
+        if self._path is not None:
+            with suppress(OSError):
+                self._disk.remove(self._path)
+        self._path, self._written = None, None
+
+
+def pinned(root: Path, disk: Disk) -> dict[int, str]:
+    """Return the versions that are pinned, with who holds each; void pins are removed."""
+    found: dict[int, str] = {}
+    folder = root / FOLDER
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        record = _read(path)
+        if record is None:
+            continue
+        if _counts(record):
+            found.setdefault(record["version"], f"process {record['pid']}")
+        else:
+            with suppress(OSError):
+                disk.remove(path)
+    return found
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_bytes())
+        numbers = [record[name] for name in ("version", "pid", "started", "boot", "until_ns")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if all(type(number) is int for number in numbers) else None
+
+
+def _counts(record: dict[str, Any]) -> bool:
+    if wall_ns() > record["until_ns"]:
+        return False
+    if record["boot"] != boot_id() or not record["boot"]:
+        # Of another machine, or of before a restart: which of them cannot be told, so it counts.
+        return True
+    return bool(process_started(record["pid"]) == record["started"])
