@@ -60,7 +60,7 @@ class Content:
         manifest = (root / "flowlab.json").read_bytes()
         expect(own_crc_holds(manifest), "flowlab.json")
         self.manifest = json.loads(manifest)
-        expect(self.manifest["format"] == 1, "a newer format")
+        expect(self.manifest["format"] in {1, 2}, "a newer format")
         self.files: dict[str, Row] = {}
         told = self._commit_log(root)
         for path, add in self.files.items():

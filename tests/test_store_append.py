@@ -294,8 +294,8 @@ def test_a_newer_store_format_and_a_damaged_manifest_are_refused_by_name(tmp_pat
     EventStore(tmp_path / "s").close()
     manifest = tmp_path / "s" / "flowlab.json"
     data = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**data, "format": 2}))
-    with pytest.raises(FormatVersionError, match="format 2"):
+    manifest.write_text(json.dumps({**data, "format": 3}))
+    with pytest.raises(FormatVersionError, match="format 3"):
         EventStore(tmp_path / "s")
     for text in ("", "{", "[]", '{"format": 1}', '{"format": 1, "layout": {}}'):
         manifest.write_text(text)

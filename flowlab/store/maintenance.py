@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
-from flowlab.errors import InvalidArgumentError
+from flowlab.errors import FormatVersionError, InvalidArgumentError
 from flowlab.events import Key
 from flowlab.store import bulk
 from flowlab.store.clock import wall_ns
@@ -38,6 +39,9 @@ from flowlab.store.truncation import (
 )
 from flowlab.store.vacuum import MAX_NAMES, RETAINED_NS, VacuumResult, floor_of, needless
 from flowlab.store.verify import Verifier, VerifyReport
+
+FIRST_TO_TRUNCATE: Final = 2
+"""The format whose readers know bases."""
 
 
 class StoreMaintenance(StoreReading):
@@ -76,8 +80,10 @@ class StoreMaintenance(StoreReading):
 
         Raises:
             InvalidArgumentError: a sequence is not one of its stream, or is gone already.
+            FormatVersionError: an older flowlab made the store.
         """
         self._check_writable()
+        self._check_truncatable()
         wanted = _wanted(workflow_id, upto)
         if archive is not None and discard:
             message = "give either archive or discard=True, not both"
@@ -113,6 +119,14 @@ class StoreMaintenance(StoreReading):
             return TruncateResult(version, gone.num_rows, wanted, where)
 
         return self._writer.exclusively(commit)
+
+    def _check_truncatable(self) -> None:
+        if self._manifest.format < FIRST_TO_TRUNCATE:
+            message = (
+                f"the store has format {self._manifest.format}, of which older readers would show "
+                "truncated events again; append its log to a new store, and truncate there"
+            )
+            raise FormatVersionError(message)
 
     def compact(
         self, *, full: bool = False, progress: Callable[[str], None] | None = None

@@ -16,7 +16,7 @@ from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
 from flowlab.store.selfcheck import BLANK, crc_holds, with_crc
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 NAME: Final = "flowlab.json"
 FOLDERS: Final = ("tail", "workflows/_delta_log", "metadata")
 
