@@ -326,8 +326,10 @@ def connect(log: EventLog) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def run_query(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
-    """Run one query and return its result.
+def run_query(
+    connection: duckdb.DuckDBPyConnection, query: str, *, more: Sequence[str] = ()
+) -> pa.Table:
+    """Run one query and return its result; `more` are relations besides those of every log.
 
     Raises:
         QueryError: DuckDB refused it; the message is DuckDB's, with the place marked.
@@ -339,7 +341,7 @@ def run_query(connection: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
         return relation.to_arrow_table()
     except duckdb.Error as error:
         message = (
-            f"{error}\n\nrelations: {', '.join(RELATION_NAMES)}; "
+            f"{error}\n\nrelations: {', '.join((*RELATION_NAMES, *more))}; "
             "functions: payload_json(payload), category(event_type)"
         )
         raise QueryError(message) from error

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
 
 FOLDER: Final = "aggregates"
+TURNS: Final = 64
+"""Locks by which threads that execute commands on the same stream take turns."""
 SUFFIX: Final = ".state"
 MAX_CACHED_STATES: Final = 1_024
 """States that are kept in memory; the one that was used longest ago is let go."""
@@ -84,9 +86,14 @@ class AggregateStates:
         self._disk = disk
         self._known: OrderedDict[tuple[Aggregate, Stream], Known] = OrderedDict()
         self._lock = threading.Lock()
+        self._turns = tuple(threading.RLock() for _ in range(TURNS))
 
     def __repr__(self) -> str:
         return f"AggregateStates({len(self._known)} in memory)"
+
+    def turn(self, stream: Stream) -> threading.RLock:
+        """Return the lock that whoever decides on a stream holds."""
+        return self._turns[hash(stream) % TURNS]
 
     def cached(self, kind: Aggregate, stream: Stream) -> Known | None:
         """Return the state in memory, which may be behind the log."""
@@ -228,7 +235,7 @@ def _names(folder: Path) -> list[str]:
     """Return the names of saved states, the newest first."""
     try:
         found = [entry.name for entry in os.scandir(folder)]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(
         (name for name in found if name.endswith(SUFFIX) and name[:1].isdigit()), reverse=True

@@ -22,7 +22,6 @@ from flowlab.store.aggregate import Aggregate
 from flowlab.store.aggregate_states import Known, folded
 from flowlab.store.group_commit import AppendResult, Request
 from flowlab.store.layout import Stream
-from flowlab.store.parts import LOCKS
 from flowlab.store.position_read import stream_events
 from flowlab.store.reading import StoreReading
 from flowlab.store.tail_reader import KeyUse
@@ -124,7 +123,7 @@ class StoreCommands(StoreReading):
             self._check_key(idempotency_key)
             key = (idempotency_key, _fingerprint(aggregate, command))
         # Threads that would decide on the same state take turns: all but one would have to again.
-        with self._stream_locks[hash(stream) % LOCKS]:
+        with self._states.turn(stream):
             if key is not None and (use := self._key_use(stream, key[0])) is not None:
                 return self._repeated(stream, key, use)
             return self._decided(aggregate, stream, command, key, retries)

@@ -33,8 +33,6 @@ SEAL_EVENTS: Final = 65_536
 SEAL_BYTES: Final = 32 * 1024 * 1024
 LOCK_TIMEOUT_S: Final = 10.0
 MAX_PIN_TRIES: Final = 100
-LOCKS: Final = 64
-"""Locks by which threads that execute commands on the same stream take turns."""
 MAX_KEY_CHARS: Final = 1024
 """Longest idempotency key."""
 
@@ -87,7 +85,6 @@ class StoreParts:
         )
         self._writer.inline = InlineViews(views, self.snapshot)
         self._states = AggregateStates(self.path, self._manifest.table_id, self.disk)
-        self._stream_locks = tuple(threading.RLock() for _ in range(LOCKS))
         self._pins = Pins(self.path, self.disk)
         self._pin_lock = threading.Lock()
         self._latest: Snapshot | None = None

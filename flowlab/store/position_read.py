@@ -157,6 +157,8 @@ def _rows(
         return EVENT_SCHEMA.empty_table()
     if not pc.all(mask).as_py():
         table = table.filter(mask)
+    if not table.num_rows:
+        return EVENT_SCHEMA.empty_table()
     arrays = [
         pa.repeat(pa.scalar(fixed[field.name], field.type), table.num_rows)
         if field.name in fixed

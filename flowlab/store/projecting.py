@@ -68,7 +68,7 @@ class Saved:
         """Decode the states."""
         value = msgspec.json.decode(self.body)
         if self.meta["by"] == "store":
-            return Held(self.position, {None: value} if self.position else {})
+            return Held(self.position, {None: value})
         return Held(self.position, {(row[0], row[1], row[2]): row[3] for row in value})
 
 
@@ -91,7 +91,7 @@ class SavedViews:
         """Return the views that have a state file."""
         try:
             found = [entry.name for entry in os.scandir(self.folder)]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(
             decode_id(name.removesuffix(SUFFIX))

@@ -40,7 +40,7 @@ from flowlab.store.tail_reader import TailView
 from flowlab.store.tree import Tree, draw_tree
 from flowlab.store.truncation import Bases
 from flowlab.store.values import metadata_at, projections_table, value_at
-from flowlab.store.views import connect_views, only_asks
+from flowlab.store.views import STORE_RELATIONS, connect_views, only_asks
 
 if TYPE_CHECKING:
     import polars as pl
@@ -193,7 +193,7 @@ class Snapshot:
         with self._cursor(lasting=only_asks(query)) as cursor:
             if "projections" in query.casefold():
                 cursor.register("projections", projections_table(self))
-            return run_query(cursor, query)
+            return run_query(cursor, query, more=STORE_RELATIONS)
 
     def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:
         """Return the last sequence of a stream, 0 where it does not exist."""

@@ -16,11 +16,14 @@ _NO_BASES: Final = Bases()
 _SELECT: Final = duckdb.StatementType.SELECT
 _EXPLAIN: Final = duckdb.StatementType.EXPLAIN
 
+STORE_RELATIONS: Final = ("checkpoints", "projections", "truncations")
+"""The relations of a store besides those of every log."""
 _CHECKPOINTS: Final = """
 CREATE TEMP VIEW checkpoints AS
 SELECT namespace, run_id, j->>'$.workflow_id' AS workflow_id, j->>'$.checkpoint' AS checkpoint,
-       TRY_CAST(j->>'$.at' AS BIGINT) AS at, TRY_CAST(j->>'$.savepoint' AS BOOLEAN) AS savepoint,
-       j->>'$.origin' AS origin, time_ns AS taken_ns, position,
+       TRY_CAST(j->>'$.at' AS BIGINT) AS at_sequence,
+       TRY_CAST(j->>'$.savepoint' AS BOOLEAN) AS savepoint, j->>'$.origin' AS origin,
+       time_ns AS taken_ns, position,
        TRY_CAST(j->>'$.bytes' AS BIGINT) AS bytes, j->>'$.path' AS path, j->>'$.sha256' AS sha256
 FROM (SELECT *, payload_json(payload) AS j FROM events
       WHERE workflow_id = '@world' AND event_type = 'CheckpointTaken')
