@@ -11,6 +11,7 @@ import json
 import re
 import struct
 import zlib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -121,11 +122,10 @@ class Content:
             _check_constants(file, add["path"])
         expect(len(rows) == json.loads(add["stats"])["numRecords"], f"{path.name}: rows")
         for row in rows:
-            bucket = zlib.crc32(f"{row['run_id']}\0{row['workflow_id']}".encode())
-            bucket %= self.manifest["layout"]["buckets"]
-            expect(str(bucket) == add["partitionValues"]["bucket"], f"{path.name}: bucket")
-            row["namespace"] = add["partitionValues"]["namespace"]
-        order = [(row["run_id"], row["workflow_id"], row["sequence"]) for row in rows]
+            row.setdefault("namespace", add["partitionValues"].get("namespace"))
+            values = partition_of(row, self.manifest["layout"])
+            expect(values == add["partitionValues"], f"{path.name}: partition")
+        order = [tuple(row[name] for name in COLUMNS[:4]) for row in rows]
         expect(order == sorted(order), f"{path.name}: order")
         self.events += rows
 
@@ -173,6 +173,30 @@ class Content:
                 places = (sequence, sequence + last, position, position + last)
                 self.keys[*stream, key] = (fingerprint.hex(), *places)
         self.commits.append((len(self.events), committed_ns, epoch))
+
+
+def partition_of(row: Row, layout: Row) -> dict[str, str]:
+    """Return the values of the partition columns of an event."""
+    found = {}
+    if layout["kind"] == "levels":
+        levels = layout["levels"]
+    else:
+        levels = ["namespace", f"bucket:{layout['buckets']}"]
+    for level in levels:
+        kind, _, count = level.partition(":")
+        if count:
+            name = row["workflow_id" if kind == "bucket" else "agent_id"]
+            bucket = zlib.crc32(f"{row['run_id']}\0{name}".encode()) % int(count)
+            found[kind] = str(bucket)
+        elif kind in {"day", "hour"}:
+            seconds = timedelta(seconds=row["time_ns"] // 10**9)
+            text = (datetime(1970, 1, 1, tzinfo=UTC) + seconds).isoformat()
+            found[kind] = text[:10] if kind == "day" else text[:13]
+        elif kind == "namespace":
+            found[kind] = row[kind]
+        else:
+            found[f"{kind}_partition"] = row[f"{kind}_id"]
+    return found
 
 
 def _check_constants(file: pq.ParquetFile, where: str) -> None:

@@ -17,6 +17,9 @@ from flowlab.store import EventStore, Layout, Snapshot
 
 FLOWS = st.sampled_from(["w", "v/1", "ü%"])
 RUNS = st.sampled_from(["", "r"])
+LAYOUTS = st.sampled_from(
+    [Layout(buckets=1), Layout(), Layout.of("run", "workflow"), Layout.of("agent_bucket:2", "day")]
+)
 Content = tuple[str, str, int, str]
 
 
@@ -30,9 +33,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.pins: list[tuple[Snapshot, int]] = []
         self.count = 0
 
-    @initialize(buckets=st.sampled_from([1, 3, 16]))
-    def create(self, buckets: int) -> None:
-        self.store = EventStore(self.folder / "s", layout=Layout(buckets=buckets), seal_events=12)
+    @initialize(layout=LAYOUTS)
+    def create(self, layout: Layout) -> None:
+        self.store = EventStore(self.folder / "s", layout=layout, seal_events=12)
         self.reader = EventStore(self.folder / "s", read_only=True)
 
     def head(self, run: str, flow: str) -> int:

@@ -1,0 +1,219 @@
+"""Whatever the folders, a store gives the same answers; values never come from a path."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import independent
+import polars as pl
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_store_bulk import logs
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.events import EVENT_COLUMNS, Event, EventLog, encode_id
+from flowlab.store import EventStore, Layout, Snapshot
+from flowlab.store.layout import MAX_SEGMENT_BYTES, Level
+
+HOUR_NS = 3_600_000_000_000
+LAYOUTS = [
+    Layout.of(),
+    Layout.of("namespace", "workflow"),
+    Layout.of("workflow", "run"),
+    Layout.of("bucket:3"),
+    Layout.of("day", "namespace", "bucket:2"),
+    Layout.of("namespace", "agent"),
+    Layout.of("agent_bucket:2", "hour"),
+    Layout.of("run", "agent", "day", "namespace"),
+]
+layouts = st.sampled_from(LAYOUTS)
+QUERIES = (
+    "SELECT * FROM events ORDER BY position",
+    "SELECT namespace, run_id, workflow_id, count(*) FROM events GROUP BY ALL ORDER BY ALL",
+    "SELECT event_type, max(time_ns) FROM events WHERE position > 3 GROUP BY ALL ORDER BY ALL",
+    "SELECT cause_workflow_id, cause_sequence FROM edges ORDER BY ALL",
+)
+
+
+def tables(snapshot: Snapshot) -> list[pa.Table]:
+    return [snapshot.query(text) for text in QUERIES]
+
+
+def fill(store: EventStore, pieces: list[EventLog], *, seal: bool) -> None:
+    """Write the first piece in bulk, the others one by one."""
+    store.append_log(pieces[0])
+    for piece in pieces[1:]:
+        for event in piece:
+            place = {"namespace": event.namespace, "run_id": event.run_id}
+            plain = event.replace(sequence=0, agent_sequence=0, causes=())
+            store.append(event.workflow_id, plain, **place)
+        if seal:
+            store.seal()
+
+
+@settings(max_examples=8)
+@given(
+    layout=layouts,
+    pieces=st.lists(logs(), min_size=1, max_size=3),
+    seal=st.booleans(),
+    data=st.data(),
+)
+def test_every_layout_gives_the_answers_of_the_default(
+    layout: Layout,
+    pieces: list[EventLog],
+    seal: bool,  # noqa: FBT001
+    data: st.DataObject,
+) -> None:
+    with (
+        TemporaryDirectory() as folder,
+        EventStore(Path(folder) / "default") as plain,
+        EventStore(Path(folder) / "other", layout=layout) as store,
+    ):
+        for target in (plain, store):
+            fill(target, pieces, seal=seal)
+        last = plain.snapshot().position
+        assert store.snapshot().position == last
+        assert store.log().digest == plain.log().digest
+        assert tables(store.snapshot()) == tables(plain.snapshot())
+        assert store.info().namespaces == plain.info().namespaces
+        position = data.draw(st.integers(0, last))
+        assert tables(store.as_of(position=position)) == tables(plain.as_of(position=position))
+        for version in range(1, plain.snapshot().version + 1):
+            ours, theirs = store.as_of(version=version), plain.as_of(version=version)
+            assert tables(ours) == tables(theirs)
+        streams = {(e.namespace, e.run_id, e.workflow_id) for e in plain.log()}
+        for namespace, run, flow in streams:
+            world = f"/namespaces/{encode_id(namespace)}/runs/{encode_id(run)}" if run else (
+                f"/namespaces/{encode_id(namespace)}")  # fmt: skip
+            key = f"{world}/workflows/{encode_id(flow)}"
+            for reverse in (False, True):
+                for limit in (None, 1, 2):
+                    found = store.read(key, reverse=reverse, limit=limit)
+                    assert found.table.equals(plain.read(key, reverse=reverse, limit=limit).table)
+            head = store.snapshot().head(flow, namespace=namespace, run_id=run)
+            assert head == plain.snapshot().head(flow, namespace=namespace, run_id=run)
+        report = store.verify()
+        assert report.ok, str(report)
+        by_position = sorted(store.log().table.to_pylist(), key=lambda row: row["position"])
+        assert independent.Content(store.path).events == by_position
+
+
+@pytest.mark.parametrize("layout", [*LAYOUTS, Layout(buckets=2)], ids=str)
+def test_delta_readers_read_every_layout_equal(tmp_path: Path, layout: Layout) -> None:
+    with EventStore(tmp_path / "s", layout=layout) as store:
+        events = [
+            Event.of("Signaled", time_ns=hour * HOUR_NS, agent_id=agent, payload=[hour])
+            for hour in (-1, 0, 30)
+            for agent in ("a/ü %", "b=c")
+        ]
+        for flow in ("w", "v/1", "..", "W"):
+            store.append(flow, events, namespace="a b/ü%")
+            store.append(flow, events, run_id="r 1")
+            store.seal()
+        ours = pl.DataFrame(store.log().table).sort("position")
+        folder = str(store.path / "workflows")
+        columns = list(EVENT_COLUMNS)
+        for theirs in (
+            pl.DataFrame(pa.table(DeltaTable(folder).to_pyarrow_table())),
+            pl.scan_delta(folder).collect(),
+        ):
+            assert theirs.select(columns).sort("position").equals(ours)
+            assert set(theirs.columns) == {*columns, *layout.columns}
+            for name, source in (
+                ("workflow_partition", "workflow_id"),
+                ("agent_partition", "agent_id"),
+            ):
+                if name in layout.columns:
+                    assert theirs[name].to_list() == theirs[source].to_list()
+        if "day" in layout.columns:
+            days = pl.scan_delta(folder).select("day", "time_ns").collect().sort("time_ns")
+            assert [str(day) for day in days["day"].unique(maintain_order=True)] == [
+                "1969-12-31", "1970-01-01", "1970-01-02",
+            ]  # fmt: skip
+
+
+def test_ids_too_long_for_a_folder_are_told_apart_by_a_digest(tmp_path: Path) -> None:
+    layout = Layout.of("workflow")
+    long = ["ü" * 250, "ü" * 249 + "x", "w" * MAX_SEGMENT_BYTES]
+    folders = [layout.folder({"workflow_partition": flow}) for flow in long]
+    assert len(set(folders)) == 3
+    assert all(len(folder) <= 255 for folder in folders)
+    assert folders[2].endswith("=" + long[2])
+    with EventStore(tmp_path / "s", layout=layout) as store:
+        for flow in long:
+            store.append(flow, Event.of("A"))
+        store.seal()
+        assert [event.workflow_id for event in store.log()] == sorted(long)
+        assert DeltaTable(str(store.path / "workflows")).to_pyarrow_table().num_rows == 3
+        assert store.verify().ok
+
+
+def test_a_partition_s_values_come_from_the_log_and_not_from_its_path(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "s", layout=Layout.of("namespace", "workflow")) as store:
+        store.append("w", Event.of("A"))
+        store.seal()
+    (commit,) = (tmp_path / "s" / "workflows" / "_delta_log").glob("*1.json")
+    add = next(json.loads(line) for line in commit.read_text().splitlines() if '"add"' in line)
+    assert add["add"]["partitionValues"] == {"namespace": "default", "workflow_partition": "w"}
+
+
+def test_verify_finds_rows_in_a_wrong_partition(tmp_path: Path) -> None:
+    from flowlab.store.selfcheck import BLANK, with_crc
+
+    with EventStore(tmp_path / "s", layout=Layout.of("workflow")) as store:
+        store.append("w", Event.of("A"))
+        store.seal()
+    (commit,) = (tmp_path / "s" / "workflows" / "_delta_log").glob("*1.json")
+    lines = [json.loads(line) for line in commit.read_text().splitlines()]
+    lines[0]["commitInfo"]["flowlab"]["crc32"] = BLANK
+    lines[1]["add"]["partitionValues"]["workflow_partition"] = "v"
+    text = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+    commit.write_bytes(with_crc(text))
+    with EventStore(tmp_path / "s", read_only=True) as store:
+        assert [problem.kind for problem in store.verify().problems] == ["partition"]
+
+
+@pytest.mark.parametrize(
+    ("levels", "what"),
+    [
+        (("bucket:0",), "MAX_BUCKETS"),
+        (("bucket:4097",), "MAX_BUCKETS"),
+        (("bucket:x",), "count after the colon"),
+        (("folder",), "no level of a layout; expected namespace, run"),
+        (("day", "day"), "twice"),
+        (("day:3",), "has no number"),
+        ((3,), "expected text"),
+    ],
+)
+def test_what_is_no_layout_is_refused_with_what_would_be(
+    levels: tuple[str, ...], what: str
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=what):
+        Layout.of(*levels)
+
+
+@given(st.lists(st.sampled_from(["namespace", "run", "workflow", "bucket:7", "agent",
+                                 "agent_bucket:2", "day", "hour"]), unique=True))  # fmt: skip
+def test_a_layout_is_a_value_and_survives_its_json_and_its_repr(levels: list[str]) -> None:
+    layout = Layout.of(*levels)
+    assert Layout.from_json(json.loads(json.dumps(layout.to_json()))) == layout
+    assert eval(repr(layout), {"Layout": Layout}) == layout
+    assert hash(Layout.of(*map(Level.parse, levels))) == hash(layout)
+
+
+def test_the_default_is_16_buckets_in_each_namespace_and_a_layout_never_changes(
+    tmp_path: Path,
+) -> None:
+    assert Layout() == Layout.of("namespace", "bucket") == Layout.of("namespace", "bucket:16")
+    assert Layout().to_json() == {"kind": "namespace-bucket", "buckets": 16}
+    EventStore(tmp_path / "s", layout=Layout.of("day")).close()
+    with pytest.raises(InvalidArgumentError, match="never changes"):
+        EventStore(tmp_path / "s", layout=Layout())
+    with EventStore(tmp_path / "s") as store:
+        assert store.info().layout == Layout.of("day")
+        assert "layout day" in str(store.info())
