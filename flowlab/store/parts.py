@@ -67,10 +67,9 @@ class StoreParts:
         self._metadata = MetadataLog(self.path)
         clusterings = Clusterings(self.path, self._log, self._metadata)
         layout, reader = self._manifest.layout, SegmentReader(tables)
-        shelves = Shelves(layout)
         views = Views(SavedViews(self.path, self.disk, self._manifest.table_id))
-        self._files = Files(tables, shelves, reader, self._metadata, clusterings, views)
-        sealed = SealedHeads(reader, shelves)
+        self._files = Files(tables, Shelves(layout), reader, self._metadata, clusterings, views)
+        sealed = SealedHeads(reader, self._files.shelves)
         self._sealer = Sealer(self.path, layout, self._log, sealed, self._metadata, self.disk)
         self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
         self._writer = Writer(
