@@ -22,12 +22,13 @@ from flowlab.errors import (
     FormatVersionError,
     InvalidArgumentError,
     InvalidKeyError,
+    LimitError,
     NotFoundError,
     ProjectionError,
     TruncatedError,
 )
 from flowlab.events import Event, EventLog
-from flowlab.store import EventStore, Projection, projection
+from flowlab.store import EventStore, Projection, Projector, projection
 from flowlab.store import inline as inline_module
 from flowlab.store.containers import PROJECTION, read_container
 
@@ -333,6 +334,34 @@ def test_a_fold_that_fails_leaves_what_was_saved(store: EventStore) -> None:
     with pytest.raises(ProjectionError, match="at Event\\('w'/3"):
         store.catch_up(view)
     assert store.sql("SELECT position, state FROM projections").rows() == [(1, "1")]
+
+
+def test_a_projector_keeps_up_with_writers_and_tells_what_stopped_it(store: EventStore) -> None:
+    by_store, by_flow = views()[2:4]
+    with Projector(store, by_store, by_flow, interval_s=0.001) as projector:
+        threads = [
+            threading.Thread(target=lambda n=n: [store.append(f"w{n}", paid(1)) for _ in range(20)])
+            for n in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        projector.wait(80)
+        rows = store.sql("SELECT view, position, state FROM projections ORDER BY ALL").rows()
+        assert rows == [
+            ("async-store", 80, "80"),
+            *(("async-workflow", 80, "20") for _ in range(4)),
+        ]
+        last = store.append("w", paid(UNLUCKY)).last_position
+        with pytest.raises(ProjectionError, match="unlucky"):
+            projector.wait(last)
+    assert isinstance(projector.error, ProjectionError)
+    assert repr(projector) == "Projector(2 projections, stopped)"
+    with pytest.raises(LimitError, match="is it started"):
+        Projector(store, by_store).wait(1, timeout_s=0)
+    with pytest.raises(InvalidArgumentError, match="got 0 and"):
+        Projector(store)
 
 
 # -- versions, damage, recovery --------------------------------------------------------------------

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TREE_DEPTH: Final = 3
 TREE_LIMIT: Final = 20
+_VALUES: Final = ("checkpoints", "projections")
 _READ_COLUMNS: Final = (
     "workflow_id",
     "sequence",
@@ -79,8 +80,8 @@ def _read(arguments: Namespace) -> int:
     key = parse_key(arguments.key)
     with open_store(arguments.store) as store:
         snapshot = store.snapshot()
-        if key.section == "metadata":
-            answer_json(snapshot.metadata(arguments.key))
+        if key.root == "projections" or key.section in {"metadata", *_VALUES}:
+            answer_json(snapshot.value(arguments.key))
             return OK
         if note := snapshot.locate(key).note:
             say(note)
@@ -154,18 +155,20 @@ VERBS: Final = (
         name="sql",
         summary="Query the events with SQL.",
         text="Runs DuckDB SQL over the relations events, runs, workflows, activities, messages, "
-        "compensations, states, edges and anomalies. JSON and CSV hold every row and every sign "
-        "exactly; a payload is shown as the JSON that it holds.",
+        "compensations, states, edges and anomalies, and of the store's own checkpoints, "
+        "projections and truncations. JSON and CSV hold every row and every sign exactly; a "
+        "payload is shown as the JSON that it holds.",
         example='flowlab sql --store S "SELECT agent_id, count(*) FROM activities GROUP BY ALL"',
         run=_sql,
         arguments=_sql_arguments,
     ),
     Verb(
         name="read",
-        summary="Read the events of a key or prefix.",
+        summary="Read the events of a key or prefix, or the value of a key.",
         text="A key is a path: /workflows/ID/events/7, /agents/ID/actions, "
-        "/runs/RUN/coordination/ID. A prefix is the range of everything below it, and * ends the "
-        "first letters of an id. Ids are percent-encoded.",
+        "/runs/RUN/coordination/ID. Metadata, states of projections and checkpoints are values: "
+        "/workflows/ID/projections/VIEW/materialized_state. A prefix is the range of everything "
+        "below it, and * ends the first letters of an id. Ids are percent-encoded.",
         example="flowlab read --store S /workflows/trip-42/events --reverse --limit 10",
         run=_read,
         arguments=_read_arguments,

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.cli import causal, claims, determinism, differences, logs, pages, stores, worlds
+from flowlab.cli import (
+    causal,
+    claims,
+    determinism,
+    differences,
+    logs,
+    pages,
+    sourcing,
+    stores,
+    worlds,
+)
 from flowlab.cli.verb import Verb
 
 VERBS: Final[tuple[Verb, ...]] = (
     *logs.VERBS,
     *stores.VERBS,
+    *sourcing.VERBS,
     *pages.VERBS,
     *differences.VERBS,
     *causal.VERBS,

@@ -12,6 +12,7 @@ from flowlab.store.group_commit import AppendResult
 from flowlab.store.info import StoreInfo
 from flowlab.store.layout import Layout
 from flowlab.store.projection import Projection, projection
+from flowlab.store.projector import Projector
 from flowlab.store.resolve import Located
 from flowlab.store.segments import ROW_GROUP_ROWS, WRITE_OPTIONS
 from flowlab.store.snapshot import Snapshot
@@ -36,6 +37,7 @@ __all__ = [
     "Located",
     "Problem",
     "Projection",
+    "Projector",
     "RecoveryReport",
     "Snapshot",
     "Snapshots",

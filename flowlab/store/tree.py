@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import Key, counted, encode_id, grouped, parse_key
+from flowlab.store.checkpoints import Checkpoint
+from flowlab.store.layout import Stream
+from flowlab.store.values import told_of_view, views_of
 
 if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
 
+_VALUES = ("checkpoints", "projections")
 _COLUMN = {"workflows": "workflow_id", "agents": "agent_id", "coordination": "coordination_id"}
 
 
@@ -58,7 +62,10 @@ def draw_tree(snapshot: Snapshot, prefix: str, *, depth: int, limit: int) -> Tre
         message = f"depth is {depth} and limit {limit}; both must be at least 1"
         raise InvalidArgumentError(message)
     key = parse_key(prefix)
-    if key.root is not None:
+    if key.section in _VALUES:
+        located = snapshot.locate(replace(key, section="events", leaf=None, below=None)).key
+        key = replace(key, namespace=located.namespace, run_id=located.run_id)
+    elif key.root not in {None, "projections"}:
         key = snapshot.locate(key).key
     lines = tuple(_draw(snapshot, key, "", depth, limit))
     shown = replace(key, namespace=None) if key.root and key.namespace == "default" else key
@@ -81,12 +88,20 @@ def _draw(snapshot: Snapshot, key: Key, indent: str, depth: int, limit: int) -> 
 def _children(snapshot: Snapshot, key: Key, limit: int) -> tuple[list[_Entry], int]:
     if key.root is None:
         return _worlds(snapshot, key, limit)
+    if key.root == "projections" and (key.id is None or key.id_is_prefix):
+        return _views(snapshot, key, limit)
+    if key.root == "projections":
+        return ([_Entry("materialized_state", "")] if key.section is None else []), 1
     if key.id is None or key.id_is_prefix:
         return _ids(snapshot, key, limit)
     if key.section is None:
         return _sections(snapshot, key)
     if key.root == "workflows" and key.section == "events" and key.leaf is None:
         return _categories(snapshot, key)
+    if key.section == "projections":
+        return _views(snapshot, key, limit)
+    if key.section == "checkpoints":
+        return _checkpoints(snapshot, key, limit)
     if key.root == "coordination" and key.section == "actions" and key.leaf is None:
         return _steps(snapshot, key, limit)
     return [], 0
@@ -115,6 +130,8 @@ def _worlds(snapshot: Snapshot, key: Key, limit: int) -> tuple[list[_Entry], int
         [namespace],
     )
     entries += roots
+    if key.namespace is None and (count := len(views_of(snapshot, None))):
+        entries.append(_Entry("projections", f"({grouped(count)})", Key("projections")))
     entries += [
         _Entry(f"runs/{encode_id(run)}", _events(count), replace(key, run_id=run))
         for run, count in runs
@@ -170,7 +187,69 @@ def _sections(snapshot: Snapshot, key: Key) -> tuple[list[_Entry], int]:
             entries.append(_Entry(name, "creation_time, version, agents"))
         else:
             entries.append(_Entry(name, _events(snapshot.count(below)), below))
+    if key.root == "workflows":
+        stream = _stream(key)
+        for name, count in (
+            ("checkpoints", len(_taken(snapshot, key))),
+            ("projections", len(views_of(snapshot, stream))),
+        ):
+            if count:
+                entries.append(_Entry(name, f"({grouped(count)})", replace(key, section=name)))
     return entries, len(entries)
+
+
+def _views(snapshot: Snapshot, key: Key, limit: int) -> tuple[list[_Entry], int]:
+    if key.leaf is not None:
+        return ([_Entry("materialized_state", "")] if key.below is None else []), 1
+    names = views_of(snapshot, None if key.root == "projections" else _stream(key))
+    if key.id_is_prefix:
+        names = [name for name in names if name.startswith(key.id or "")]
+    entries = [
+        _Entry(
+            encode_id(name),
+            told_of_view(snapshot, name),
+            replace(key, id=name, id_is_prefix=False)
+            if key.root == "projections"
+            else replace(key, leaf=name),
+        )
+        for name in names[:limit]
+    ]
+    return entries, len(names)
+
+
+def _checkpoints(snapshot: Snapshot, key: Key, limit: int) -> tuple[list[_Entry], int]:
+    if key.below is not None:
+        return [], 0
+    found = _taken(snapshot, key)
+    if key.leaf is not None:
+        parts = [
+            entry
+            for taken in found
+            if taken.id == key.leaf
+            for entry in (
+                _Entry("state_snapshot", f"({counted(taken.size_bytes, 'byte')})"),
+                _Entry("causality_info", ""),
+            )
+        ]
+        return parts, len(parts)
+    entries = [
+        _Entry(
+            encode_id(taken.id),
+            f"({'savepoint' if taken.savepoint else 'checkpoint'} at {taken.at})",
+            replace(key, leaf=taken.id),
+        )
+        for taken in found[:limit]
+    ]
+    return entries, len(found)
+
+
+def _taken(snapshot: Snapshot, key: Key) -> tuple[Checkpoint, ...]:
+    namespace, run_id, workflow_id = _stream(key)
+    return snapshot.checkpoints(workflow_id, namespace=namespace, run_id=run_id)
+
+
+def _stream(key: Key) -> Stream:
+    return key.namespace or "default", key.run_id or "", key.id or ""
 
 
 def _categories(snapshot: Snapshot, key: Key) -> tuple[list[_Entry], int]:

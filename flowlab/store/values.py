@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from flowlab.errors import CorruptionError, InvalidKeyError, NotFoundError
-from flowlab.events import Key, RunInfo, encode_id, encode_json, parse_key
+from flowlab.events import Key, RunInfo, encode_id, encode_json, grouped, parse_key
 from flowlab.store import checkpoints
 from flowlab.store.layout import Stream
 from flowlab.store.position_read import stream_events
@@ -139,6 +139,16 @@ def views_of(snapshot: Snapshot, stream: Stream | None) -> list[str]:
         ):
             found.append(name)
     return found
+
+
+def told_of_view(snapshot: Snapshot, name: str) -> str:
+    """Return how a view lives and how far it is, for people."""
+    view, saved = _known(snapshot, name)
+    life = view.life if view is not None else saved.meta["life"] if saved is not None else ""
+    position = 0 if saved is None else saved.position
+    if view is not None and life != "async":
+        position = snapshot.position
+    return f"({life}, at position {grouped(position)})"
 
 
 def _names(snapshot: Snapshot) -> list[str]:
