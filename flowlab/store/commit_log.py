@@ -75,7 +75,7 @@ class CommitLog:
             if version not in self._older:
                 state = self._checkpoint(version)
                 while state.version < version:
-                    state = self._next(state)
+                    state = self.after(state)
                 self._remember(state)
             self._older.move_to_end(version)
             return self._older[version]
@@ -104,7 +104,7 @@ class CommitLog:
         while commit_path(self.folder, self._state.version + 1).exists():
             if self._state.version >= 0:
                 self._remember(self._state)
-            self._state = self._next(self._state)
+            self._state = self.after(self._state)
 
     def _remember(self, state: TableState) -> None:
         self._older[state.version] = state
@@ -142,8 +142,12 @@ class CommitLog:
     def _name(self) -> str:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
-    def _next(self, state: TableState) -> TableState:
-        """Return the state after the next commit."""
+    def after(self, state: TableState) -> TableState:
+        """Return the state after the next commit.
+
+        Raises:
+            CorruptionError: the commit is damaged or missing, or another program made it.
+        """
         path = commit_path(self.folder, state.version + 1)
         try:
             data = path.read_bytes()

@@ -28,6 +28,7 @@ from flowlab.store.heads import Heads
 from flowlab.store.layout import Stream
 from flowlab.store.pins import pinned
 from flowlab.store.reading import StoreReading
+from flowlab.store.sidecar import FOLDER as METADATA_FOLDER
 from flowlab.store.snapshot import Snapshot
 from flowlab.store.truncation import (
     BaseRow,
@@ -37,7 +38,7 @@ from flowlab.store.truncation import (
     truncation_events,
     write_archive,
 )
-from flowlab.store.vacuum import MAX_NAMES, RETAINED_NS, VacuumResult, floor_of, needless
+from flowlab.store.vacuum import MAX_NAMES, RETAINED_NS, VacuumResult, drafts, floor_of, needless
 from flowlab.store.verify import Verifier, VerifyReport
 
 FIRST_TO_TRUNCATE: Final = 2
@@ -226,6 +227,7 @@ class StoreMaintenance(StoreReading):
             kept = tuple(data for data in state.removed if data.version > floor)
             state = replace(state, removed=kept)
         found = needless(self.path / "workflows", state, self._log, held)
+        found += drafts(self._log.folder, self.path / METADATA_FOLDER)
         if not dry_run:
             for path, _ in found:
                 self.disk.remove(path)

@@ -13,18 +13,20 @@ import pyarrow as pa
 
 from flowlab.errors import CorruptionError, FlowlabError
 from flowlab.events import ANOMALY_SCHEMA, EVENT_COLUMNS, EVENT_SCHEMA, counted, grouped
-from flowlab.store.commit_log import CommitLog
+from flowlab.store.checked_log import CheckedLog
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import read_manifest
 from flowlab.store.placing import group_rows
 from flowlab.store.segment_reader import SegmentReader, with_namespace
-from flowlab.store.sidecar import MetadataLog, Sidecar, read_sidecar
+from flowlab.store.sidecar import MetadataLog
 from flowlab.store.streams import Streams
 from flowlab.store.tail import missing_bytes
 from flowlab.store.tail_reader import TailReader, TailView
 from flowlab.store.views import connect_views
 
+MAX_NOTES: Final = 10
+"""Notes shown; all are in the report."""
 MAX_PROBLEMS: Final = 100
 """Problems listed; the rest are counted."""
 
@@ -53,11 +55,14 @@ class VerifyReport:
         problems: at most `MAX_PROBLEMS`.
         count: how many there are in all.
         checked: what was looked at, with counts.
+        notes: what is in nobody's way and worth knowing: files that no version names, which a
+            stopped writer left and vacuum removes; an archive that is no longer where it was.
     """
 
     problems: tuple[Problem, ...]
     count: int
     checked: dict[str, int]
+    notes: tuple[Problem, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -78,6 +83,9 @@ class VerifyReport:
         lines += [f"{item.kind}: {item.where}: {item.detail}" for item in self.problems]
         if self.count > len(self.problems):
             lines.append(f"... {len(self.problems)} of {self.count} shown")
+        lines += [f"note: {item.where}: {item.detail}" for item in self.notes[:MAX_NOTES]]
+        if len(self.notes) > MAX_NOTES:
+            lines.append(f"note: ... {MAX_NOTES} of {grouped(len(self.notes))} notes shown")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -93,6 +101,7 @@ class Verifier:
         self._layout: Layout | None = None
         self._reader = SegmentReader(root / "workflows")
         self._found: list[Problem] = []
+        self._notes: list[Problem] = []
         self._count = 0
         self._checked: dict[str, int] = {}
 
@@ -117,7 +126,7 @@ class Verifier:
 
     def _report(self) -> VerifyReport:
         self._reader.close()
-        return VerifyReport(tuple(self._found), self._count, self._checked)
+        return VerifyReport(tuple(self._found), self._count, self._checked, tuple(self._notes))
 
     def _problem(self, kind: str, where: str, detail: str) -> None:
         self._count += 1
@@ -125,23 +134,12 @@ class Verifier:
             self._found.append(Problem(kind, where, detail))
 
     def _commits(self) -> TableState | None:
-        folder = self._root / "workflows" / "_delta_log"
-        try:
-            state = CommitLog(folder).latest()
-        except (FlowlabError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self._problem("damaged", "workflows/_delta_log", str(error))
-            return None
-        self._checked["commits"] = state.version + 1
-        numbers = sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit())
-        if numbers and numbers[-1] != state.version:
-            missing = next(n for n in range(numbers[-1] + 1) if n not in set(numbers))
-            detail = f"commit {missing} is missing, but {numbers[-1]} is there"
-            self._problem("missing", "workflows/_delta_log", detail)
-        for ref in state.sidecars:
-            try:
-                read_sidecar(self._root, ref, Sidecar)
-            except CorruptionError as error:
-                self._problem("damaged", ref.name, str(error))
+        checked = CheckedLog(self._root)
+        state = checked.run()
+        self._checked |= checked.checked
+        for kind, where, detail in checked.problems:
+            self._problem(kind, where, detail)
+        self._notes += [Problem(*note) for note in checked.notes]
         return state
 
     def _files(self, state: TableState) -> bool:
