@@ -112,7 +112,8 @@ def _tree(arguments: Namespace) -> int:
     return OK
 
 
-def _directory(parser: ArgumentParser) -> None:
+def directory(parser: ArgumentParser) -> None:
+    """Add the store's folder as a positional argument."""
     parser.add_argument("store", metavar="DIR", type=Path, help="the store")
 
 
@@ -189,7 +190,7 @@ VERBS: Final = (
         "is weaker on this platform.",
         example="flowlab store info S",
         run=_info,
-        arguments=_directory,
+        arguments=directory,
     ),
     Verb(
         name="store verify",
@@ -198,7 +199,7 @@ VERBS: Final = (
         "an import recorded are content, and no problem.",
         example="flowlab store verify S",
         run=_verify,
-        arguments=_directory,
+        arguments=directory,
         found="problems were found; each is a line",
     ),
     Verb(
@@ -207,6 +208,6 @@ VERBS: Final = (
         text="After it, other programs that read S/workflows as a Delta table see every event.",
         example="flowlab store seal S",
         run=_seal,
-        arguments=_directory,
+        arguments=directory,
     ),
 )

@@ -13,6 +13,7 @@ from flowlab.cli import (
     pages,
     sourcing,
     stores,
+    upkeep,
     worlds,
 )
 from flowlab.cli.verb import Verb
@@ -20,6 +21,7 @@ from flowlab.cli.verb import Verb
 VERBS: Final[tuple[Verb, ...]] = (
     *logs.VERBS,
     *stores.VERBS,
+    *upkeep.VERBS,
     *sourcing.VERBS,
     *pages.VERBS,
     *differences.VERBS,

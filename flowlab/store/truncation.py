@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flowlab.errors import InvalidArgumentError, TruncatedError
-from flowlab.events import Event, counted, encode_id, table_from_events
+from flowlab.events import Event, counted, encode_id, grouped, table_from_events
 from flowlab.store.delta import DataFile
 from flowlab.store.files import Disk
 from flowlab.store.layout import Stream
@@ -217,6 +217,11 @@ class TruncateResult:
     def __repr__(self) -> str:
         streams = counted(len(self.bases), "stream")
         return f"TruncateResult({counted(self.events, 'event')} of {streams})"
+
+    def __str__(self) -> str:
+        lines = [f"gone        {name!r} up to {base}" for name, base in self.bases.items()]
+        where = self.archive or "nowhere: they were discarded"
+        return "\n".join([*lines, f"events      {grouped(self.events)}", f"kept in     {where}"])
 
 
 def archive_path(root: Path, stream: Stream, *, base: int, version: int, epoch: int) -> Path:
