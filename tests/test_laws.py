@@ -119,6 +119,14 @@ def test_a_key_of_any_kind_is_read_back_as_itself(
         assert parse_key(f"{key}/") == key
 
 
+@given(ids, st.none() | st.just("materialized_state"))
+def test_the_key_of_a_state_of_the_whole_store_is_read_back_as_itself(
+    view: str, section: str | None
+) -> None:
+    key = Key("projections", view, section=section)
+    assert parse_key(str(key)) == key
+
+
 @given(st.lists(st.integers(1, 99_999_999), max_size=6), ids)
 def test_the_keys_of_a_stream_sort_as_text_in_its_order(places: list[int], flow: str) -> None:
     def key(sequence: int) -> str:
