@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from flowlab import widgets
     from flowlab.errors import FlowlabError
-    from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo
+    from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo, upcast
     from flowlab.interop import export_log, import_log
     from flowlab.simulation import (
         Agent,
@@ -79,6 +79,7 @@ _NAMES: Final[dict[str, str]] = {
     "scenario": "flowlab.simulation",
     "simulate": "flowlab.simulation",
     "simulate_many": "flowlab.simulation",
+    "upcast": "flowlab.events",
     "widgets": "flowlab.widgets",
     "workflow": "flowlab.workflow",
 }
@@ -129,6 +130,7 @@ __all__ = [
     "scenario",
     "simulate",
     "simulate_many",
+    "upcast",
     "widgets",
     "workflow",
 ]

@@ -132,6 +132,13 @@ class StaleReadError(FlowlabError, RuntimeError):
     """What was read has changed since, so nothing was written: read again, and decide again."""
 
 
+class UpcastError(FlowlabError, ValueError):
+    """An event of an older version could not be read as the newest; the message names both.
+
+    It names the event and the function: one is missing, raised, or returned what is no payload.
+    """
+
+
 class ActivityError(FlowlabError, RuntimeError):
     """An activity failed for good: its retries are used up, or its error is final.
 

@@ -18,7 +18,7 @@ import flowlab
 
 PROJECT = Path(__file__).parent.parent
 DOCS = PROJECT / "docs"
-MAX_NAMES = 42
+MAX_NAMES = 43
 ROOMS = sorted(
     ["flowlab.errors", *(f"flowlab.{p.parent.name}" for p in PROJECT.glob("flowlab/*/__init__.py"))]
 )

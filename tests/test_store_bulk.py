@@ -155,7 +155,7 @@ BAD = {
     "causes.*'w'/3": {"causes": [{"workflow_id": "w", "sequence": 3}]},
     "causes.*'z'/1": {"causes": [{"workflow_id": "z", "sequence": 1}]},
     "causes.*'v'/1": {"causes": [{"workflow_id": "v", "sequence": 1}]},
-    "schema_version": {"schema_version": 9},
+    "schema_version": {"schema_version": 0},
     "generation": {"generation": -1},
     "cause_kinds": {"causes": [Cause("w", 1, 50)]},
 }

@@ -2,6 +2,7 @@
 
 from flowlab.events.codec import decode_payload, encode_json, encode_payload
 from flowlab.events.event import (
+    MAX_SCHEMA_VERSION,
     SCHEMA_VERSION,
     UNSTAMPED,
     Cause,
@@ -35,6 +36,7 @@ from flowlab.events.schema import (
     table_from_events,
 )
 from flowlab.events.sink import LogSink, LogSource
+from flowlab.events.upcasting import Upcast, Upcasts, upcast
 from flowlab.events.vocabulary import (
     CATEGORIES,
     EVENT_CATEGORIES,
@@ -57,6 +59,7 @@ __all__ = [
     "MAX_CAUSES",
     "MAX_ID_BYTES",
     "MAX_PAYLOAD_BYTES",
+    "MAX_SCHEMA_VERSION",
     "RELATION_NAMES",
     "SCHEMA_VERSION",
     "TERMINAL_STATUS",
@@ -72,6 +75,8 @@ __all__ = [
     "LogSink",
     "LogSource",
     "RunInfo",
+    "Upcast",
+    "Upcasts",
     "as_event",
     "category_of",
     "conform",
@@ -96,4 +101,5 @@ __all__ = [
     "table_from_events",
     "to_frame",
     "told_absent",
+    "upcast",
 ]

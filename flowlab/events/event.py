@@ -12,6 +12,9 @@ from flowlab.events.codec import decode_payload, encode_payload
 from flowlab.events.vocabulary import category_of
 
 SCHEMA_VERSION: Final = 1
+"""The version of an event type that has not changed yet."""
+MAX_SCHEMA_VERSION: Final = 2**15 - 1
+"""Greatest version of an event type."""
 UNSTAMPED: Final = -(2**63)
 """The `time_ns` of an event that the store shall stamp when it commits it."""
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flowlab.events.sink import LogSink
+    from flowlab.events.upcasting import Upcast
 
 MAX_ROWS_SHOWN = 10
 """Rows of a log's HTML table."""
@@ -198,6 +199,20 @@ class EventLog:
     def relation(self, name: str) -> pl.DataFrame:
         """Return one relation whole: `log.relation("activities")`."""
         return self.sql(f'SELECT * FROM "{name}"')
+
+    def upcast(self, steps: Iterable[Upcast]) -> EventLog:
+        """Return the log with every event as of the newest version of its type.
+
+        Args:
+            steps: functions that `upcast` declared.
+
+        Raises:
+            InvalidArgumentError: two functions are for one step, or a chain has a gap.
+            UpcastError: a step failed on an event; the message names both.
+        """
+        from flowlab.events.upcasting import Upcasts  # noqa: PLC0415 - it reads tables of events
+
+        return EventLog(Upcasts(tuple(steps)).table(self.table), self.runs, self.anomalies)
 
     def filter(
         self,

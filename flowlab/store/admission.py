@@ -13,7 +13,7 @@ from flowlab.events import (
     MAX_CAUSES,
     MAX_ID_BYTES,
     MAX_PAYLOAD_BYTES,
-    SCHEMA_VERSION,
+    MAX_SCHEMA_VERSION,
     UNSTAMPED,
     Cause,
     CauseKind,
@@ -75,7 +75,7 @@ class _Draft(msgspec.Struct, frozen=True, array_like=True, gc=False):
     coordination_id: _Id | None
     step_id: _Id | None
     payload: Annotated[bytes, msgspec.Meta(max_length=MAX_PAYLOAD_BYTES)] | None
-    schema_version: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA_VERSION)]
+    schema_version: Annotated[int, msgspec.Meta(ge=1, le=MAX_SCHEMA_VERSION)]
 
 
 _DRAFTS: Final[msgspec.msgpack.Decoder[list[_Draft]]] = msgspec.msgpack.Decoder(list[_Draft])
@@ -98,6 +98,10 @@ class _Shape(Protocol):
     def agent_sequence(self) -> int: ...
     @property
     def causes(self) -> tuple[Any, ...]: ...
+    @property
+    def event_type(self) -> str: ...
+    @property
+    def schema_version(self) -> int: ...
 
 
 class Batch:
@@ -152,6 +156,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self._drafts)
+
+    def versions(self) -> list[tuple[str, int]]:
+        """Return the type and the version of each event."""
+        return [(draft.event_type, draft.schema_version) for draft in self._drafts]
 
     def place(self, heads: Heads) -> tuple[int, list[int], dict[str, int]]:
         """Check the batch against the log and give each event its place.
@@ -299,7 +307,7 @@ def _check_numbers(event: Event, index: int) -> None:
         ("generation", 0, 2**31 - 1),
         ("agent_sequence", 0, _LAST),
         ("time_ns", UNSTAMPED, _LAST),
-        ("schema_version", 1, SCHEMA_VERSION),
+        ("schema_version", 1, MAX_SCHEMA_VERSION),
     ):
         value = getattr(event, field)
         if type(value) is not int:

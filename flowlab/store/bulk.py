@@ -16,7 +16,7 @@ from flowlab.events import (
     MAX_CAUSES,
     MAX_ID_BYTES,
     MAX_PAYLOAD_BYTES,
-    SCHEMA_VERSION,
+    MAX_SCHEMA_VERSION,
     UNSTAMPED,
     CauseKind,
     grouped,
@@ -48,7 +48,7 @@ _RANGES: Final = {
     "sequence": (0, 2**63 - 1),
     "generation": (0, 2**31 - 1),
     "agent_sequence": (0, 2**63 - 1),
-    "schema_version": (1, SCHEMA_VERSION),
+    "schema_version": (1, MAX_SCHEMA_VERSION),
 }
 
 

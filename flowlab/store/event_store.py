@@ -22,6 +22,7 @@ from flowlab.store.heads import Heads
 from flowlab.store.maintenance import StoreMaintenance
 from flowlab.store.run_check import check_run, check_runs
 from flowlab.store.sourcing import StoreProjections
+from flowlab.store.versions import check_batch, check_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,8 +57,12 @@ class EventStore(
         seal_events, seal_bytes: size at which the tail is sealed into Parquet by itself.
         lock_timeout_s: how long an append waits for another process's commit, in seconds.
         disk: through which everything is written; tests give one that fails.
+        upcasts: steps that `upcast` declared: events of older versions of their types are read as
+            of the newest, by every read, SQL and fold; stored bytes stay. Raise the version of an
+            aggregate or a projection whose saved states they change.
 
     Raises:
+        InvalidArgumentError: two upcasts are for one step, or a chain has a gap.
         NotAStoreError: the folder holds something else, or is absent and `read_only`.
         FormatVersionError: a newer flowlab made it.
 
@@ -124,6 +129,7 @@ class EventStore(
         if idempotency_key is not None:
             self._check_key(idempotency_key)
         batch = Batch((namespace, run_id, workflow_id), events)
+        check_batch(batch, self._files.upcasts)
         return self._writer.submit(Request(batch, expected_version, idempotency_key))
 
     def append_log(self, log: EventLog) -> CommitResult:
@@ -170,6 +176,7 @@ class EventStore(
         self, table: pa.Table, *, runs: tuple[RunInfo, ...], anomalies: pa.Table
     ) -> CommitResult:
         runs = check_runs(runs)
+        check_table(table, self._files.upcasts)
 
         def commit(heads: Heads, _state: TableState, position: int, now_ns: int) -> CommitResult:
             admitted = bulk.admit(table, heads, position=position, now_ns=now_ns)

@@ -25,6 +25,7 @@ from flowlab.store.layout import Stream
 from flowlab.store.position_read import stream_events
 from flowlab.store.reading import StoreReading
 from flowlab.store.tail_reader import KeyUse
+from flowlab.store.versions import check_batch
 
 DEFAULT_RETRIES: Final = 16
 """How often a command is decided again by default, because somebody else has appended."""
@@ -193,6 +194,8 @@ class StoreCommands(StoreReading):
                 return ExecuteResult(stream[2], known.version, (), conflicts)
             _check_evolves(kind, known, events)
             batch = Batch(stream, events) if events else NoEvents(stream)
+            if isinstance(batch, Batch):
+                check_batch(batch, self._files.upcasts)
             try:
                 request = Request(batch, known.version, *(key or (None, None)))
                 result = self._writer.submit(request)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowlab.errors import FencedError
+from flowlab.events import Upcasts
 from flowlab.store.checkpoints import CheckpointIndex
 from flowlab.store.clock import process_id
 from flowlab.store.cluster_log import Clusterings
@@ -25,6 +26,7 @@ class Files:
     metadata: MetadataLog
     clusterings: Clusterings
     views: Views
+    upcasts: Upcasts = field(default_factory=Upcasts)
     checkpoints: CheckpointIndex = field(default_factory=CheckpointIndex)
     process: int = field(default_factory=process_id)
 

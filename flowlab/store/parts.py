@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from os import PathLike
+from pathlib import Path
 from typing import Final
 
 from flowlab.errors import CorruptionError, InvalidArgumentError, LimitError
+from flowlab.events import Upcast, Upcasts
 from flowlab.store.aggregate_states import AggregateStates
 from flowlab.store.cluster_log import Clusterings
 from flowlab.store.commit_log import CommitLog
@@ -50,6 +53,7 @@ class StoreParts:
         seal_bytes: int = SEAL_BYTES,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
         disk: Disk | None = None,
+        upcasts: Iterable[Upcast] = (),
     ) -> None:
         self.path = usable_path(path)
         self.disk = Disk() if disk is None else disk
@@ -65,11 +69,9 @@ class StoreParts:
         self._log = CommitLog(tables / "_delta_log")
         self._tail = TailReader(self.path / "tail")
         self._metadata = MetadataLog(self.path)
-        clusterings = Clusterings(self.path, self._log, self._metadata)
-        layout, reader = self._manifest.layout, SegmentReader(tables)
-        views = Views(SavedViews(self.path, self.disk, self._manifest.table_id))
-        self._files = Files(tables, Shelves(layout), reader, self._metadata, clusterings, views)
-        sealed = SealedHeads(reader, self._files.shelves)
+        self._files = self._made_files(tables, Upcasts(tuple(upcasts)))
+        layout, views = self._manifest.layout, self._files.views
+        sealed = SealedHeads(self._files.reader, self._files.shelves)
         self._sealer = Sealer(self.path, layout, self._log, sealed, self._metadata, self.disk)
         self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
         self._writer = Writer(
@@ -89,6 +91,18 @@ class StoreParts:
         self._latest: Snapshot | None = None
         self._pinned: tuple[int, int, int] | None = None
         self._closed = False
+
+    def _made_files(self, tables: Path, upcasts: Upcasts) -> Files:
+        """Return what snapshots share."""
+        return Files(
+            tables,
+            Shelves(self._manifest.layout),
+            SegmentReader(tables),
+            self._metadata,
+            Clusterings(self.path, self._log, self._metadata),
+            Views(SavedViews(self.path, self.disk, self._manifest.table_id)),
+            upcasts,
+        )
 
     def snapshot(self) -> Snapshot:
         """Pin what is durable now: later writes do not show in it, and nothing waits."""

@@ -31,19 +31,20 @@ def events_between(
     snapshot: Snapshot, view: Projection, after: int, upto: int
 ) -> Iterator[list[Event]]:
     """Yield the events that a projection folds, by position, with `after` < position <= `upto`."""
+    upcasts = snapshot.files.upcasts
     sealed = min(snapshot.state.info.sealed_position, upto)
     while after < sealed:
         end = _window_end(snapshot.state.files, after, sealed)
         table = _window(snapshot, view, after, end)
         for start in range(0, table.num_rows, SLICE_EVENTS):
-            yield _taken(view, _events(table.slice(start, SLICE_EVENTS)))
+            yield upcasts.events(_taken(view, _events(table.slice(start, SLICE_EVENTS))))
         after = end
     tail = snapshot.tail
     if tail is not None and tail.events and after < upto:
         first = tail.buffer.events[0].position
         for start in range(max(after + 1 - first, 0), upto + 1 - first, SLICE_EVENTS):
             end = min(start + SLICE_EVENTS, upto + 1 - first, tail.events)
-            yield _taken(view, tail.buffer.events[start:end])
+            yield upcasts.events(_taken(view, tail.buffer.events[start:end]))
 
 
 def _taken(view: Projection, events: list[Event]) -> list[Event]:
@@ -53,7 +54,12 @@ def _taken(view: Projection, events: list[Event]) -> list[Event]:
 def stream_events(
     snapshot: Snapshot, stream: Stream, *, first: int = 1, last: int | None = None
 ) -> list[Event]:
-    """Return the events of a stream from `first` to `last`, those of the tail without a detour."""
+    """Return the events of a stream from `first` to `last`, as of the newest versions."""
+    return snapshot.files.upcasts.events(_stream_events(snapshot, stream, first, last))
+
+
+def _stream_events(snapshot: Snapshot, stream: Stream, first: int, last: int | None) -> list[Event]:
+    """Return them as written, those of the tail without a detour."""
     files = snapshot.stream_files(stream)
     events: list[Event] = []
     if files:

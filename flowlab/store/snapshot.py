@@ -100,7 +100,7 @@ class Snapshot:
         direct = as_stream(key)
         table = self._read_stream(direct, reverse=reverse, limit=limit) if direct else None
         if direct is not None and table is not None and table.num_rows:
-            return as_log(table, direct, self.runs, self.anomalies)
+            return self._answer(table, direct)
         located = self.locate(key)
         if located.stream is not None:
             self.bases.check(located.stream, located.key.first)
@@ -121,7 +121,7 @@ class Snapshot:
             first, last = head[located.stream[1]]
             message = f"no event at {str(located.key)!r}: the stream holds {first} to {last}"
             raise NotFoundError(message)
-        return as_log(table, located, self.runs, self.anomalies)
+        return self._answer(table, located)
 
     def locate(self, key: str | Key) -> Located:
         """Return the key with its namespace and run filled in, and what it selects.
@@ -296,6 +296,9 @@ class Snapshot:
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _answer(self, table: pa.Table, located: Located) -> EventLog:
+        return as_log(self._files.upcasts.table(table), located, self.runs, self.anomalies)
+
     def _truncated(
         self, namespace: str, run_id: str | None, workflow_id: str
     ) -> list[tuple[str, int]]:
@@ -354,6 +357,7 @@ class Snapshot:
                 anomalies=self.anomalies,
                 bound=self._bound,
                 bases=self.bases,
+                upcasts=self._files.upcasts,
             )
         try:
             yield connection
@@ -389,11 +393,5 @@ class Snapshot:
             span = span.above("sequence", base)
         files = self.stream_files(stream)
         return read_stream(
-            stream,
-            span,
-            files,
-            self._tail,
-            self._files.reader,
-            reverse=reverse,
-            limit=limit,
+            stream, span, files, self._tail, self._files.reader, reverse=reverse, limit=limit
         )

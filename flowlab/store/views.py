@@ -8,11 +8,19 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from flowlab.events import EVENT_COLUMNS, RunInfo, define_relations, run_info_table
+from flowlab.events import (
+    EVENT_COLUMNS,
+    EVENT_SCHEMA,
+    RunInfo,
+    Upcasts,
+    define_relations,
+    run_info_table,
+)
 from flowlab.store.delta import DataFile
 from flowlab.store.truncation import Bases
 
 _NO_BASES: Final = Bases()
+_NO_UPCASTS: Final = Upcasts()
 _SELECT: Final = duckdb.StatementType.SELECT
 _EXPLAIN: Final = duckdb.StatementType.EXPLAIN
 
@@ -40,6 +48,7 @@ def connect_views(
     anomalies: pa.Table,
     bound: int | None,
     bases: Bases = _NO_BASES,
+    upcasts: Upcasts = _NO_UPCASTS,
 ) -> duckdb.DuckDBPyConnection:
     """Open an in-memory connection that shows every relation of a pinned state.
 
@@ -66,10 +75,30 @@ def connect_views(
         if reached:
             source = _left(source, "held.namespace" if namespace is None else _text(namespace))
         parts.append(f"SELECT {space}, {', '.join(EVENT_COLUMNS[1:])} FROM {source}{where}")
-    connection.execute(f"CREATE TEMP VIEW events AS {' UNION ALL '.join(parts)}")
+    found = " UNION ALL ".join(parts)
+    if upcasts:
+        found = _newest(connection, found, upcasts)
+    connection.execute(f"CREATE TEMP VIEW events AS {found}")
     define_relations(connection)
     connection.execute(_CHECKPOINTS)
     return connection
+
+
+def _newest(connection: duckdb.DuckDBPyConnection, found: str, upcasts: Upcasts) -> str:
+    """Return the query in which rows of older versions are replaced, once, by upcast ones."""
+    older = " OR ".join(
+        f"(event_type = {_text(name)} AND schema_version < {newest})"
+        for name, newest in upcasts.types.items()
+    )
+    columns = ", ".join(EVENT_COLUMNS)
+    connection.execute(f"CREATE TEMP VIEW stored_events AS {found}")
+    rows = connection.sql(f"SELECT {columns} FROM stored_events WHERE {older}")
+    table = rows.to_arrow_table().cast(EVENT_SCHEMA)
+    connection.register("upcast_events", upcasts.table(table))
+    return (
+        f"SELECT {columns} FROM stored_events WHERE NOT ({older}) "
+        f"UNION ALL SELECT {columns} FROM upcast_events"
+    )
 
 
 def only_asks(query: str) -> bool:
