@@ -229,7 +229,7 @@ def _ticks(table: pa.Table, streams: Streams, heads: Heads) -> tuple[Ints, Ints]
         ],
         np.int64,
     )
-    order = np.argsort(lanes, kind="stable")
+    order = sorted_rows(lanes)
     counts = np.bincount(lanes, minlength=len(distinct))
     starts = np.cumsum(counts) - counts
     ticks = np.empty(len(order), np.int64)

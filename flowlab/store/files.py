@@ -53,6 +53,11 @@ class Disk:
         self.bytes_written = 0
         self._settled: set[Path] = set()
 
+    @property
+    def serial(self) -> bool:
+        """Whether files are written one after the other: a subclass sees calls in one order."""
+        return type(self) is not Disk
+
     # -- the primitives -----------------------------------------------------------------------
 
     def open_rw(self, path: Path, *, create: bool = False) -> int:

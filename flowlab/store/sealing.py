@@ -28,7 +28,7 @@ from flowlab.store.files import Disk
 from flowlab.store.heads import Heads, SealedHeads, live_lanes
 from flowlab.store.layout import Layout, Stream
 from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS, write_checkpoint
-from flowlab.store.segments import partition, write_part
+from flowlab.store.segments import Share, partition, write_part
 from flowlab.store.sidecar import (
     MetadataLog,
     Sidecar,
@@ -41,6 +41,7 @@ from flowlab.store.streams import Streams
 from flowlab.store.tail import TailWriter, tail_path
 from flowlab.store.tail_reader import CommitMark, KeyUse, TailView
 from flowlab.store.truncation import BaseRow
+from flowlab.store.writing_pool import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,19 @@ class Sealer:
 
     def write_files(self, table: pa.Table, streams: Streams, *, epoch: int) -> list[DataFile]:
         """Write one sealed file for each partition that has rows."""
-        root = self.root / "workflows"
+        root, layout = self.root / "workflows", self.layout
         files: list[DataFile] = []
+        shares = partition(table, layout, streams)
+        for share in shares:
+            self.disk.make_directory(root / layout.folder(share.partition))
+
+        def write(share: Share) -> DataFile:
+            return write_part(share.part(), root=root, layout=layout, disk=self.disk, epoch=epoch)
+
         with self._removed_on_failure(files):
-            for part in partition(table, self.layout, streams):
-                data = write_part(part, root=root, layout=self.layout, disk=self.disk, epoch=epoch)
-                files.append(data)
-                self.sealed.learn(data, part.worlds)
+            in_order(write, shares, files, serial=self.disk.serial)
+        for share, data in zip(shares, files, strict=True):
+            self.sealed.learn(data, share.worlds)
         return files
 
     @contextmanager

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flowlab.events import sorted_rows
 from flowlab.store.delta import DataFile, columns_beside
 from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
@@ -48,6 +49,7 @@ _MAY_BE_CONSTANT: Final = (
 )
 MAX_STAT_CHARS: Final = 64
 READ_BYTES: Final = 1 << 20
+SAMPLE_ROWS: Final = 4_096
 
 _DICTIONARY: Final = [
     "namespace",
@@ -107,25 +109,62 @@ class Part:
     table: pa.Table
 
 
-def partition(table: pa.Table, layout: Layout, streams: Streams) -> list[Part]:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Rows of a table bound for one file: what a part is made of, once it is its turn.
+
+    Args:
+        partition, worlds: of the part.
+        source: the table.
+        rows: those that are meant, sorted.
+    """
+
+    partition: dict[str, str]
+    worlds: frozenset[tuple[str, str]]
+    source: pa.Table
+    rows: Ints
+
+    def part(self) -> Part:
+        """Return the part; its rows are taken from the table now."""
+        table = self.source.take(pa.array(self.rows))
+        for place, column in enumerate(table.columns):
+            if pa.types.is_dictionary(column.type):
+                whole = column.combine_chunks().dictionary_decode()
+                table = table.set_column(place, table.column_names[place], whole)
+        return Part(self.partition, self.worlds, table)
+
+
+def partition(table: pa.Table, layout: Layout, streams: Streams) -> list[Share]:
     """Split rows by partition, each sorted by (namespace, run_id, workflow_id, sequence)."""
     if table.num_rows == 0:
         return []
     groups = group_rows(table, layout, streams)
     # The rows stand by stream and sequence already, so that only their partitions are to be sorted.
-    order = streams.order[np.argsort(groups.of_row, kind="stable")]
+    order = streams.order[sorted_rows(groups.of_row)]
     runs = _worlds(groups, streams)
-    # Rows are taken from whole columns, all at once: from pieces, or a part at a time, is slower.
-    columns = columns_beside(layout.columns)
-    ordered = table.select(columns).combine_chunks().take(pa.array(order))
+    # Rows are taken from whole columns, and of texts that repeat the codes: all else is slower.
+    source = table.select(columns_beside(layout.columns)).combine_chunks()
+    for place, column in enumerate(source.columns):
+        if pa.types.is_string(column.type) and _repeats(column):
+            source = source.set_column(place, source.column_names[place], _coded(column))
     parts, start = [], 0
     for place, count in enumerate(np.bincount(groups.of_row).tolist()):
         codes = streams.codes[order[start : start + count]]
         values, names = groups.values[place], frozenset(runs[place])
         for begin, end in pieces(codes, MAX_FILE_ROWS):
-            parts.append(Part(values, names, ordered.slice(start + begin, end - begin)))
+            parts.append(Share(values, names, source, order[start + begin : start + end]))
         start += count
     return parts
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    few = column.slice(0, SAMPLE_ROWS)
+    return len(few) == SAMPLE_ROWS and pc.count_distinct(few).as_py() <= SAMPLE_ROWS // 4
+
+
+def _coded(column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    whole = column.combine_chunks()  # more text than one array takes stays as it is
+    return whole.dictionary_encode() if isinstance(whole, pa.Array) else column
 
 
 def _worlds(groups: Groups, streams: Streams) -> list[set[tuple[str, str]]]:
@@ -195,15 +234,18 @@ def write_part(
     # A file of this name is what an earlier try of the same writer left: no commit names it, or its
     # positions would be sealed.
     disk.remove(folder / name)
+    # Encoded in memory, it is written at once, and its checksums are of what was meant.
+    memory = pa.BufferOutputStream()
+    write_parquet(part.table, memory, options)
+    content = memory.getvalue()
     with disk.create(folder / name) as stream:
-        write_parquet(part.table, stream, options or {})
-        size = stream.tell()
-    footer, whole = read_footer(folder / name), file_crc(folder / name)
+        stream.write(content)
+    footer, whole = footer_of(content), zlib.crc32(content)
     disk.sync_directory(folder)
     return DataFile(
         path=f"{below}/{name}" if below else name,
         partition=part.partition,
-        size=size,
+        size=content.size,
         rows=part.table.num_rows,
         stats=file_stats(part.table),
         footer_crc=zlib.crc32(footer),
@@ -211,7 +253,9 @@ def write_part(
     )
 
 
-def write_parquet(table: pa.Table, stream: BinaryIO, options: dict[str, Any] | None = None) -> None:
+def write_parquet(
+    table: pa.Table, stream: BinaryIO | pa.NativeFile, options: dict[str, Any] | None = None
+) -> None:
     """Write a table in the sealed files' encoding.
 
     The footer lists, for each row group, the columns that hold one value only: reading a stream
@@ -219,18 +263,21 @@ def write_parquet(table: pa.Table, stream: BinaryIO, options: dict[str, Any] | N
     """
     with pq.ParquetWriter(stream, table.schema, **{**WRITE_OPTIONS, **(options or {})}) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        # What holds one value in the whole file does so in each row group.
+        everywhere = constants(table)
+        names = tuple(name for name in _MAY_BE_CONSTANT if name not in everywhere)
         groups = [
-            constants(table.slice(start, ROW_GROUP_ROWS))
+            everywhere | constants(table.slice(start, ROW_GROUP_ROWS), names)
             for start in range(0, table.num_rows, ROW_GROUP_ROWS)
         ]
         text = json.dumps(groups, separators=(",", ":"))
         writer.add_key_value_metadata({CONSTANTS_KEY: text})
 
 
-def constants(table: pa.Table) -> dict[str, Any]:
+def constants(table: pa.Table, names: tuple[str, ...] = _MAY_BE_CONSTANT) -> dict[str, Any]:
     """Return the columns whose rows are all equal, with their value."""
     found: dict[str, Any] = {}
-    for name in _MAY_BE_CONSTANT:
+    for name in names:
         if name not in table.column_names:
             continue
         column = table.column(name)
@@ -264,6 +311,12 @@ def read_footer(path: Path) -> bytes:
             raise ValueError(message)
         stream.seek(size - length)
         return stream.read(length)
+
+
+def footer_of(content: pa.Buffer) -> bytes:
+    """Return the footer of a Parquet file in memory, its length and magic included."""
+    length = int.from_bytes(content[content.size - 8 : content.size - 4].to_pybytes(), "little")
+    return bytes(content[content.size - length - 8 :].to_pybytes())
 
 
 def file_crc(path: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
+
+DENSE: Final = 4
+"""Keys for each row at most where streams are found in a table of all keys, and not by search."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -78,6 +81,11 @@ class Streams:
     def find(self, worlds: Ints, flows: Ints) -> Ints:
         """Return the codes of streams by world and workflow, by their places; -1 where none is."""
         wanted = worlds * len(self.flows) + flows
+        span = int(self.keys[-1]) + 1
+        if span <= DENSE * len(wanted):
+            table = np.full(span + 1, -1)
+            table[self.keys] = np.arange(len(self))
+            return table[np.where((flows >= 0) & (wanted < span), wanted, span)]
         places = np.minimum(np.searchsorted(self.keys, wanted), len(self) - 1)
         found: Ints = np.where((flows >= 0) & (self.keys[places] == wanted), places, -1)
         return found
