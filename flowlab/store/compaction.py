@@ -24,14 +24,15 @@ from flowlab.store.files import Disk, lock, read_at, unlock
 from flowlab.store.layout import Layout
 from flowlab.store.merging import by_partition, cut, generations, merge
 from flowlab.store.segment_reader import SegmentReader
-from flowlab.store.segments import MAX_FILE_ROWS, Part, write_part
+from flowlab.store.segments import MAX_FILE_ROWS, ROW_GROUP_ROWS, Part, write_part
 from flowlab.store.truncation import Bases
 
 LOCK_NAME: Final = "maintenance.lock"
 SIZE_RATIO: Final = 4
 """A file is merged with newer ones that together have at least a quarter of its rows."""
 ARCHIVE_TIER: Final = "archive"
-ARCHIVE_OPTIONS: Final = {"compression_level": 12}
+ARCHIVE_OPTIONS: Final = {"compression_level": 12, "row_group_rows": 8 * ROW_GROUP_ROWS}
+"""About a fifth smaller than hot files on a process-like log, and five times as slow to write."""
 COMMIT_ROWS: Final = 4_000_000
 """Rows that are written again before a commit names them."""
 

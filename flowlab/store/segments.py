@@ -261,14 +261,16 @@ def write_parquet(
     The footer lists, for each row group, the columns that hold one value only: reading a stream
     then decodes those that vary.
     """
-    with pq.ParquetWriter(stream, table.schema, **{**WRITE_OPTIONS, **(options or {})}) as writer:
-        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    options = dict(options or {})
+    rows = options.pop("row_group_rows", ROW_GROUP_ROWS)
+    with pq.ParquetWriter(stream, table.schema, **{**WRITE_OPTIONS, **options}) as writer:
+        writer.write_table(table, row_group_size=rows)
         # What holds one value in the whole file does so in each row group.
         everywhere = constants(table)
         names = tuple(name for name in _MAY_BE_CONSTANT if name not in everywhere)
         groups = [
-            everywhere | constants(table.slice(start, ROW_GROUP_ROWS), names)
-            for start in range(0, table.num_rows, ROW_GROUP_ROWS)
+            everywhere | constants(table.slice(start, rows), names)
+            for start in range(0, table.num_rows, rows)
         ]
         text = json.dumps(groups, separators=(",", ":"))
         writer.add_key_value_metadata({CONSTANTS_KEY: text})
