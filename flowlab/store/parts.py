@@ -167,7 +167,9 @@ class StoreParts:
         snapshot = Snapshot(self._files, state, view, bound=bound)
         self._pins.hold(state.version, snapshot)
         # Only now: vacuum looks for pins after it has raised its floor.
-        return snapshot if self._log.latest().info.floor <= state.version else None
+        floor = self._log.latest().info.floor
+        # A store whose making was stopped before its first commit is at version -1.
+        return snapshot if floor <= max(state.version, 0) else None
 
     def _check_writable(self) -> None:
         self._files.check_process()

@@ -49,11 +49,13 @@ def connect_views(
     bound: int | None,
     bases: Bases = _NO_BASES,
     upcasts: Upcasts = _NO_UPCASTS,
+    relations: bool = True,
 ) -> duckdb.DuckDBPyConnection:
     """Open an in-memory connection that shows every relation of a pinned state.
 
     Namespaces come from the commit log, as literals: DuckDB would read `bucket=00` as text and
-    would have to be told how a namespace is escaped.
+    would have to be told how a namespace is escaped. Unless `relations`, only `events` is there: to
+    define the others costs more than most queries.
     """
     connection = duckdb.connect(":memory:")
     connection.execute("SET parquet_metadata_cache = true")
@@ -79,8 +81,9 @@ def connect_views(
     if upcasts:
         found = _newest(connection, found, upcasts)
     connection.execute(f"CREATE TEMP VIEW events AS {found}")
-    define_relations(connection)
-    connection.execute(_CHECKPOINTS)
+    if relations:
+        define_relations(connection)
+        connection.execute(_CHECKPOINTS)
     return connection
 
 
