@@ -1,4 +1,4 @@
-"""Verbs that read a store: sql, read, tree, and store info, verify, seal."""
+"""Verbs that read a store: sql, read, tree, and store info, verify, seal, cluster."""
 
 from __future__ import annotations
 
@@ -141,6 +141,34 @@ def _seal(arguments: Namespace) -> int:
     return OK
 
 
+def _cluster_arguments(parser: ArgumentParser) -> None:
+    directory(parser)
+    parser.add_argument("--agents", action="store_true", help="by agent and time alone")
+    parser.add_argument("--coordination", action="store_true", help="by coordination alone")
+    parser.add_argument("--rebuild", action="store_true", help="begin anew, as after damage")
+
+
+def _cluster(arguments: Namespace) -> int:
+    from flowlab.events import counted, grouped  # noqa: PLC0415
+    from flowlab.store import EventStore  # noqa: PLC0415
+
+    with open_store(arguments.store):
+        pass  # writing would make a store where there is none
+    kind = None
+    if arguments.agents != arguments.coordination:
+        kind = "agents" if arguments.agents else "coordination"
+    with EventStore(arguments.store) as store:
+        for item in store.cluster(kind, rebuild=arguments.rebuild, progress=say):
+            answer(
+                f"{item.kind}: up to position {grouped(item.position)}, "
+                f"{counted(item.events, 'event')} taken in, {counted(item.files, 'file')}"
+            )
+        behind = store.info().tail_events
+    if behind:
+        say(f"{counted(behind, 'event')} in the tail; flowlab store seal DIR comes first")
+    return OK
+
+
 def _add_format(parser: ArgumentParser, forms: tuple[str, ...]) -> None:
     parser.add_argument("--limit", metavar="N", type=count, help="at most so many rows")
     parser.add_argument("--format", choices=forms, default="table", help="of the answer (table)")
@@ -209,5 +237,14 @@ VERBS: Final = (
         example="flowlab store seal S",
         run=_seal,
         arguments=directory,
+    ),
+    Verb(
+        name="store cluster",
+        summary="Bring the clusterings of a store up to its sealed part.",
+        text="Reads by agent and time, and by coordination, then touch what they return. Appends "
+        "go on meanwhile; only what was sealed since the last time is taken in.",
+        example="flowlab store cluster S --agents",
+        run=_cluster,
+        arguments=_cluster_arguments,
     ),
 )

@@ -35,6 +35,7 @@ from flowlab.store.delta import (
     SealInfo,
     TableState,
     add_action,
+    commit_path,
     create_actions,
     info_action,
     remove_action,
@@ -101,7 +102,10 @@ class Build:
                 kept, merged = self._merge(old, list(self.written))
                 self._commit(held, kept)
             except Exception:
-                self._take_back(self.written)
+                # A commit that has appeared counts, whatever failed after that.
+                version = 0 if held is None else held.version + 1
+                if not commit_path(self.table.folder, version).exists():
+                    self._take_back(self.written)
                 raise
             self._sweep()
             return self._result(self.table.latest(), events, merged)
@@ -136,8 +140,7 @@ class Build:
             return self.table.latest()
         except CorruptionError as error:
             if not rebuild:
-                name = self.table.kind.name
-                message = f"{error}; flowlab store cluster DIR --{name} --rebuild makes it anew"
+                message = f"{error}; {self.table.advice}"
                 raise CorruptionError(message) from error
         self._clear()
         return None

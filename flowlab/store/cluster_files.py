@@ -188,17 +188,18 @@ def merges(held: list[DataFile], fresh: list[DataFile]) -> list[list[DataFile]]:
         ...     [file("a", 1000), file("b", 90)], [file("c", 50), file("d", 10)])]
         [['d', 'c', 'b']]
     """
-    new = {data.path for data in fresh}
-    groups: list[list[DataFile]] = []
-    group: list[DataFile] = []
-    rows = size = 0
-    for data in sorted([*held, *fresh], key=lambda data: data.rows):
-        fits = rows + data.rows <= MERGE_ROWS and size + data.size <= MERGE_BYTES
-        if group and fits and (data.path in new or data.rows <= GROWTH * rows):
-            group.append(data)
-            rows, size = rows + data.rows, size + data.size
-        elif data.path in new or not group:
-            groups.append(group)
-            group, rows, size = [data], data.rows, data.size
-    groups.append(group)
+    groups: list[list[DataFile]] = [[]]
+    for data in sorted(fresh, key=lambda data: data.rows):
+        if groups[-1] and not _fits(groups[-1], data):
+            groups.append([])
+        groups[-1].append(data)
+    last = groups[-1]
+    for data in sorted(held, key=lambda data: data.rows):
+        if data.rows <= GROWTH * sum(other.rows for other in last) and _fits(last, data):
+            last.append(data)
     return [group for group in groups if len(group) > 1]
+
+
+def _fits(group: list[DataFile], data: DataFile) -> bool:
+    rows = data.rows + sum(other.rows for other in group)
+    return rows <= MERGE_ROWS and data.size + sum(other.size for other in group) <= MERGE_BYTES

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from flowlab.errors import CorruptionError
-from flowlab.store.clustering import KINDS, SOURCE_APP, Kind
+from flowlab.store.clustering import KINDS, SOURCE_APP, ClusteringInfo, Kind
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import DataFile, TableState, commit_path
 from flowlab.store.segment_reader import SegmentReader
@@ -76,6 +76,11 @@ class ClusterTable:
 
     def __repr__(self) -> str:
         return f"ClusterTable({self.kind.name!r})"
+
+    @property
+    def advice(self) -> str:
+        """What to do about damage."""
+        return f"flowlab store cluster DIR --{self.kind.name} --rebuild makes it anew"
 
     def latest(self) -> Clustering | None:
         """Return the newest version, None where there is none.
@@ -165,7 +170,7 @@ class ClusterTable:
             self._warned.add(what)
             message = (
                 f"the clustering {self.kind.name!r} is not used, reads are slower: {what}; "
-                f"flowlab store cluster DIR --{self.kind.name} --rebuild makes it anew"
+                f"{self.advice}"
             )
             warnings.warn(message, RuntimeWarning, stacklevel=2)
 
@@ -180,6 +185,22 @@ class Clusterings:
 
     def __repr__(self) -> str:
         return f"Clusterings({', '.join(self.tables)})"
+
+    def infos(self, position: int) -> tuple[tuple[ClusteringInfo, ...], list[str]]:
+        """Return up to where each holds in a log that ends at a position, and what is damaged."""
+        infos, damage = [], []
+        for name, table in self.tables.items():
+            try:
+                held = table.latest()
+            except CorruptionError as error:
+                damage.append(f"the clustering {name!r} is not used: {error}; {table.advice}")
+                continue
+            if held is not None:
+                size = sum(data.size for data in held.files)
+                behind = max(position - held.position, 0)
+                counts = (held.version, held.position, behind, len(held.files), size)
+                infos.append(ClusteringInfo(name, *counts))
+        return tuple(infos), damage
 
     def truncated(self) -> list[int]:
         """Return the versions of `workflows` at which streams were truncated."""

@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 
 from flowlab.events import counted, grouped
+from flowlab.store.cluster_log import Clusterings
+from flowlab.store.clustering import ClusteringInfo
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.files import durability_notes
 from flowlab.store.layout import Layout
@@ -31,6 +33,7 @@ class StoreInfo:
         namespaces: in order.
         runs: how many have metadata.
         anomalies: how many were recorded.
+        clusterings: up to where each holds.
         notes: where durability is weaker on this platform, and what readers should know.
     """
 
@@ -48,6 +51,7 @@ class StoreInfo:
     namespaces: tuple[str, ...]
     runs: int
     anomalies: int
+    clusterings: tuple[ClusteringInfo, ...]
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -73,8 +77,9 @@ class StoreInfo:
             "runs": f"{grouped(self.runs)} with metadata",
             "anomalies": grouped(self.anomalies),
         }
-        lines = [f"{name:<12}{value}" for name, value in rows.items()]
-        return "\n".join([*lines, *(f"{'note':<12}{note}" for note in self.notes)])
+        rows |= {f"by {item.kind}": str(item) for item in self.clusterings}
+        lines = [f"{name:<16}{value}" for name, value in rows.items()]
+        return "\n".join([*lines, *(f"{'note':<16}{note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"
@@ -89,6 +94,7 @@ def describe(
     runs: int,
     anomalies: int,
     namespaces: Callable[[DataFile], Iterable[str]],
+    clusterings: Clusterings,
 ) -> StoreInfo:
     """Return the info of a pinned state."""
     spaces = {space for data in state.files for space in namespaces(data)}
@@ -101,15 +107,18 @@ def describe(
             "other programs that read workflows/ as a Delta table see the sealed part only; "
             "flowlab store seal DIR brings it up to date"
         )
+    position = state.info.sealed_position
+    if view is not None:
+        position = view.last_position(position)
+    held, damage = clusterings.infos(position)
+    notes += damage
     return StoreInfo(
         path=str(root),
         format=manifest.format,
         layout=manifest.layout,
         version=state.version,
         epoch=marks[-1].epoch if marks else state.info.epoch,
-        position=view.last_position(state.info.sealed_position)
-        if view is not None
-        else state.info.sealed_position,
+        position=position,
         sealed_events=sum(data.rows for data in state.files),
         sealed_files=len(state.files),
         sealed_bytes=sum(data.size for data in state.files),
@@ -118,5 +127,6 @@ def describe(
         namespaces=tuple(sorted(spaces)),
         runs=runs,
         anomalies=anomalies,
+        clusterings=held,
         notes=tuple(notes),
     )

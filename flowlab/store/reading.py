@@ -136,4 +136,5 @@ class StoreReading(StoreParts):
             runs=len(now.runs),
             anomalies=now.anomalies.num_rows,
             namespaces=self._files.reader.namespaces,
+            clusterings=self._files.clusterings,
         )

@@ -14,6 +14,7 @@ import pyarrow as pa
 from flowlab.errors import CorruptionError, FlowlabError
 from flowlab.events import ANOMALY_SCHEMA, EVENT_COLUMNS, EVENT_SCHEMA, counted, grouped
 from flowlab.store.checked_log import CheckedLog
+from flowlab.store.cluster_verify import verify_clusterings
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import read_manifest
@@ -122,6 +123,9 @@ class Verifier:
         if whole:
             self._say("events")
             self._events(state, view)
+            self._say("clusterings")
+            count = verify_clusterings(self._root, state, self._problem)
+            self._checked |= {"clusterings": count} if count else {}
         return self._report()
 
     def _report(self) -> VerifyReport:

@@ -67,12 +67,12 @@ def connect_views(
     where = "" if bound is None else f" WHERE position <= {bound}"
     columns = ", ".join(EVENT_COLUMNS)
     parts = [f"SELECT {columns} FROM tail_events{where}"]
-    spaces: dict[tuple[str | None, bool], list[str]] = {}
+    spaces: dict[tuple[str | None, bool], list[Path]] = {}
     for data in files:
         key = data.namespace, bases.reach(data)
-        spaces.setdefault(key, []).append(_text(_literal(root / data.path)))
+        spaces.setdefault(key, []).append(root / data.path)
     for (namespace, reached), paths in spaces.items():
-        source = f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
+        source = parquet_source(paths)
         space = "namespace" if namespace is None else f"{_text(namespace)} AS namespace"
         if reached:
             source = _left(source, "held.namespace" if namespace is None else _text(namespace))
@@ -102,6 +102,12 @@ def _newest(connection: duckdb.DuckDBPyConnection, found: str, upcasts: Upcasts)
         f"SELECT {columns} FROM stored_events WHERE NOT ({older}) "
         f"UNION ALL SELECT {columns} FROM upcast_events"
     )
+
+
+def parquet_source(paths: list[Path]) -> str:
+    """Return what DuckDB reads from an explicit list of files."""
+    listed = ", ".join(_text(_literal(path)) for path in paths)
+    return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
 def only_asks(query: str) -> bool:
