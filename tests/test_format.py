@@ -138,6 +138,23 @@ def test_a_reader_made_from_the_page_finds_what_the_store_finds(
         assert independent.history_digest(found.events) == store.log().history_digest
 
 
+@pytest.mark.parametrize("upkeep", ["compact", "archive", "truncate", "both"])
+def test_the_two_readers_agree_after_files_were_written_again(tmp_path: Path, upkeep: str) -> None:
+    with everything(tmp_path / "s") as store:
+        store.seal()
+        if upkeep != "compact":
+            store.archive(upto=7)
+        if upkeep in {"truncate", "both"}:
+            store.truncate({"w": 2, "u": 1})
+            store.append("w", Event.of("F", causes=(Cause("w", 1),)))
+        if upkeep in {"compact", "both"}:
+            store.compact(full=True)
+            store.vacuum(retain=0)
+        found = same(store)
+        assert found.gone == (3 if upkeep in {"truncate", "both"} else 0)
+        assert {row.stream: row.base for row in store.snapshot().bases.rows} == found.bases
+
+
 @settings(max_examples=15)
 @given(st.lists(st.tuples(logs(), st.booleans()), min_size=1, max_size=2))
 def test_the_two_readers_agree_on_any_log(given_logs: list[tuple[EventLog, bool]]) -> None:
