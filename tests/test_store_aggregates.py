@@ -429,6 +429,23 @@ def test_a_truncated_stream_is_loaded_from_a_saved_state_or_refused(store: Event
         balance(reader, account(version=2))
 
 
+def test_a_state_is_saved_when_asked_so_that_all_its_events_may_go(store: EventStore) -> None:
+    assert store.save_state(ACCOUNT, "ada") == 0
+    for _ in range(3):
+        store.execute(ACCOUNT, "ada", move(1))
+    assert store.save_state(ACCOUNT, "ada") == 3
+    (path,) = (store.path / "aggregates").glob("*/*")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert store.save_state(ACCOUNT, "ada") == 3, "in place of the damaged one"
+    store.truncate("account-ada", upto=3)
+    assert fresh(store, ACCOUNT) == (3, 0)
+    with EventStore(store.path) as other:
+        assert other.execute(ACCOUNT, "ada", move(-3)).version == 4
+    sets = account(evolve=lambda *_: {1})
+    with pytest.raises(InvalidArgumentError, match="no JSON value, so that it cannot be saved"):
+        store.save_state(sets, "bob", workflow_id="account-ada")
+
+
 # -- arguments -------------------------------------------------------------------------------------
 
 

@@ -451,6 +451,33 @@ def test_a_state_of_more_than_the_log_holds_is_not_believed(store: EventStore) -
 # -- truncation ------------------------------------------------------------------------------------
 
 
+def test_a_truncation_lets_every_state_fold_what_goes_first(store: EventStore) -> None:
+    inline, by_store = views()[0], views()[2]
+    store.register(inline, by_store)
+    store.append("w", [paid(1), paid(2)])
+    store.append("v", paid(4))
+    store.truncate("w", upto=2)
+    store.append("w", paid(8))
+    assert store.project(inline).state == store.project(by_store).state == 15
+
+
+def test_a_truncation_is_refused_where_a_saved_state_would_miss_what_goes(
+    store: EventStore, tmp_path: Path
+) -> None:
+    store.append("w", paid(1))
+    store.catch_up(views()[2])
+    store.append("w", [paid(2), paid(4)])
+    with EventStore(tmp_path / "s") as other:
+        with pytest.raises(InvalidArgumentError, match="'async-store' is saved as of position 1.*"
+                           "nothing was truncated"):  # fmt: skip
+            other.truncate("w", upto=2)
+        assert other.read("/workflows/w").table.num_rows == 3
+        assert other.truncate("w", upto=1).events == 1, "that is in the state"
+        other.register(views()[2])
+        other.truncate("w", upto=2)
+        assert other.project("async-store").state == 7
+
+
 def test_a_state_over_a_truncated_stream_holds_what_is_gone_and_is_not_built_without_it(
     store: EventStore,
 ) -> None:

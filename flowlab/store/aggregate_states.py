@@ -19,11 +19,12 @@ from flowlab.errors import (
     CorruptionError,
     FlowlabError,
     FormatVersionError,
+    InvalidArgumentError,
     InvalidEventError,
     TruncatedError,
 )
 from flowlab.events import Event, encode_json, grouped
-from flowlab.store.aggregate import Aggregate
+from flowlab.store.aggregate import Aggregate, Snapshots
 from flowlab.store.containers import AGGREGATE, Container, add_container, read_container
 from flowlab.store.files import Disk
 from flowlab.store.layout import Stream
@@ -147,27 +148,38 @@ class AggregateStates:
             message = (
                 f"the state of {stream[2]!r} cannot be built: events {grouped(known.version + 1)} "
                 f"to {grouped(events[0].sequence - 1)} were truncated, and no saved state holds "
-                "them; declare snapshots=Snapshots(...) and load it before a truncation, or read "
-                "what was archived into another store"
+                "them; store.save_state(...) before a truncation keeps it, and what was archived "
+                "can be read into another store"
             )
             raise TruncatedError(message)
         last = events[-1]
         return Known.of(last.sequence, last.position, folded(kind, known.state(), events))
 
-    def save(self, kind: Aggregate, stream: Stream, before: int, known: Known) -> None:
-        """Save a state if its policy says so, and let older ones go.
+    def save_due(self, kind: Aggregate, stream: Stream, before: int, known: Known) -> None:
+        """Save a state if its policy says so.
 
         The events are durable whatever becomes of it, so a failure is a warning.
         """
         policy = kind.snapshots
         if policy is None or before // policy.every_events == known.version // policy.every_events:
             return
+        try:
+            self.save(kind, stream, known)
+        except (OSError, FlowlabError) as error:
+            _warn(f"the state of {stream[2]!r} could not be saved: {error}")
+
+    def save(self, kind: Aggregate, stream: Stream, known: Known) -> None:
+        """Save a state, durable, and let older ones go.
+
+        Raises:
+            InvalidArgumentError: it is no JSON value.
+        """
         if known.encoded is None:
-            _warn(
-                f"the state of {stream[2]!r} is not saved, since it is no JSON value: it is built "
-                "from the whole stream at each load"
+            message = (
+                f"the state of {stream[2]!r} is no JSON value, so that it cannot be saved: it is "
+                "built from the whole stream at each load"
             )
-            return
+            raise InvalidArgumentError(message)
         meta = {
             "aggregate": kind.name,
             "version": kind.version,
@@ -178,12 +190,13 @@ class AggregateStates:
         }
         folder = self._folder(kind, stream)
         path = folder / f"{known.version:012d}-v{kind.version}{SUFFIX}"
-        try:
-            add_container(path, Container(AGGREGATE, meta, known.encoded), self._disk)
-            for name in _names(folder)[policy.keep :]:
-                self._disk.remove(folder / name)
-        except (OSError, FlowlabError) as error:
-            _warn(f"the state of {stream[2]!r} could not be saved: {error}")
+        content = Container(AGGREGATE, meta, known.encoded)
+        if add_container(path, content, self._disk) is None and not _is_whole(path):
+            self._disk.remove(path)
+            add_container(path, content, self._disk)
+        policy = kind.snapshots or Snapshots()
+        for name in _names(folder)[policy.keep :]:
+            self._disk.remove(folder / name)
 
     def _saved(
         self, snapshot: Snapshot, kind: Aggregate, stream: Stream, at: int | None
@@ -229,6 +242,14 @@ def folded(kind: Aggregate, state: Any, events: Sequence[Event]) -> Any:
     for event in events:
         state = evolve(state, event)
     return state
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read_container(path, kind=AGGREGATE)
+    except CorruptionError:
+        return False
+    return True
 
 
 def _names(folder: Path) -> list[str]:

@@ -163,6 +163,36 @@ class StoreCommands(StoreReading):
             self._states.keep(aggregate, stream, known)
         return known.state()
 
+    def save_state(
+        self,
+        aggregate: Aggregate,
+        id: str,  # noqa: A002 - the word of the field
+        *,
+        workflow_id: str | None = None,
+        namespace: str = "default",
+        run_id: str = "",
+    ) -> int:
+        """Save the state of an aggregate now, whatever its policy; return its version.
+
+        Before a truncation of its stream this keeps what the events that go have made of it.
+
+        Args:
+            aggregate: the kind.
+            id: which one.
+            workflow_id: the stream, where it has another name.
+            namespace: of the stream.
+            run_id: of the stream, empty for the live one.
+
+        Raises:
+            InvalidArgumentError: the state is no JSON value.
+        """
+        self._check_writable()
+        stream = _stream_of(aggregate, id, workflow_id, namespace, run_id)
+        known = self._states.load(self.snapshot(), aggregate, stream)
+        if known.version:
+            self._states.save(aggregate, stream, known)
+        return known.version
+
     # -- inside -------------------------------------------------------------------------------
 
     def _decided(
@@ -231,7 +261,7 @@ class StoreCommands(StoreReading):
             # From the log's own events: what is kept is what anybody else would load.
             after = self._states.advanced(snapshot, kind, stream, known, at=result.last_sequence)
             self._states.keep(kind, stream, after)
-            self._states.save(kind, stream, known.version, after)
+            self._states.save_due(kind, stream, known.version, after)
         return ExecuteResult(
             stream[2], result.last_sequence, tuple(events), conflicts, result.repeated
         )

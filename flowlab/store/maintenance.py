@@ -40,6 +40,7 @@ from flowlab.store.truncation import (
 )
 from flowlab.store.vacuum import MAX_NAMES, RETAINED_NS, VacuumResult, drafts, floor_of, needless
 from flowlab.store.verify import Verifier, VerifyReport
+from flowlab.store.view_keeping import keep_states
 
 FIRST_TO_TRUNCATE: Final = 2
 """The format whose readers know bases."""
@@ -94,6 +95,7 @@ class StoreMaintenance(StoreReading):
         def commit(heads: Heads, state: TableState, position: int, now_ns: int) -> TruncateResult:
             snapshot = Snapshot(self._files, state, None)
             gone = _gone(snapshot, heads, streams)
+            keep_states(self._files.views, snapshot, gone)
             version, path = state.version + 1, None
             if not discard:
                 first = next(iter(streams))

@@ -273,7 +273,7 @@ def projection(
             critical=critical,
             by=by,
             on=known if types is None else types,
-            of=_scope(of),
+            of=scope_of(of),
             version=version,
         )
         _check(view)
@@ -325,7 +325,8 @@ def _types(on: Iterable[str]) -> frozenset[str]:
     return frozenset(types)
 
 
-def _scope(of: str) -> Key:
+def scope_of(of: str) -> Key:
+    """Return the key that a projection folds, with its world filled in."""
     try:
         key = parse_key(of)
     except FlowlabError as error:
