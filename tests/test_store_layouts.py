@@ -217,3 +217,15 @@ def test_the_default_is_16_buckets_in_each_namespace_and_a_layout_never_changes(
     with EventStore(tmp_path / "s") as store:
         assert store.info().layout == Layout.of("day")
         assert "layout day" in str(store.info())
+
+
+def test_the_study_of_layouts_has_a_row_for_each(tmp_path: Path) -> None:
+    from flowlab.studies.measuring import Scale
+    from flowlab.studies.store_layouts import LAYOUTS as COMPARED
+    from flowlab.studies.store_layouts import compare_layouts
+
+    scale = Scale(events=1_000, blocks=2, repeats=1)
+    frame, ratio = compare_layouts(tmp_path, scale, COMPARED)
+    assert frame["layout"].n_unique() == len(COMPARED)
+    assert frame["files"].to_list() == [10, 1, 10, 16, 29]
+    assert 0 < ratio[0] <= ratio[1] <= ratio[2]
