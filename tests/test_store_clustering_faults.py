@@ -22,6 +22,8 @@ from flowlab.events import EVENT_COLUMNS, Event
 from flowlab.store import Disk, EventStore, Layout, cluster_build, cluster_files
 from flowlab.store.cluster_files import GROWTH, MERGE_ROWS, group_sizes, merges
 from flowlab.store.delta import DataFile
+from flowlab.testing import CrashDisk, DiskState, every_boundary
+from flowlab.testing.device_states import LEAST_STATES
 
 KEYS = (
     "/agents/ann",
@@ -35,7 +37,6 @@ WHERE = (
     "coordination_id = 'plan' ORDER BY position",
     "coordination_id = 'plan' AND step_id IS NOT NULL ORDER BY position",
 )
-PRIMITIVES = "open_rw write_at sync_data sync_directory link rename remove mkdir".split()
 
 
 def event(number: int) -> Event:
@@ -73,88 +74,98 @@ def told_of_damage() -> Iterator[None]:
         yield
 
 
-class Stopped(BaseException):
-    """The process is gone: no handler of ours may see it."""
+class FullDisk(Disk):
+    """Refuses one call of its primitives: no space is left."""
 
-
-class StoppingDisk(Disk):
-    """Stops at one of its primitives, or refuses every one from there on."""
-
-    stop_at = -1
+    refuse_at = -1
     calls = 0
 
 
-def _stopping(name: str) -> Callable[..., Any]:
+def _refusing(name: str) -> Callable[..., Any]:
     real = getattr(Disk, name)
 
-    def call(self: StoppingDisk, *arguments: Any, **options: Any) -> Any:
+    def call(self: FullDisk, *arguments: Any, **options: Any) -> Any:
         self.calls += 1
-        if self.calls == self.stop_at:
-            raise self.error
-        if self.calls > self.stop_at >= 0 and isinstance(self.error, Stopped):
-            raise self.error
+        if self.calls == self.refuse_at:
+            raise OSError(28, "No space left on device")
         return real(self, *arguments, **options)
 
     return call
 
 
-for _name in PRIMITIVES:
-    setattr(StoppingDisk, _name, _stopping(_name))
+for _name in ("open_rw write_at sync_data sync_directory link rename remove mkdir").split():
+    setattr(FullDisk, _name, _refusing(_name))
+
+BUILDS = [("first", "agents"), ("extension", "agents"), ("rebuild", "agents")]
+BUILDS += [("first", "coordination"), ("extension", "coordination")]
 
 
-NO_SPACE = OSError(28, "No space left on device")
-
-
-@pytest.mark.parametrize(
-    ("build", "kind", "error"),
-    [
-        ("first", "agents", Stopped()),
-        ("extension", "agents", Stopped()),
-        ("extension", "agents", NO_SPACE),
-        ("rebuild", "agents", Stopped()),
-        ("first", "coordination", Stopped()),
-        ("extension", "coordination", NO_SPACE),
-    ],
-    ids=repr,
-)
-def test_a_build_that_stops_at_any_boundary_leaves_every_answer_right(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    build: str,
-    kind: str,
-    error: BaseException,
-) -> None:
-    monkeypatch.setattr(cluster_build, "PIECE_ROWS", 10)
-    with EventStore(tmp_path / "start", layout=Layout(1)) as store:
+def prepare(folder: Path, build: str, kind: str) -> int:
+    """Make a store to be clustered; return up to which position."""
+    with EventStore(folder / "s", layout=Layout(1)) as store:
         fill(store, 0, 16)
         if build != "first":
             store.cluster(kind)
             fill(store, 16, 21)
-    upto = 16 if build == "first" else 21
-    boundary, finished = 0, False
-    while not finished:
-        boundary += 1
-        root = tmp_path / f"s{boundary}"
-        shutil.copytree(tmp_path / "start", root)
-        disk = StoppingDisk()
-        store = EventStore(root, disk=disk)
-        disk.calls, disk.stop_at, disk.error = 0, boundary, error
-        with suppress(Stopped, OSError):
+    return 16 if build == "first" else 21
+
+
+def check_and_go_on(folder: Path, kind: str, upto: int) -> None:
+    with EventStore(folder / "s") as store:
+        quick_check(store, kind, upto)
+        (result,) = store.cluster(kind)
+        assert result.position == upto
+        quick_check(store, kind, upto)
+        held = store._files.clusterings.tables[kind].latest()
+        assert held is not None
+        assert files(folder / "s" / kind) == held.needed
+
+
+@pytest.mark.parametrize(("build", "kind"), BUILDS)
+def test_a_build_that_stops_at_any_boundary_leaves_every_answer_right(
+    monkeypatch: pytest.MonkeyPatch, build: str, kind: str
+) -> None:
+    monkeypatch.setattr(cluster_build, "PIECE_ROWS", 10)
+
+    def operation(folder: Path, disk: CrashDisk, acknowledge: Callable[[], None]) -> None:
+        with EventStore(folder / "s", disk=disk) as store:
             store.cluster(kind, rebuild=build == "rebuild")
-        finished = disk.calls < boundary
-        with EventStore(root) as again:
-            quick_check(again, kind, upto)
-            (result,) = again.cluster(kind)
-            assert result.position == upto
-            quick_check(again, kind, upto)
-            held = again._files.clusterings.tables[kind].latest()
-            assert held is not None
-            assert files(root / kind) == held.needed
-            if boundary % 8 == 0:
-                assert again.verify().ok
+            acknowledge()
+
+    def check(state: DiskState) -> None:
+        check_and_go_on(state.folder, kind, 16 if build == "first" else 21)
+
+    report = every_boundary(
+        operation,
+        check,
+        name=f"{build} of {kind}",
+        prepare=lambda folder: prepare(folder, build, kind),
+        limit=LEAST_STATES,
+    )
+    print(report)
+    assert report.boundaries > 20
+
+
+@pytest.mark.parametrize(("build", "kind"), [("extension", "agents"), ("first", "coordination")])
+def test_a_full_disk_at_any_call_of_a_build_leaves_every_answer_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, build: str, kind: str
+) -> None:
+    monkeypatch.setattr(cluster_build, "PIECE_ROWS", 10)
+    upto = prepare(tmp_path / "start", build, kind)
+    call, finished = 0, False
+    while not finished:
+        call += 1
+        root = tmp_path / f"s{call}"
+        shutil.copytree(tmp_path / "start", root)
+        disk = FullDisk()
+        store = EventStore(root / "s", disk=disk)
+        disk.calls, disk.refuse_at = 0, call
+        with suppress(OSError):
+            store.cluster(kind)
+        finished = disk.calls < call
+        check_and_go_on(root, kind, upto)
         shutil.rmtree(root)
-    print(f"{build} of {kind}: {boundary - 1} boundaries")
-    assert boundary > 20
+    assert call > 20
 
 
 def quick_check(store: EventStore, kind: str, upto: int) -> None:

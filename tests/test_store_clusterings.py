@@ -8,11 +8,11 @@ from tempfile import mkdtemp
 
 import pyarrow as pa
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from flowlab.errors import NotFoundError
+from flowlab.errors import NotFoundError, TruncatedError
 from flowlab.events import EVENT_COLUMNS, Event, EventLog, encode_id
 from flowlab.store import EventStore, Layout, Snapshot, cluster_build, cluster_files
 
@@ -142,6 +142,18 @@ class ClusterMachine(RuleBasedStateMachine):
             upto = data.draw(st.integers(first, last))
             self.store.truncate(flow, upto=upto, run_id=run, discard=True)
 
+    @rule(full=st.booleans())
+    def compact(self, full: bool) -> None:  # noqa: FBT001
+        self.store.compact(full=full)
+
+    @rule(data=st.data())
+    def archive(self, data: st.DataObject) -> None:
+        self.store.archive(upto=data.draw(st.integers(0, self.reader.snapshot().position)))
+
+    @rule()
+    def vacuum(self) -> None:
+        self.store.vacuum(retain=0)
+
     @rule()
     def reopen(self) -> None:
         self.store.close()
@@ -166,9 +178,14 @@ class ClusterMachine(RuleBasedStateMachine):
     def travel(self, key: str, reverse: bool, data: st.DataObject) -> None:  # noqa: FBT001
         now = self.reader.snapshot()
         if data.draw(st.booleans()):
-            then = self.reader.as_of(position=data.draw(st.integers(1, now.position)))
+            position = data.draw(st.integers(1, now.position))
+            try:
+                then = self.reader.as_of(position=position)
+            except TruncatedError:
+                return  # vacuum has let go of it
         else:
-            then = self.reader.as_of(version=data.draw(st.integers(0, now.version)))
+            floor = now.state.info.floor
+            then = self.reader.as_of(version=data.draw(st.integers(floor, now.version)))
         check(then, f"/runs/r{key}", reverse=reverse, limit=None)
 
     def teardown(self) -> None:
@@ -185,6 +202,4 @@ class ClusterMachine(RuleBasedStateMachine):
 
 
 TestClusterings = ClusterMachine.TestCase
-TestClusterings.settings = settings(
-    max_examples=15, stateful_step_count=20, phases=[Phase.generate]
-)
+TestClusterings.settings = settings(max_examples=15, stateful_step_count=20)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from flowlab.store.cluster_build import Build
 from flowlab.store.clustering import ClusterResult, kinds_of
-from flowlab.store.parts import StoreParts
+from flowlab.store.reading import StoreReading
 from flowlab.store.segment_reader import SegmentReader
 
 
-class StoreClusterings(StoreParts):
+class StoreClusterings(StoreReading):
     """Clusterings of an open store."""
 
     def cluster(
@@ -55,9 +55,9 @@ class StoreClusterings(StoreParts):
             results = []
             for each in kinds:
                 table = self._files.clusterings.tables[each.name]
-                state = self._log.latest()
-                bases = self._metadata.bases(state)
-                build = Build(table, state, bases, reader, self.disk, say)
+                # While the snapshot lives, vacuum spares the files that are read.
+                now = self.snapshot()
+                build = Build(table, now.state, now.bases, reader, self.disk, say)
                 results.append(build.run(rebuild=rebuild))
         finally:
             reader.close()
