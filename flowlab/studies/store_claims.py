@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.studies import store_growth, store_readers, store_speed
+from flowlab.studies import store_clusterings, store_growth, store_readers, store_speed
 from flowlab.studies.claim import EXACTLY_ZERO, Bound, Claim, Reliability
 
 _MISSION: Final = "the mission of flowlab"
@@ -67,6 +67,16 @@ STORE_CLAIMS: Final = (
         reliability=Reliability.PROVED,
         measure=store_readers.pinned_readers,
         gate=EXACTLY_ZERO,
+    ),
+    Claim(
+        name="store.agent_range",
+        statement="One agent's time range, a tenth of a segment's events, takes at most 0.2 times "
+        "as long to read with the clustering by agent as without.",
+        source=_STORE,
+        reliability=Reliability.MEASURED,
+        measure=store_clusterings.agent_range,
+        gate=Bound(at_most=0.2),
+        aim=Bound(at_most=0.12),
     ),
     Claim(
         name="store.uncompacted",
