@@ -166,6 +166,45 @@ def test_compaction_changes_files_and_no_answer_and_older_versions_stay(
     assert store.verify().ok
 
 
+def test_a_stream_longer_than_a_file_is_not_written_again_and_again(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "MAX_FILE_ROWS", 4)
+    for number in range(5):
+        store.append("long", [mark(f"{number}.{place}") for place in range(3)])
+        store.seal()
+    assert store.compact(full=True).files_after == 4
+    assert store.compact(full=True).rewritten == 0
+    assert store.compact().rewritten == 0
+    store.append("long", mark("more"))
+    store.seal()
+    assert store.compact().rewritten == 0
+    assert len(store.read("/workflows/long")) == 16
+
+
+def test_a_forked_child_leaves_the_pin_of_its_parent(store: EventStore) -> None:
+    filled(store, 1)
+    held = store.snapshot()
+    (pin,) = (store.path / "pins").glob("*.json")
+    store._pins._process += 1
+    store._pins.close()
+    assert pin.exists()
+    store._pins._process -= 1
+    store._pins.close()
+    assert not pin.exists()
+    assert held.version == 1
+
+
+def test_pins_that_are_void_do_not_pile_up(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "s") as store:
+        filled(store, 1)
+        for number in range(pins.MANY):
+            pin_file(store, started=1).rename(store.path / "pins" / f"{number}.json")
+    with EventStore(tmp_path / "s", read_only=True) as reader:
+        assert reader.snapshot().version == 1
+        assert len(list((tmp_path / "s" / "pins").iterdir())) == 1
+
+
 def test_a_writer_goes_on_while_another_process_compacts_and_vacuums(tmp_path: Path) -> None:
     with EventStore(tmp_path / "s") as writer, EventStore(tmp_path / "s") as keeper:
         filled(writer, 3)

@@ -167,6 +167,7 @@ class Rewriter:
     say: Callable[[str], None]
     salt: int = field(default_factory=random_salt)
     count: int = 0
+    jobs: int = 0
     rewritten: int = 0
     dropped: int = 0
     added: list[DataFile] = field(default_factory=list)
@@ -204,6 +205,7 @@ class Rewriter:
 
     def _do(self, job: Job) -> int:
         old = job.files
+        self.jobs += 1
         rows = sum(data.rows for data in old)
         tables = merge(job.runs, self.reader, self.bases)
         if job.upto is None:
@@ -233,7 +235,8 @@ class Rewriter:
                 name=self._name(tier or "merged"),
                 options=ARCHIVE_OPTIONS if tier else None,
             )
-            self.added.append(replace(data, version=self.state.version, tier=tier))
+            run = f"{self.salt:016x}-{self.jobs}"
+            self.added.append(replace(data, version=self.state.version, tier=tier, run=run))
         return rows
 
     def _name(self, what: str) -> str:

@@ -52,7 +52,7 @@ class EventStore(
 
     Args:
         path: a folder; made when absent or empty.
-        read_only: never write, not even to create.
+        read_only: never write, not even to create; only a pin tells vacuum what is being read.
         layout: of a new store.
         seal_events, seal_bytes: size at which the tail is sealed into Parquet by itself.
         lock_timeout_s: how long an append waits for another process's commit, in seconds.

@@ -89,19 +89,26 @@ def row_key(table: pa.Table, row: int) -> RowKey:
 def generations(files: Iterable[DataFile]) -> list[list[DataFile]]:
     """Return files by the operation that wrote them, the oldest first.
 
-    An append, a seal or a compaction writes all positions of a partition in one range; files whose
-    ranges overlap are pieces of one such run, and share no key.
+    What a compaction wrote is tagged as one run. An append or a seal writes all positions of a
+    partition in one range; files whose ranges overlap are pieces of one such run. The files of a
+    run share no key, unless a long stream is cut.
     """
-    by_age = sorted(files, key=lambda data: (data.least("position"), data.most("position")))
-    found: list[list[DataFile]] = []
+    tagged: dict[str, list[DataFile]] = {}
+    plain = []
+    for data in sorted(files, key=lambda data: (data.least("position"), data.most("position"))):
+        if data.run:
+            tagged.setdefault(data.run, []).append(data)
+        else:
+            plain.append(data)
+    found = list(tagged.values())
     reached = -1
-    for data in by_age:
-        if found and data.least("position") <= reached:
+    for data in plain:
+        if data.least("position") <= reached:
             found[-1].append(data)
         else:
             found.append([data])
         reached = max(reached, data.most("position"))
-    return found
+    return sorted(found, key=lambda run: run[0].least("position"))
 
 
 def merge(

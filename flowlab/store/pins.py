@@ -24,13 +24,17 @@ FOLDER: Final = "pins"
 LEASE_NS: Final = 24 * 3600 * 1_000_000_000
 """How long a pin counts after it was last written, unless its process has ended before."""
 RENEW_NS: Final = LEASE_NS // 4
+MANY: Final = 64
+"""Pins among which a reader looks for void ones before it adds its own."""
 
 
 class Pins:
     """The pin of one open store: the oldest version that a snapshot of it still reads."""
 
     def __init__(self, root: Path, disk: Disk) -> None:
+        self._root = root
         self._folder = root / FOLDER
+        self._process = process_id()
         self._disk = disk
         self._lock = threading.Lock()
         self._held: Counter[int] = Counter()
@@ -50,7 +54,9 @@ class Pins:
         weakref.finalize(holder, self._released.append, version).atexit = False
 
     def close(self) -> None:
-        """Take the pin away."""
+        """Take the pin away; a forked child leaves that to its parent."""
+        if self._process != process_id():
+            return
         with self._lock:
             self._held.clear()
             self._drop()
@@ -82,8 +88,8 @@ class Pins:
         oldest = min(self._held)
         now_ns = wall_ns()
         if self._written is not None:
-            pinned, written_ns = self._written
-            if pinned == oldest and now_ns - written_ns < RENEW_NS:
+            known, written_ns = self._written
+            if known == oldest and now_ns - written_ns < RENEW_NS:
                 return
         record = {
             "version": oldest,
@@ -96,6 +102,8 @@ class Pins:
             if self._path is None:
                 if not self._folder.exists():
                     self._disk.mkdir(self._folder)
+                elif sum(1 for _ in self._folder.iterdir()) >= MANY:
+                    pinned(self._root, self._disk)
                 self._path = self._folder / f"{process_id()}-{random_salt():016x}.json"
             scratch = self._path.with_suffix(".new")
             descriptor = self._disk.open_rw(scratch, create=True)
