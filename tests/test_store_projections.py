@@ -30,7 +30,9 @@ from flowlab.errors import (
 from flowlab.events import Event, EventLog
 from flowlab.store import EventStore, Projection, Projector, projection
 from flowlab.store import inline as inline_module
+from flowlab.store.admission import Batch
 from flowlab.store.containers import PROJECTION, read_container
+from flowlab.store.group_commit import Request
 
 UNLUCKY = 13
 
@@ -234,6 +236,30 @@ def test_an_append_that_a_fold_refuses_takes_none_of_its_group_with_it(store: Ev
 
     assert len(errors) == 8
     assert store.project(view).state == store.snapshot().position == 72
+
+
+def test_what_is_refused_in_a_commit_leaves_the_others_of_it_in_their_order(
+    store: EventStore,
+) -> None:
+    seen = projection(name="seen", life="inline", initial=[])(remember)
+    store.register(seen)
+    store.append("w", paid(1))
+    batches = [[2], [3, UNLUCKY], [4], [UNLUCKY], [5, 6]]
+    requests = [Request(Batch(("default", "", "w"), [paid(n) for n in batch])) for batch in batches]
+    store._writer._lead(requests)
+    assert [request.error is None for request in requests] == [True, False, True, False, True]
+    assert store.project(seen).state == [1, 2, 4, 5, 6]
+    store.append("w", paid(7))
+    assert store.project(seen).state == [1, 2, 4, 5, 6, 7]
+
+
+def remember(amounts: list[int], event: Event) -> list[int]:
+    """Fold in place, and fail half way: what such a fold leaves must not be used."""
+    amounts.append(event.data["amount"])
+    if amounts[-1] == UNLUCKY:
+        message = "unlucky"
+        raise ValueError(message)
+    return amounts
 
 
 def test_a_state_that_is_no_json_refuses_the_append_by_name(store: EventStore) -> None:
