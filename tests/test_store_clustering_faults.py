@@ -339,6 +339,27 @@ def test_the_clusterings_are_delta_tables_that_others_read(tmp_path: Path) -> No
         assert ranges["events"].sum() == plans.height
 
 
+def test_a_clustering_that_was_extended_often_is_read_from_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_build, "CHECKPOINT_COMMITS", 4)
+    with EventStore(tmp_path / "s") as store:
+        for number in range(7):
+            fill(store, number * 3, number * 3 + 3)
+            store.cluster()
+    log = tmp_path / "s" / "agents" / "_delta_log"
+    assert [path.name[:20] for path in log.glob("*.checkpoint.parquet")] == [f"{4:020d}"]
+    (log / f"{1:020d}.json").write_bytes(b"nobody reads it")
+    with EventStore(tmp_path / "s") as store:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check(store)
+        assert [item.version for item in store.info().clusterings] == [6, 6]
+        assert store.verify().ok
+    table = DeltaTable(str(tmp_path / "s" / "agents"))
+    assert sorted(table.to_pyarrow_table()["position"].to_pylist()) == list(range(1, 22))
+
+
 def _losing(bunches: list[Any]) -> list[Any]:
     first = bunches[0]
     table = first.table.slice(1)

@@ -29,6 +29,7 @@ from flowlab.store.clustering import (
     SOURCE_APP,
     ClusterResult,
 )
+from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import (
     DataFile,
     Removed,
@@ -43,6 +44,7 @@ from flowlab.store.delta import (
 )
 from flowlab.store.files import Disk, lock, read_at, unlock
 from flowlab.store.layout import Layout
+from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS, write_checkpoint
 from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.span import RowGroup
 from flowlab.store.truncation import Bases
@@ -269,6 +271,10 @@ class Build:
             if data.path not in named
         ]
         write_commit(self.table.folder, version + 1, actions, self.disk, epoch=self.salt)
+        if version > 0 and (version + 1) % CHECKPOINT_COMMITS == 0:
+            with suppress(OSError):  # the commit is durable and needs none
+                state = CommitLog(self.table.folder).latest()
+                write_checkpoint(self.table.folder, state, (), self.disk, epoch=self.salt)
 
     def _take_back(self, files: list[DataFile]) -> None:
         for data in files:
