@@ -1,0 +1,3 @@
+"""Recovery: the laws of when to checkpoint."""
+
+from __future__ import annotations
