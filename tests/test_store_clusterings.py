@@ -83,6 +83,9 @@ def check(snapshot: Snapshot, key: str, *, reverse: bool, limit: int | None) -> 
         assert not expected.num_rows, key
     else:
         assert found.to_pylist() == expected.to_pylist(), key
+    query = "SELECT COLUMNS(*) FROM {} ORDER BY position"
+    found = snapshot.query(query.format("agent_events"))
+    assert found.to_pylist() == snapshot.query(query.format("events")).to_pylist()
 
 
 class ClusterMachine(RuleBasedStateMachine):

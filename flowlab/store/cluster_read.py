@@ -70,14 +70,14 @@ def has_owner(snapshot: Snapshot, key: Key, namespace: str, run_id: str) -> bool
         files = held.partition(namespace, run_id, key.id or "")
         return any(table.reader.holds(data, own) for data in files if own.may_be_in(data))
 
-    told = _using(snapshot, table, ask)
+    told = using(snapshot, table, ask)
     if told is None or told[1]:
         return None if told is None else True
     rest = _later(snapshot, span, told[0].position)
     return None if rest is None else any(part.num_rows for part in rest)
 
 
-def _using(
+def using(
     snapshot: Snapshot, table: ClusterTable, read: Callable[[Clustering], T]
 ) -> tuple[Clustering, T] | None:
     """Read from a clustering if it holds all that the snapshot shows up to its position.
@@ -113,7 +113,7 @@ def _read_agent(
                     parts.append(pa.concat_tables(found[::-1] if reverse else found))
         return parts
 
-    found = _using(snapshot, table, read)
+    found = using(snapshot, table, read)
     rest = None if found is None else _later(snapshot, span, found[0].position)
     if found is None or rest is None:
         return None
@@ -137,7 +137,7 @@ def _read_coordination(
     def look(held: Clustering) -> dict[str, list[tuple[int, int]]]:
         return _ranges_of(own, held, table, key.id or "")
 
-    found = _using(snapshot, table, look)
+    found = using(snapshot, table, look)
     if found is None or sum(map(len, found[1].values())) > MAX_RANGES:
         return None
     held, streams = found

@@ -26,6 +26,7 @@ from flowlab.events import (
     run_query,
 )
 from flowlab.store.answers import as_log
+from flowlab.store.asked import define_asked
 from flowlab.store.checkpoints import Checkpoint
 from flowlab.store.cluster_read import read_clustered, reads_from_clustering
 from flowlab.store.delta import DataFile, TableState
@@ -39,7 +40,7 @@ from flowlab.store.stream_read import read_stream
 from flowlab.store.tail_reader import TailView
 from flowlab.store.tree import Tree, draw_tree
 from flowlab.store.truncation import Bases
-from flowlab.store.values import metadata_at, projections_table, value_at
+from flowlab.store.values import metadata_at, value_at
 from flowlab.store.views import STORE_RELATIONS, connect_views, only_asks
 
 if TYPE_CHECKING:
@@ -191,8 +192,7 @@ class Snapshot:
             message = f"the query is {query!r} ({type(query).__name__}); expected SQL as text"
             raise QueryError(message)
         with self._cursor(lasting=only_asks(query)) as cursor:
-            if "projections" in query.casefold():
-                cursor.register("projections", projections_table(self))
+            define_asked(self, cursor, query)
             return run_query(cursor, query, more=STORE_RELATIONS)
 
     def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:

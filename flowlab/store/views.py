@@ -24,7 +24,7 @@ _NO_UPCASTS: Final = Upcasts()
 _SELECT: Final = duckdb.StatementType.SELECT
 _EXPLAIN: Final = duckdb.StatementType.EXPLAIN
 
-STORE_RELATIONS: Final = ("checkpoints", "projections", "truncations")
+STORE_RELATIONS: Final = ("agent_events", "checkpoints", "projections", "truncations")
 """The relations of a store besides those of every log."""
 _CHECKPOINTS: Final = """
 CREATE TEMP VIEW checkpoints AS
@@ -73,9 +73,11 @@ def connect_views(
         spaces.setdefault(key, []).append(root / data.path)
     for (namespace, reached), paths in spaces.items():
         source = parquet_source(paths)
-        space = "namespace" if namespace is None else f"{_text(namespace)} AS namespace"
+        space = "namespace" if namespace is None else f"{text_literal(namespace)} AS namespace"
         if reached:
-            source = _left(source, "held.namespace" if namespace is None else _text(namespace))
+            source = rows_left(
+                source, "held.namespace" if namespace is None else text_literal(namespace)
+            )
         parts.append(f"SELECT {space}, {', '.join(EVENT_COLUMNS[1:])} FROM {source}{where}")
     found = " UNION ALL ".join(parts)
     if upcasts:
@@ -90,7 +92,7 @@ def connect_views(
 def _newest(connection: duckdb.DuckDBPyConnection, found: str, upcasts: Upcasts) -> str:
     """Return the query in which rows of older versions are replaced, once, by upcast ones."""
     older = " OR ".join(
-        f"(event_type = {_text(name)} AND schema_version < {newest})"
+        f"(event_type = {text_literal(name)} AND schema_version < {newest})"
         for name, newest in upcasts.types.items()
     )
     columns = ", ".join(EVENT_COLUMNS)
@@ -106,7 +108,7 @@ def _newest(connection: duckdb.DuckDBPyConnection, found: str, upcasts: Upcasts)
 
 def parquet_source(paths: list[Path]) -> str:
     """Return what DuckDB reads from an explicit list of files."""
-    listed = ", ".join(_text(_literal(path)) for path in paths)
+    listed = ", ".join(text_literal(_literal(path)) for path in paths)
     return f"read_parquet([{listed}], hive_partitioning = false)"
 
 
@@ -119,7 +121,7 @@ def only_asks(query: str) -> bool:
     return all(item.type in {_SELECT, _EXPLAIN} for item in statements)
 
 
-def _left(source: str, namespace: str) -> str:
+def rows_left(source: str, namespace: str) -> str:
     """Return what is left of files after truncations that are not applied to them yet."""
     return (
         f"(SELECT * FROM {source} AS held WHERE NOT EXISTS (SELECT 1 FROM truncations AS gone "
@@ -133,5 +135,6 @@ def _literal(path: Path) -> str:
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path))
 
 
-def _text(value: str) -> str:
+def text_literal(value: str) -> str:
+    """Return text as DuckDB writes it."""
     return "'" + value.replace("'", "''") + "'"
