@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.studies import store_clusterings, store_growth, store_readers, store_speed
+from flowlab.studies import (
+    store_clusterings,
+    store_faults,
+    store_growth,
+    store_readers,
+    store_speed,
+)
 from flowlab.studies.claim import EXACTLY_ZERO, Bound, Claim, Reliability
 
 _MISSION: Final = "the mission of flowlab"
 _STORE: Final = "the design of the store"
 
 STORE_CLAIMS: Final = (
+    Claim(
+        name="store.boundaries",
+        statement="Whatever stops at whichever boundary between two changes of the disk, nothing "
+        "acknowledged is lost, nothing is there twice, and nothing is half there.",
+        source=_STORE,
+        reliability=Reliability.PROVED,
+        measure=store_faults.boundaries,
+        gate=EXACTLY_ZERO,
+    ),
     Claim(
         name="store.bulk",
         statement="An Arrow table becomes durable, sorted, sealed files at 45 % or more of the "

@@ -17,12 +17,14 @@ from flowlab.studies.store_model import Contents, StoreModel
 from flowlab.studies.store_operations import OPERATIONS, Apply, Step, StoreOperation, append
 from flowlab.testing import MAX_DEVICE_STATES, BoundaryReport, CrashDisk, DiskState, every_boundary
 from flowlab.testing.boundaries import Acknowledge
-from flowlab.testing.device_states import EVERYTHING, SYNCED
+from flowlab.testing.device_states import EVERYTHING, LEAST_STATES, SYNCED
 
 NAME: Final = "s"
+LANE: Final = "agent"
 LATER: Final = append("later", "z")
 WHOLE: Final = frozenset({EVERYTHING, SYNCED})
-QUICK_STATES: Final = 6
+CHECKED_STATES: Final = 12
+QUICK_OPERATIONS: Final = 2
 MANY_EVENTS: Final = 100_000
 
 
@@ -68,7 +70,7 @@ class Drive:
         """Do the operation; a reader that was there before must see what it saw, all the time."""
         self.reach = []
         with ExitStack() as stack:
-            if self.operation.before is not None:
+            if self.operation.before is not None and self.operation.keeps_old:
                 reader = stack.enter_context(EventStore(folder / NAME, read_only=True))
                 pinned, expected = reader.snapshot(), self.models[0].contents()
 
@@ -115,11 +117,13 @@ class Drive:
             else:
                 first = _shown(reader, possible)
                 possible = possible[first:]
-                if self.models[0].events:
+                if self.models[0].events and self.operation.keeps_old:
                     old = self.models[0]
                     bound = reader.as_of(position=len(old.events))
                     assert Contents.of(bound, old.streams).events == tuple(old.events)
                 pinned, seen = reader.snapshot(), possible[0]
+                if self.operation.look is not None:
+                    self.operation.look(reader, seen)
                 stack.callback(lambda: _agrees(Contents.of(pinned, seen.streams), seen.contents()))
             self._write_again(state.folder, possible, whole=self.thorough and state.kind in WHOLE)
 
@@ -134,13 +138,20 @@ class Drive:
                     apply(model)
         with EventStore(folder / NAME, read_only=True) as reader:
             _shown(reader, [model], verify=whole)
+            if self.operation.look is not None:
+                self.operation.look(reader, model)
             if whole:
+                lane = [event for event in model.events if event.agent_id == LANE]
+                if lane:
+                    lane.sort(key=lambda event: (event.time_ns, event.agent_sequence))
+                    assert reader.read(f"/agents/{LANE}/events").events() == lane
                 assert Contents.by_sql(reader.snapshot()) == model.contents()
 
     @contextmanager
     def opened(self, folder: Path, disk: Disk) -> Iterator[EventStore]:
         """Open the store of a folder as the operation has it."""
-        with EventStore(folder / NAME, disk=disk, **dict(self.operation.options)) as store:
+        with EventStore(folder / NAME, disk=disk, **self.operation.options) as store:
+            store.register(*self.operation.views)
             yield store
 
 
@@ -187,12 +198,13 @@ def boundaries(scale: Scale) -> Measurement:
     power failure could leave at each boundary is made, opened, verified, compared with a model
     event by event, and written to again: by another append and by the operation itself.
     """
-    limit = MAX_DEVICE_STATES if scale.events >= MANY_EVENTS else QUICK_STATES
+    whole = scale.events >= MANY_EVENTS
+    limit = CHECKED_STATES if whole else LEAST_STATES
     wrong, total, states = 0, 0, 0
     beside: dict[str, str] = {}
-    for operation in OPERATIONS:
+    for operation in OPERATIONS if whole else OPERATIONS[:QUICK_OPERATIONS]:
         try:
-            report = drive(operation, limit=limit, folder=scale.folder)
+            report = drive(operation, limit=limit, twice=whole, thorough=whole, folder=scale.folder)
         except (AssertionError, FlowlabError) as error:
             wrong += 1
             beside[operation.name] = f"{error} {' '.join(error.__notes__)}".strip()

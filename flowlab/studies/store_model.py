@@ -52,26 +52,32 @@ class StoreModel:
     """What a store has to show after the calls that it was told of.
 
     Attributes:
-        events: every event, complete.
+        events: every event that is shown, complete.
+        position: the last one given.
+        heads, ticks: the last sequence of each stream, and the last tick of each lane.
         runs: the latest record of each run, in order of appearance.
     """
 
     events: list[Event] = field(default_factory=list)
+    position: int = 0
+    heads: dict[str, int] = field(default_factory=dict)
+    ticks: dict[str, int] = field(default_factory=dict)
     runs: dict[tuple[str, str], RunInfo] = field(default_factory=dict)
 
     def append(self, workflow_id: str, events: Iterable[Event]) -> None:
         """Take events into one stream: sequences, positions and ticks follow those before."""
         for event in events:
             agent = event.agent_id or workflow_id
-            before = [old for old in self.events if old.workflow_id == workflow_id]
-            lane = [old.agent_sequence for old in self.events if old.agent_id == agent]
+            self.position += 1
+            self.heads[workflow_id] = self.heads.get(workflow_id, 0) + 1
+            self.ticks[agent] = self.ticks.get(agent, 0) + 1
             self.events.append(
                 event.replace(
                     workflow_id=workflow_id,
-                    sequence=len(before) + 1,
-                    position=len(self.events) + 1,
+                    sequence=self.heads[workflow_id],
+                    position=self.position,
                     agent_id=agent,
-                    agent_sequence=max(lane, default=0) + 1,
+                    agent_sequence=self.ticks[agent],
                 )
             )
 
@@ -81,6 +87,14 @@ class StoreModel:
             self.append(event.workflow_id, [event])
         for run in log.runs:
             self.record_run(run)
+
+    def truncate(self, workflow_id: str, upto: int) -> None:
+        """Let a stream begin later."""
+        self.events = [
+            event
+            for event in self.events
+            if event.workflow_id != workflow_id or event.sequence > upto
+        ]
 
     def record_run(self, run: RunInfo) -> None:
         """Take a record of a run."""
@@ -93,7 +107,7 @@ class StoreModel:
 
     def contents(self) -> Contents:
         """Return what a snapshot has to show."""
-        return Contents(len(self.events), tuple(self.events), tuple(self.runs.values()))
+        return Contents(self.position, tuple(self.events), tuple(self.runs.values()))
 
     def copy(self) -> StoreModel:
         """Return a copy that goes its own way."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from flowlab.events import Cell, Event, EventLog, RunInfo
-from flowlab.store import EventStore
+from flowlab.store import EventStore, Projection, Snapshots, aggregate, projection
+from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS
 from flowlab.studies.store_model import StoreModel
 
 Apply: TypeAlias = Callable[[StoreModel], object]
+Look: TypeAlias = Callable[[EventStore, StoreModel], object]
 SECOND_NS: Final = 1_000_000_000
 THREADS: Final = 3
 
@@ -38,12 +40,18 @@ class StoreOperation:
         steps: what is watched.
         before: what was done, durably, by an earlier process; None: there is no store yet.
         options: of the store.
+        views: projections that each open store knows.
+        keeps_old: whether all that was there before stays readable, and pinned meanwhile.
+        look: asserts what else is to be found.
     """
 
     name: str
     steps: tuple[Step, ...]
     before: tuple[Step, ...] | None = ()
-    options: tuple[tuple[str, Any], ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    views: tuple[Projection, ...] = ()
+    keeps_old: bool = True
+    look: Look | None = None
 
 
 def marks(*names: str) -> list[Event]:
@@ -107,8 +115,8 @@ def append_together() -> Step:
 
 
 def seal() -> Step:
-    """Move the tail into sealed files, which changes nothing that is shown."""
-    return Step(lambda store: _nothing(store.seal()), lambda _: None)
+    """Move the tail into sealed files."""
+    return quietly(EventStore.seal)
 
 
 def bulk(stream: str, *names: str) -> Step:
@@ -125,7 +133,7 @@ def bulk(stream: str, *names: str) -> Step:
         store.append_log(log(store.snapshot().head(stream)))
 
     def apply(model: StoreModel) -> None:
-        model.append_log(log(sum(event.workflow_id == stream for event in model.events)))
+        model.append_log(log(model.heads.get(stream, 0)))
 
     return Step(do, apply)
 
@@ -136,12 +144,110 @@ def record_run(scenario: str) -> Step:
     return Step(lambda store: store.record_run(run), lambda model: model.record_run(run))
 
 
+def quietly(do: Callable[[EventStore], object]) -> Step:
+    """Do what changes nothing that is shown."""
+    return Step(lambda store: _nothing(do(store)), lambda _: None)
+
+
+def truncate(stream: str) -> Step:
+    """Let the first event of a stream go."""
+
+    def do(store: EventStore) -> list[Apply]:
+        upto = store.read(f"/workflows/{stream}/events", limit=1).events()[0].sequence
+        store.truncate(stream, upto=upto)
+        told = _told(store)
+
+        def apply(model: StoreModel) -> None:
+            model.truncate(stream, upto)
+            model.append("@world", [told])
+
+        return [apply]
+
+    return Step(do)
+
+
+def checkpoint(stream: str) -> Step:
+    """Save a state of a stream: the text of its head."""
+
+    def do(store: EventStore) -> list[Apply]:
+        head = store.snapshot().head(stream)
+        store.checkpoint(stream, str(head).encode())
+        told = _told(store)
+        return [lambda model: model.append("@world", [told])]
+
+    return Step(do)
+
+
+def _told(store: EventStore) -> Event:
+    """Return the event by which the store told of what it did."""
+    return store.read("/workflows/@world/events", reverse=True, limit=1).events()[0]
+
+
+def _checkpoints_hold(store: EventStore, model: StoreModel) -> None:
+    taken = [event for event in model.events if event.event_type == "CheckpointTaken"]
+    assert len(store.checkpoints("w")) == len(taken)
+    found = store.latest_checkpoint("w")
+    assert (found is None) == (not taken)
+    assert found is None or found.state == str(found.checkpoint.at).encode()
+
+
+ACCOUNT: Final = aggregate(
+    name="account",
+    initial=0,
+    decide=lambda _, amount: Event.of("Deposited", payload=amount, time_ns=SECOND_NS),
+    evolve=lambda balance, event: balance + event.data,
+    snapshots=Snapshots(every_events=1),
+)
+
+
+@projection(initial=0)
+def counted(total: int, _: Event) -> int:
+    """Count every event, when asked to catch up."""
+    return total + 1
+
+
+@projection(initial=0, life="inline")
+def counted_inline(total: int, _: Event) -> int:
+    """Count every event, before an append returns."""
+    return total + 1
+
+
+def _counts_hold(view: Projection) -> Look:
+    def look(store: EventStore, model: StoreModel) -> None:
+        assert store.project(view).state == len(model.events)
+
+    return look
+
+
+def execute(amount: int) -> Step:
+    """Execute a command on an aggregate, whose state is saved with each event."""
+    event = Event.of("Deposited", payload=amount, time_ns=SECOND_NS)
+    return Step(
+        lambda store: _nothing(store.execute(ACCOUNT, "ada", amount)),
+        lambda model: model.append("account-ada", [event]),
+    )
+
+
 def _nothing(_: object) -> None:
     return None
 
 
 _SEALED: Final = (append("w", "a", "b"), append("v", "c"), seal(), append("w", "d"))
 """A store with a sealed commit and a tail."""
+
+_PIECES: Final = (*_SEALED, seal(), bulk("b", "x", "y"), append("w", "e", "f"), seal())
+"""A store with several sealed files of one partition."""
+
+_COMPACTED: Final = (*_PIECES, quietly(lambda store: store.compact(full=True)))
+_MANY: Final = (
+    append("w", "a"),
+    *(
+        step
+        for number in range(CHECKPOINT_COMMITS - 1)
+        for step in (record_run(f"run {number}"), seal())
+    ),
+)
+"""A store that is a commit short of a checkpoint of the commit log."""
 
 OPERATIONS: Final[tuple[StoreOperation, ...]] = (
     StoreOperation("creation", (append("w", "a"),), before=None),
@@ -153,13 +259,43 @@ OPERATIONS: Final[tuple[StoreOperation, ...]] = (
         "seal of a full tail",
         (append("w", "e", "f"), append("v", "g")),
         _SEALED,
-        (("seal_events", 2),),
+        {"seal_events": 2},
     ),
     StoreOperation("bulk append", (bulk("b", "x", "y"), append("w", "e")), _SEALED),
+    StoreOperation("log checkpoint", (append("w", "e"), seal(), append("w", "f"), seal()), _MANY),
+    StoreOperation("compact", (quietly(lambda store: store.compact(full=True)),), _PIECES),
+    StoreOperation("archive", (quietly(EventStore.archive), append("w", "g")), _PIECES),
+    StoreOperation("truncate", (truncate("w"), append("w", "g")), _PIECES, keeps_old=False),
+    StoreOperation(
+        "vacuum",
+        (quietly(lambda store: store.vacuum(retain=0)), append("w", "g")),
+        _COMPACTED,
+        keeps_old=False,
+    ),
+    StoreOperation("cluster", (quietly(EventStore.cluster), append("w", "g")), _PIECES),
+    StoreOperation(
+        "checkpoint", (checkpoint("w"), append("w", "e")), _SEALED, look=_checkpoints_hold
+    ),
+    StoreOperation("aggregate", (execute(5), execute(7)), _SEALED),
+    StoreOperation(
+        "projection",
+        (
+            quietly(lambda store: store.catch_up(counted)),
+            append("w", "e"),
+            quietly(lambda store: store.rebuild(counted)),
+        ),
+        _SEALED,
+        look=_counts_hold(counted),
+    ),
+    StoreOperation(
+        "inline projection",
+        (append("w", "e"), append("v", "f")),
+        _SEALED,
+        views=(counted_inline,),
+        look=_counts_hold(counted_inline),
+    ),
 )
 """Add a line here, and the operation is driven through every boundary."""
 
-
-def steps_of(operations: Sequence[StoreOperation]) -> dict[str, StoreOperation]:
-    """Return operations by name."""
-    return {operation.name: operation for operation in operations}
+TABLE: Final = {operation.name: operation for operation in OPERATIONS}
+"""The same by name."""

@@ -1,0 +1,40 @@
+"""The fear of test_store_boundaries.py, for what is made of the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowlab.studies.store_faults import drive
+from flowlab.studies.store_operations import TABLE
+
+LEAST = {
+    "cluster": 50,
+    "checkpoint": 20,
+    "aggregate": 25,
+    "projection": 20,
+    "inline projection": 15,
+}
+"""Boundaries that an operation has at least."""
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_a_stop_at_every_boundary_loses_nothing_acknowledged_and_shows_nothing_half(
+    name: str,
+) -> None:
+    report = drive(TABLE[name], limit=2, thorough=False, twice=False)
+
+    print(report)
+    assert report.boundaries >= LEAST[name]
+    assert report.by_state.keys() >= {"process death", "only synced"}
+
+
+def test_every_operation_of_the_table_is_driven() -> None:
+    simple, upkeep = "test_store_boundaries.py", "test_store_boundaries_upkeep.py"
+    texts = [
+        Path(__file__).with_name(name).read_text(encoding="utf-8") for name in (simple, upkeep)
+    ]
+    assert not [
+        name for name in TABLE if name not in LEAST and not any(f'"{name}"' in t for t in texts)
+    ]
