@@ -17,7 +17,10 @@ PIPE_CLOSED: Final = 141
 DONE_TEXT: Final = "done"
 USAGE_TEXT: Final = "bad arguments, or something that cannot be read or written"
 
-GROUPS: Final = {"store": "What a store is, whether it is whole, and sealing it."}
+GROUPS: Final = {
+    "store": "What a store is, whether it is whole, and what keeps it small.",
+    "law": "How often to checkpoint, by the laws of recovery.",
+}
 """Verbs of two words: the first word, and what its verbs are about."""
 
 

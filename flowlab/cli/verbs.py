@@ -9,6 +9,7 @@ from flowlab.cli import (
     claims,
     determinism,
     differences,
+    law,
     logs,
     pages,
     sourcing,
@@ -29,4 +30,5 @@ VERBS: Final[tuple[Verb, ...]] = (
     *claims.VERBS,
     *worlds.VERBS,
     *determinism.VERBS,
+    *law.VERBS,
 )

@@ -1,0 +1,48 @@
+"""`flowlab law` answers with the laws' numbers, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from flowlab.cli import main
+
+
+def test_law_replay_answers_with_its_three_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["law", "replay", "--S", "50", "--L", "20", "--r", ".5", "--p", ".001"]
+    assert main([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["n_star", "n_best", "cost"]
+    assert found["n_star"] == pytest.approx(447.2136, rel=1e-6)
+    assert (found["n_best"], found["cost"]) == (447, pytest.approx(0.2433568, rel=1e-6))
+    assert main(asked) == 0
+    assert "every   447 events" in capsys.readouterr().out
+
+
+def test_law_replay_takes_failures_that_strike_recoveries(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = ["law", "replay", "--S", "10", "--L", "5", "--r", "1", "--p", ".01", "--lambda", ".01"]
+    assert main([*asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_star"] == pytest.approx(38.396051, rel=1e-6)
+    assert main([*asked, "--D", "60", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_star"] == pytest.approx(31.121163, rel=1e-6)
+
+
+def test_law_checkpoint_answers_with_its_four_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["law", "checkpoint", "--delta", "5", "--M", "360", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["young", "daly", "exact", "overhead"]
+    expected = (60.0, 56.712963, 56.714002, 0.186998)
+    assert list(found.values()) == [pytest.approx(value, rel=3e-6) for value in expected]
+    assert main(["law", "checkpoint", "--delta", "5", "--M", "360", "--R", "36"]) == 0
+    assert "exact optimum" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf"])
+def test_a_number_out_of_range_is_refused_by_name(
+    wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["law", "checkpoint", f"--delta={wrong}", "--M", "360"]) != 0
+    assert "delta is" in capsys.readouterr().err
