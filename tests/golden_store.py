@@ -17,8 +17,9 @@ from typing import Any, Final
 import msgspec
 import pyarrow as pa
 
+from flowlab.errors import FlowlabError
 from flowlab.events import ANOMALY_SCHEMA, Cause, CauseKind, Cell, Event, EventLog, RunInfo
-from flowlab.store import EventStore, Layout, Snapshot
+from flowlab.store import EventStore, Layout, Projection, Snapshot, projection
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 KEYS: Final = (
@@ -46,10 +47,24 @@ QUERIES: Final = (
 )
 
 
-def fill(root: Path) -> None:
+@projection(life="inline", initial={})
+def by_type(counts: dict[str, int], event: Event) -> dict[str, int]:
+    return {**counts, event.event_type: counts.get(event.event_type, 0) + 1}
+
+
+@projection(life="async", by="workflow", initial=0, on=["A", "ActivityScheduled"])
+def calls(count: int, _: Event) -> int:
+    return count + 1
+
+
+VIEWS: Final = (by_type, calls)
+
+
+def fill(root: Path, *, layout: Layout | None = None, views: tuple[Projection, ...] = ()) -> None:
     """Write each kind of content twice over: sealed from a tail, in bulk, and left in the tail."""
     awkward = {"namespace": "a b/ü"}
-    with EventStore(root, layout=Layout(buckets=4)) as store:
+    with EventStore(root, layout=layout or Layout(buckets=4)) as store:
+        store.register(*views)
         first = Event.of(
             "TransactionCommitted",
             name="é\0",
@@ -111,7 +126,70 @@ def _bulk() -> EventLog:
     return EventLog(log.table, log.runs, pa.Table.from_pylist([damage], ANOMALY_SCHEMA))
 
 
-FILLS: Final[dict[str, Callable[[Path], None]]] = {"format-1": fill}
+def _levels(root: Path) -> None:
+    fill(root, layout=Layout.of("day", "namespace", "workflow", "agent_bucket:2"))
+
+
+def _compacted(root: Path) -> None:
+    fill(root)
+    with EventStore(root) as store:
+        store.compact(full=True)
+        store.append("u", Event.of("Signaled"))
+
+
+def _truncated(root: Path) -> None:
+    fill(root)
+    with EventStore(root) as store:
+        store.truncate("w", upto=3)
+        store.append("w", Event.of("Signaled"))
+        store.compact(full=True)
+        store.truncate({"u": 2, "..": 1}, discard=True)
+
+
+def _archived(root: Path) -> None:
+    fill(root)
+    with EventStore(root) as store:
+        store.archive(upto=10)
+        store.vacuum(retain=0)
+        store.append("u", Event.of("Signaled"))
+
+
+def _clustered(root: Path) -> None:
+    fill(root)
+    with EventStore(root) as store:
+        store.seal()
+        store.cluster()
+        done = Event.of(
+            "ActivityCompleted", agent_id="bob", coordination_id="plan/1", step_id="pay"
+        )
+        store.append("w", done)
+
+
+def _projected(root: Path) -> None:
+    fill(root, views=VIEWS)
+    with EventStore(root) as store:
+        store.register(*VIEWS)
+        store.catch_up()
+        store.append("w", Event.of("A"))
+        store.checkpoint("w", b"state of w", at=3, causality={"agent_clock": {"bob": 1}})
+        store.seal()
+        store.checkpoint("w", bytes(range(256)), savepoint=True, origin="test")
+
+
+FILLS: Final[dict[str, Callable[[Path], None]]] = {
+    "format-1": fill,
+    "format-2": fill,
+    "format-2-levels": _levels,
+    "format-2-compacted": _compacted,
+    "format-2-truncated": _truncated,
+    "format-2-archived": _archived,
+    "format-2-clustered": _clustered,
+    "format-2-projected": _projected,
+}
+OF_FORMAT_2: Final = (
+    "SELECT workflow_id, base, position, archive FROM truncations ORDER BY ALL",
+    "SELECT workflow_id, checkpoint, savepoint, bytes, path FROM checkpoints ORDER BY 1, 2",
+)
 
 
 def rows(log: EventLog) -> list[dict[str, Any]]:
@@ -142,6 +220,24 @@ def positions(log: EventLog) -> list[int]:
     return found
 
 
+def shown(store: EventStore, **at: int) -> list[int] | str:
+    """Return the positions that a state in the past shows, or the error that it is refused with."""
+    try:
+        return sorted(positions(store.as_of(**at).log()))
+    except FlowlabError as error:
+        return type(error).__name__
+
+
+def states(store: EventStore) -> Any:
+    """Return the states of the projections as JSON values, or the error that they end in."""
+    try:
+        store.register(*VIEWS)
+        found = {view.name: store.project(view).state for view in VIEWS}
+    except FlowlabError as error:
+        return type(error).__name__
+    return json.loads(json.dumps(found))
+
+
 def _holds(snapshot: Snapshot, key: str) -> bool:
     try:
         return len(snapshot.read(key)) > 0
@@ -154,10 +250,23 @@ def make(folder: Path, fill: Callable[[Path], None]) -> None:
     fill(folder / "store")
     with EventStore(folder / "store", read_only=True) as store:
         now = store.snapshot()
+        told_now = told(now)
         lines = [json.dumps(row) for row in rows(now.log())]
-        versions = {v: positions(store.as_of(version=v).log()) for v in range(now.version + 1)}
+        versions = {v: shown(store, version=v) for v in range(now.version + 1)}
+        at = {p: shown(store, position=p) for p in range(now.position + 1)}
+        views = states(store)
+        more = {text: json.loads(store.sql(text).write_json()) for text in OF_FORMAT_2}
+        taken = store.latest_checkpoint("w")
+        saved = None if taken is None else taken.state.hex()
+        told_all = {
+            "checkpoint": saved,
+            "versions": versions,
+            "positions": at,
+            "views": views,
+            "more": more,
+        }
     (folder / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    expected = {"versions": versions, **told(now)}
+    expected = {**told_all, **told_now}
     members = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in expected.items())
     text = "{\n" + ",\n".join(members) + "\n}\n"
     (folder / "expected.json").write_text(text, encoding="utf-8")
