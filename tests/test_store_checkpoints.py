@@ -22,7 +22,7 @@ from flowlab.errors import (
     NotFoundError,
 )
 from flowlab.events import Cause, Event
-from flowlab.store import EventStore, containers
+from flowlab.store import EventStore, aggregate, containers, projection
 from flowlab.store.containers import CHECKPOINT, Container, decode_container, encode_container
 
 
@@ -146,6 +146,7 @@ def test_causality_may_be_a_dataclass(store: EventStore) -> None:
 # -- damage ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:checkpoint .* is passed over:RuntimeWarning")
 def test_a_damaged_or_missing_file_is_passed_over_for_the_one_before(store: EventStore) -> None:
     for at in (1, 2, 3):
         store.checkpoint("w", b"state", at=at)
@@ -170,6 +171,33 @@ def test_a_file_without_an_event_is_nothing_and_its_name_stays_taken(store: Even
     orphan.write_bytes(b"half")
     assert len(store.checkpoints("w")) == 1
     assert store.checkpoint("w", b"two").id == "00000003-3"
+
+
+def test_verify_names_every_state_file_that_is_damaged_missing_or_of_no_event(
+    store: EventStore,
+) -> None:
+    for at in (1, 2, 3):
+        store.checkpoint("w", b"state", at=at)
+    store.catch_up(projection(name="v", initial=0)(lambda count, _: count + 1))
+    counter = aggregate(name="c", initial=0, decide=lambda *_: Event.of("A"), evolve=lambda s, _: s)
+    store.execute(counter, "x", None)
+    store.save_state(counter, "x")
+    report = store.verify()
+    assert report.ok
+    assert (report.checked["checkpoints"], report.checked["states"]) == (3, 2)
+
+    one, two, three = files(store)
+    one.unlink()
+    two.write_bytes(two.read_bytes()[:-1])
+    three.with_name("00000003-2.state").write_bytes(b"")
+    others = [store.path / "projections" / "v.state", *(store.path / "aggregates").glob("*/*")]
+    for path in others:
+        path.write_bytes(path.read_bytes() + b"x")
+    report = store.verify()
+    found = {(problem.kind, Path(problem.where).name) for problem in report.problems}
+    assert found == {("missing", one.name), ("damaged", two.name),
+                     *(("damaged", path.name) for path in others)}  # fmt: skip
+    assert [Path(note.where).name for note in report.notes] == ["00000003-2.state"]
 
 
 def test_a_path_that_leads_elsewhere_is_refused(store: EventStore) -> None:

@@ -141,7 +141,7 @@ class CheckpointIndex:
             log = (*stream[:2], WORLD_STREAM)
             for event in stream_events(snapshot, log, first=world.seen + 1):
                 world.seen = event.sequence
-                found = _checkpoint(event)
+                found = checkpoint_of(event)
                 if found is not None:
                     world.found.setdefault(found.stream[2], []).append(found)
             held = list(world.found.get(stream[2], ()))
@@ -188,7 +188,8 @@ def names(at: int) -> Iterator[str]:
         number += 1
 
 
-def _checkpoint(event: Event) -> Checkpoint | None:
+def checkpoint_of(event: Event) -> Checkpoint | None:
+    """Return the checkpoint that an event tells of, None where it tells of none of ours."""
     if event.event_type != TAKEN or event.payload is None:
         return None
     try:

@@ -21,6 +21,7 @@ from flowlab.store.manifest import read_manifest
 from flowlab.store.placing import group_rows
 from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.sidecar import MetadataLog
+from flowlab.store.state_verify import verify_states
 from flowlab.store.streams import Streams
 from flowlab.store.tail import missing_bytes
 from flowlab.store.tail_reader import TailReader, TailView
@@ -137,6 +138,9 @@ class Verifier:
         if len(self._found) < MAX_PROBLEMS:
             self._found.append(Problem(kind, where, detail))
 
+    def _note(self, kind: str, where: str, detail: str) -> None:
+        self._notes.append(Problem(kind, where, detail))
+
     def _commits(self) -> TableState | None:
         checked = CheckedLog(self._root)
         state = checked.run()
@@ -231,6 +235,8 @@ class Verifier:
                 for row in self._rows(connection, query):
                     where = f"{row[0]!r}/{row[1]!r}/{row[2]!r}/{row[3]}"
                     self._problem(kind, where, detail.format(*row))
+            self._say("states")
+            self._checked |= verify_states(self._root, connection, self._problem, self._note)
 
     @staticmethod
     def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[Any, ...]]:

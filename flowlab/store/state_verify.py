@@ -1,0 +1,78 @@
+"""Checks the state files of a store: checkpoints against their events, the rest by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from flowlab.errors import FlowlabError
+from flowlab.events import WORLD_STREAM, Event
+from flowlab.store import checkpoints
+from flowlab.store.aggregate_states import FOLDER as AGGREGATES
+from flowlab.store.checkpoints import TAKEN, checkpoint_of
+from flowlab.store.containers import AGGREGATE, PROJECTION, read_container
+from flowlab.store.projecting import FOLDER as PROJECTIONS
+
+Found = Callable[[str, str, str], Any]
+"""Told the kind, the place and the detail of what was found."""
+
+_REBUILT: Final = ((PROJECTION, f"{PROJECTIONS}/*.state"), (AGGREGATE, f"{AGGREGATES}/*/*.state"))
+_QUERY: Final = (
+    "SELECT namespace, run_id, workflow_id, sequence, position, time_ns, payload FROM events "
+    f"WHERE workflow_id = '{WORLD_STREAM}' AND event_type = '{TAKEN}' ORDER BY position"
+)
+
+
+def verify_states(
+    root: Path, connection: duckdb.DuckDBPyConnection, found: Found, note: Found
+) -> dict[str, int]:
+    """Check every state file; return how many checkpoints and other states there are.
+
+    Args:
+        root: the store's folder.
+        connection: it has the relation `events`.
+        found: is told each problem.
+        note: is told what is harmless: a file that a stopped writer left.
+    """
+    checked = {"checkpoints": 0, "states": 0}
+    named = set()
+    for row in connection.execute(_QUERY).fetchall():
+        namespace, run_id, workflow_id, sequence, position, time_ns, payload = row
+        event = Event(
+            namespace=namespace,
+            run_id=run_id,
+            workflow_id=workflow_id,
+            sequence=sequence,
+            position=position,
+            time_ns=time_ns,
+            event_type=TAKEN,
+            payload=payload,
+        )
+        taken = checkpoint_of(event)
+        if taken is None:
+            continue
+        checked["checkpoints"] += 1
+        named.add(taken.path)
+        try:
+            checkpoints.load(root, taken)
+        except FlowlabError as error:
+            kind = "damaged" if (root / taken.path).exists() else "missing"
+            found(kind, taken.path, f"checkpoint {taken.id!r} of {taken.stream[2]!r}: {error}")
+    for path in sorted((root / checkpoints.FOLDER).glob("*/*")):
+        where = path.relative_to(root).as_posix()
+        if where not in named:
+            note("orphan", where, "no event names it: a writer was stopped before it counted")
+    for number, pattern in _REBUILT:
+        for path in sorted(root.glob(pattern)):
+            if path.name.startswith("."):
+                continue
+            checked["states"] += 1
+            try:
+                read_container(path, kind=number)
+            except FlowlabError as error:
+                where = path.relative_to(root).as_posix()
+                found("damaged", where, f"{error}; it is built again from the log when it is used")
+    return {name: count for name, count in checked.items() if count}
