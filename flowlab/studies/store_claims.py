@@ -8,6 +8,7 @@ from flowlab.studies import (
     store_clusterings,
     store_faults,
     store_growth,
+    store_kills,
     store_readers,
     store_speed,
 )
@@ -24,6 +25,15 @@ STORE_CLAIMS: Final = (
         source=_STORE,
         reliability=Reliability.PROVED,
         measure=store_faults.boundaries,
+        gate=EXACTLY_ZERO,
+    ),
+    Claim(
+        name="store.kills",
+        statement="A process that SIGKILL ends at any named boundary, 200 times and at least five "
+        "times at each, has lost nothing that it had acknowledged.",
+        source=_STORE,
+        reliability=Reliability.PROVED,
+        measure=store_kills.kills,
         gate=EXACTLY_ZERO,
     ),
     Claim(

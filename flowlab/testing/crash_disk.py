@@ -81,7 +81,7 @@ def place(name: str) -> str:
         >>> place("workflows/_delta_log/.00000000000000000003.json.e2")
         'workflows/_delta_log/.#.json.e#'
     """
-    return re.sub(r"(?<![a-z])[0-9a-f]{16}$|\d+", "#", name)
+    return re.sub(r"\b[0-9a-f]{8,}\b|\d+", "#", name)
 
 
 class CrashDisk(Disk):
