@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -315,6 +316,33 @@ def test_an_append_and_a_seal_go_on_while_a_clustering_is_built(tmp_path: Path) 
         assert said
         check(store)
         check(builder)
+
+
+def test_no_read_is_wrong_while_clusterings_are_built_and_swept(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "s") as store, EventStore(tmp_path / "s", read_only=True) as reader:
+        fill(store, 0, 30)
+        failed: list[BaseException] = []
+
+        def write() -> None:
+            try:
+                with EventStore(tmp_path / "s") as builder:
+                    for turn in range(12):
+                        fill(builder, 30 + 3 * turn, 33 + 3 * turn)
+                        builder.cluster(rebuild=turn % 3 == 0)
+            except BaseException as error:  # noqa: BLE001 - the test raises it
+                failed.append(error)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while writer.is_alive():
+            now = reader.snapshot()
+            for key, numbers in (("/agents/ann", range(0, now.position, 3)),):
+                expected = sorted(numbers, key=lambda n: ((n * 37) % 53, n))
+                found = now.read(key).table.column("name").to_pylist()
+                assert found == [str(number) for number in expected]
+        writer.join()
+        assert failed == []
+        check(reader)
 
 
 def test_the_clusterings_are_delta_tables_that_others_read(tmp_path: Path) -> None:

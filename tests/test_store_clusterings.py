@@ -195,6 +195,7 @@ class ClusterMachine(RuleBasedStateMachine):
         if hasattr(self, "store"):
             self.store.seal()
             self.store.cluster()
+            assert self.store.verify().ok
             for root in AGENTS:
                 for snapshot in (*self.pins, self.reader.snapshot()):
                     check(snapshot, f"/runs/r/agents/{encode_id(root)}", reverse=False, limit=None)
