@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import golden_store
 import independent
 import polars as pl
 import pyarrow as pa
@@ -229,3 +231,34 @@ def test_the_study_of_layouts_has_a_row_for_each(tmp_path: Path) -> None:
     assert frame["layout"].n_unique() == len(COMPARED)
     assert frame["files"].to_list() == [10, 1, 10, 16, 29]
     assert 0 < ratio[0] <= ratio[1] <= ratio[2]
+
+
+@pytest.mark.parametrize("layout", [LAYOUTS[0], LAYOUTS[1], LAYOUTS[6]], ids=str)
+def test_maintenance_changes_no_answer_in_any_layout(tmp_path: Path, layout: Layout) -> None:
+    golden_store.fill(tmp_path / "default")
+    golden_store.fill(tmp_path / "other", layout=layout)
+    steps: list[Callable[[EventStore], object]] = [
+        EventStore.seal,
+        lambda store: store.compact(full=True),
+        lambda store: store.cluster(),
+        lambda store: store.truncate("u", upto=1),
+        lambda store: store.archive(upto=12),
+        lambda store: store.append("w", Event.of("A", agent_id="bob")),
+        lambda store: store.compact(full=True),
+        lambda store: store.vacuum(retain=0),
+    ]
+    with EventStore(tmp_path / "default") as plain, EventStore(tmp_path / "other") as store:
+        assert store.info().layout == layout
+        for step in steps:
+            step(plain)
+            step(store)
+            for key in golden_store.KEYS[::3]:
+                found = without_times(store.read(key).table)
+                assert found.equals(without_times(plain.read(key).table)), key
+        report = store.verify()
+        assert report.ok, str(report)
+
+
+def without_times(table: pa.Table) -> pa.Table:
+    """Leave out what two stores that are filled at different times may differ in."""
+    return table.drop_columns(["time_ns", "payload"])
