@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from flowlab.events import Event
@@ -33,13 +35,18 @@ BYTES_A_DOUBLING: Final = 16_384
 _NEVER: Final = 1 << 40
 
 
-@contextmanager
-def grown(scale: Scale, events: int) -> Iterator[Path]:
-    """Lend a store of so many events, in compact files."""
-    with workplace(scale) as folder:
-        with EventStore(folder / "s", seal_events=_NEVER, seal_bytes=_NEVER) as store:
-            grow(store, events)
-        yield folder / "s"
+def grown(scale: Scale, events: int) -> Path:
+    """Return a store of so many events, in compact files; measurements share it."""
+    return Path(_grown(scale.folder, events).name) / "s"
+
+
+@lru_cache
+def _grown(folder: Path | None, events: int) -> TemporaryDirectory[str]:
+    # Gone with the process at the latest.
+    held = TemporaryDirectory(prefix="flowlab-check-", dir=folder)
+    with EventStore(Path(held.name) / "s", seal_events=_NEVER, seal_bytes=_NEVER) as store:
+        grow(store, events)
+    return held
 
 
 def _sizes(scale: Scale, least: int) -> list[int]:
@@ -51,15 +58,15 @@ def _sizes(scale: Scale, least: int) -> list[int]:
 def append_growth(scale: Scale) -> Measurement:
     """Count system calls and bytes of one append, in a log of 1 000 events and in the largest.
 
-    To a stream that is there. Once its head and lane are known, an append is a write and a sync;
-    the first after opening looks them up, and is told beside.
+    Once its stream's head and its lane's tick are known, an append is a write and a sync; the first
+    after opening looks them up, and is told beside.
     """
     warm, first = [], []
     sizes = (SMALLEST, scale.largest)
     for size in sizes:
-        with grown(scale, size) as path, EventStore(path) as store:
+        with EventStore(grown(scale, size)) as store:
             store.info()
-            append = _appender(store, size)
+            append = _appender(store, size, "a")
             first.append(counted_traffic(append))
             warm.append(_several(append))
     small, large = warm
@@ -73,11 +80,12 @@ def append_growth(scale: Scale) -> Measurement:
     return Measurement.count(ratio, "x", beside)
 
 
-def _appender(store: EventStore, size: int) -> Callable[[], object]:
+def _appender(store: EventStore, size: int, end: str) -> Callable[[], object]:
     ids = workflow_ids(size)
     (payload,) = make_payloads(1)
     event = Event(event_type="MarkerRecorded", agent_id="agent-07", payload=payload)
-    return lambda: store.append(ids[len(ids) // 2], [event])
+    # A new stream, for which the bounds leave room among the others.
+    return lambda: store.append(ids[len(ids) // 2] + end, [event])
 
 
 def _several(append: Callable[[], object]) -> dict[str, float]:
@@ -95,15 +103,18 @@ def first_append_growth(scale: Scale) -> Measurement:
     """Count the calls and bytes of the first append after opening, in a log of 10 000 and larger.
 
     Its stream's head is looked up by bounds, and the ticks of lanes stand in the commits' sidecars:
-    beside the tail file of 1 MiB, which is made and read, the bytes are those of one footer, of a
-    row group's ids and of the sidecars. The growth of either is compared with that of log2 n.
+    beside the tail file of 1 MiB, which is read, and written anew behind its last frame, the bytes
+    are those of one footer, of a row group's ids and of the sidecars. The growth of calls and bytes
+    is compared with that of log2 n.
     """
     counts, beside = [], {}
     sizes = _sizes(scale, SMALL)
     for size in sizes:
-        with grown(scale, size) as path, EventStore(path) as store:
+        with EventStore(grown(scale, size)) as store:
+            _appender(store, size, "b")()
+        with EventStore(grown(scale, size)) as store:
             store.info()
-            found = counted_traffic(_appender(store, size))
+            found = counted_traffic(_appender(store, size, "c"))
         counts.append((found.calls, found.bytes))
         beside[f"at {size:,} events"] = f"{found.calls} system calls, {found.bytes:,} bytes"
     allowed = math.log2(sizes[-1]) / math.log2(sizes[0])
@@ -130,15 +141,15 @@ def read_growth(scale: Scale) -> Measurement:
     shares, beside = [], {}
     for size in _sizes(scale, SMALL):
         ids = workflow_ids(size)
-        with grown(scale, size) as path:
-            with EventStore(path, read_only=True) as store:
-                store.info()
-                cold = _touched(store, ids[len(ids) // 2])
-            with EventStore(path, read_only=True) as store:
-                picked = [ids[n * 7_919 % len(ids)] for n in range(1, STREAMS_READ + 1)]
-                for stream in picked:
-                    store.read(f"/workflows/{stream}/events")
-                warm = [_touched(store, stream) for stream in picked]
+        path = grown(scale, size)
+        with EventStore(path, read_only=True) as store:
+            store.info()
+            cold = _touched(store, ids[len(ids) // 2])
+        with EventStore(path, read_only=True) as store:
+            picked = [ids[n * 7_919 % len(ids)] for n in range(1, STREAMS_READ + 1)]
+            for stream in picked:
+                store.read(f"/workflows/{stream}/events")
+            warm = [_touched(store, stream) for stream in picked]
         shares += [_share(found, size) for found in (cold, *warm)]
         mean = [sum(values) / len(warm) for values in zip(*map(_counts, warm), strict=True)]
         beside[f"at {size:,} events"] = (
@@ -201,10 +212,8 @@ def stream_growth(scale: Scale) -> Measurement:
     sizes = {"a tenth": scale.largest // 10, "the largest": scale.largest}
     ids = {name: workflow_ids(size) for name, size in sizes.items()}
     with (
-        grown(scale, sizes["a tenth"]) as one,
-        grown(scale, sizes["the largest"]) as other,
-        EventStore(one, read_only=True) as small,
-        EventStore(other, read_only=True) as large,
+        EventStore(grown(scale, sizes["a tenth"]), read_only=True) as small,
+        EventStore(grown(scale, sizes["the largest"]), read_only=True) as large,
     ):
         stores = {"a tenth": small, "the largest": large}
 

@@ -84,8 +84,7 @@ def uncompacted_aggregation(scale: Scale) -> Measurement:
         _fill(many, events, tail)
         _fill(few, events, tail)
         few.seal()
-        if hasattr(few, "compact"):
-            few.compact()
+        few.compact(full=True)
         stores = {"uncompacted": many, "compacted": few}
         assert many.sql(query).rows() == few.sql(query).rows()
 

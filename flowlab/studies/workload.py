@@ -83,7 +83,7 @@ def grow(store: EventStore, events: int) -> None:
         piece = min(PIECE, events - start)
         first = start // EVENTS_PER_WORKFLOW
         store.append_table(make_log(piece, seed=SEED + number, first=first))
-    if events > PIECE and hasattr(store, "compact"):
+    if events > PIECE:
         store.compact()
 
 
