@@ -15,7 +15,7 @@ from flowlab.store import EventStore
 from flowlab.store.parts import SEAL_EVENTS
 from flowlab.studies.claim import Measurement
 from flowlab.studies.measuring import Scale, duration, race, timed
-from flowlab.studies.store_growth import grown
+from flowlab.studies.store_growth import copied
 
 SHARE: Final = 10
 """A range holds as many events of its agent as a tenth of a full segment."""
@@ -30,7 +30,7 @@ def agent_range(scale: Scale) -> Measurement:
     blocks, to an Arrow table; agents and ranges change from read to read. The floor is pyarrow
     alone, reading the row groups that hold the range from open files.
     """
-    with grown(scale, scale.largest) as path:
+    with copied(scale, scale.largest) as path:
         bare = path.with_name("without")
         shutil.copytree(path, bare, copy_function=os.link)
         with EventStore(path) as store:
