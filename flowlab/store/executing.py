@@ -39,7 +39,8 @@ class ExecuteResult:
     Args:
         workflow_id: the stream.
         version: its head after the command.
-        events: what was decided, as committed; empty where nothing was to happen.
+        events: what was decided, as committed; empty where nothing was to happen. A repeated result
+            leaves out what has been truncated since.
         conflicts: how often it was decided again, since somebody else had appended.
         repeated: the idempotency key had been used for this command: this is its first result.
     """

@@ -119,7 +119,8 @@ class StoreProjections(StoreReading):
     def projections(self) -> tuple[ViewStatus, ...]:
         """Return how far each projection is that is known or saved, by name.
 
-        Of a live one the position is that of now: it is evaluated when asked.
+        Of a live one, and of an inline one that is known, the position is that of now: whoever
+        asks gets the state as of now. Of others it is that of what is saved.
         """
         snapshot, views = self.snapshot(), self._files.views
         found = {}
@@ -131,7 +132,7 @@ class StoreProjections(StoreReading):
             if saved is not None:
                 found[name] = status_of(snapshot, saved, saved.position)
         for view in views.registered():
-            if view.life == "live":
+            if view.life != "async":
                 found[view.name] = status_of(snapshot, view, snapshot.position)
             elif view.name not in found or found[view.name].version != view.version:
                 found[view.name] = status_of(snapshot, view, 0)
