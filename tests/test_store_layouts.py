@@ -139,6 +139,25 @@ def test_delta_readers_read_every_layout_equal(tmp_path: Path, layout: Layout) -
             ]  # fmt: skip
 
 
+def test_a_stream_that_lies_in_several_partitions_has_its_head_and_its_ends(tmp_path: Path) -> None:
+    # The file of the other stream's last event holds an early event of this one, and not its head.
+    agents = [("w", 1, "a"), ("w", 2, "b"), ("w", 3, "a"), ("w", 4, "b"), ("v", 1, "a")]
+    rows = [
+        Event.of("A", workflow_id=flow, sequence=n, agent_id=agent, follows_lane=False, time_ns=0)
+        for flow, n, agent in agents
+    ]
+    with EventStore(tmp_path / "s", layout=Layout.of("agent")) as store:
+        store.append_log(EventLog.from_events(rows))
+    with EventStore(tmp_path / "s") as store:
+        assert store.snapshot().head("w") == 4
+        for limit in (1, 2, 3, 4):
+            forward = store.read("/workflows/w", limit=limit).table["sequence"].to_pylist()
+            assert forward == list(range(1, limit + 1))
+            back = store.read("/workflows/w", reverse=True, limit=limit).table["sequence"]
+            assert back.to_pylist() == list(range(4, 4 - limit, -1))
+        assert store.append("w", Event.of("B"), expected_version=4).first_sequence == 5
+
+
 def test_ids_too_long_for_a_folder_are_told_apart_by_a_digest(tmp_path: Path) -> None:
     layout = Layout.of("workflow")
     long = ["ü" * 250, "ü" * 249 + "x", "w" * MAX_SEGMENT_BYTES]
