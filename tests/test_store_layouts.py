@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_store_bulk import logs
 
-from flowlab.errors import InvalidArgumentError
+from flowlab.errors import CorruptionError, InvalidArgumentError
 from flowlab.events import EVENT_COLUMNS, Event, EventLog, encode_id
 from flowlab.store import EventStore, Layout, Snapshot
 from flowlab.store.layout import MAX_SEGMENT_BYTES, Level
@@ -181,6 +182,20 @@ def test_a_partition_s_values_come_from_the_log_and_not_from_its_path(tmp_path: 
     (commit,) = (tmp_path / "s" / "workflows" / "_delta_log").glob("*1.json")
     add = next(json.loads(line) for line in commit.read_text().splitlines() if '"add"' in line)
     assert add["add"]["partitionValues"] == {"namespace": "default", "workflow_partition": "w"}
+
+
+def test_commits_of_a_store_with_another_layout_are_refused_by_name(tmp_path: Path) -> None:
+    for name, layout in (("s", Layout.of("workflow")), ("other", Layout())):
+        with EventStore(tmp_path / name, layout=layout) as store:
+            store.append("w", Event.of("A"))
+            store.seal()
+    log = "workflows/_delta_log"
+    shutil.rmtree(tmp_path / "s" / log)
+    shutil.copytree(tmp_path / "other" / log, tmp_path / "s" / log)
+    with EventStore(tmp_path / "s", read_only=True) as store:
+        with pytest.raises(CorruptionError, match="of another store"):
+            store.read("/workflows/w")
+        assert not store.verify().ok
 
 
 def test_verify_finds_rows_in_a_wrong_partition(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowlab.errors import InvalidArgumentError
+from flowlab.errors import CorruptionError, InvalidArgumentError
 from flowlab.events import encode_id
 
 Stream = tuple[str, str, str]
@@ -244,8 +244,12 @@ class Layout:
         return tuple(level.value_of(*stream) for level in self.levels if level.of_stream)
 
     def home_of(self, partition: Mapping[str, str]) -> Home:
-        """Return the same of a file, by its partition's values."""
-        return tuple(partition[level.column] for level in self.levels if level.of_stream)
+        """Return the same of a file, by its partition's values.
+
+        Raises:
+            CorruptionError: the partition is of another layout.
+        """
+        return tuple(_value(partition, level) for level in self.levels if level.of_stream)
 
     def may_hold(
         self, partition: Mapping[str, str], namespace: str, run_id: str | None, workflow_id: str
@@ -254,7 +258,7 @@ class Layout:
         for level in self.levels:
             if not level.of_stream or (run_id is None and level.kind in {"run", "bucket"}):
                 continue
-            if partition[level.column] != level.value_of(namespace, run_id or "", workflow_id):
+            if _value(partition, level) != level.value_of(namespace, run_id or "", workflow_id):
                 return False
         return True
 
@@ -291,6 +295,17 @@ class Layout:
     @property
     def _is_default_kind(self) -> bool:
         return [level.kind for level in self.levels] == ["namespace", "bucket"]
+
+
+def _value(partition: Mapping[str, str], level: Level) -> str:
+    try:
+        return partition[level.column]
+    except KeyError:
+        message = (
+            f"a sealed file lies in {dict(partition)}, but the store's layout has the column "
+            f"{level.column!r}: its commit is of another store; restore the commit log from a copy"
+        )
+        raise CorruptionError(message) from None
 
 
 def _segment(column: str, value: str) -> str:
