@@ -212,8 +212,8 @@ def sealed_against_eventsourcing(scale: Scale) -> Measurement:
 def append_is_constant(scale: Scale) -> Measurement:
     """Count the calls and bytes of one append to a log of 1 000 events and to the large log.
 
-    The first append after opening reads the heads of its partition and the ticks of its run's
-    lanes, which grow with the log: it is timed and told beside, and the appends after it count.
+    The first append after opening looks its stream up, and reads what the commits tell of lanes
+    (`store.first_append` counts that): it is timed and told beside, and the appends after it count.
     """
     counts, firsts = [], []
     sizes = (1_000, scale.events)
