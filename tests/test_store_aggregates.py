@@ -389,6 +389,22 @@ def test_a_saved_state_of_another_log_is_not_used(store: EventStore, tmp_path: P
             assert fresh(other, SAVED) == (8, 4)
 
 
+def test_a_saved_state_of_a_copy_that_went_on_otherwise_is_not_used(
+    store: EventStore, tmp_path: Path
+) -> None:
+    store.execute(SAVED, "ada", move(1))
+    shutil.copytree(store.path, tmp_path / "t")
+    for _ in range(3):
+        store.execute(SAVED, "ada", move(1))
+    with EventStore(tmp_path / "t") as other:
+        other.append("w", Event.of("Other"))
+        for _ in range(3):
+            other.execute(ACCOUNT, "ada", move(2))
+        shutil.copytree(store.path / "aggregates", other.path / "aggregates")
+        with pytest.warns(RuntimeWarning, match="of another log"):
+            assert fresh(other, SAVED) == (7, 4)
+
+
 def test_a_state_that_is_no_json_works_and_is_not_saved(store: EventStore) -> None:
     kind = aggregate(
         name="account",
