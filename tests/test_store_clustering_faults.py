@@ -295,7 +295,7 @@ def test_of_two_builders_the_second_says_so_and_does_nothing(tmp_path: Path) -> 
         fill(store, 0, 30)
 
         def meanwhile(_: str) -> None:
-            with pytest.raises(LockedError, match="is building the clustering 'agents'"):
+            with pytest.raises(LockedError, match="lock of the clustering 'agents'.*by process"):
                 other.cluster("agents")
 
         store.cluster("agents", progress=meanwhile)

@@ -517,7 +517,7 @@ def test_the_verbs_keep_a_store_small(tmp_path: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["files_after"] == 3
     assert main(["store", "archive", folder, "--older-than", "0"]) == 0
     assert main(["store", "vacuum", folder, "--retain", "0", "--dry-run"]) == 0
-    assert "would be removed" in capsys.readouterr().out
+    assert "would go    12 files" in capsys.readouterr().out
     assert main(["store", "vacuum", folder, "--retain", "0"]) == 0
     assert "versions" in capsys.readouterr().out
     with EventStore(folder, read_only=True) as store:

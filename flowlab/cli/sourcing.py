@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.cli.output import answer, answer_json, say, text_table
-from flowlab.cli.stores import open_store
+from flowlab.cli.stores import directory, open_to_write
 from flowlab.cli.verb import OK, Verb
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MOST_SHOWN: Final = 20
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("store", metavar="DIR", type=Path, help="the store")
+    directory(parser)
     parser.add_argument(
         "target", metavar="MODULE:NAME", help="or FILE.py:NAME: what @projection declared"
     )
@@ -32,12 +32,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _project(arguments: Namespace) -> int:
-    from flowlab.store import EventStore  # noqa: PLC0415
-
     view = _loaded(arguments.target)
-    with open_store(arguments.store):
-        pass  # writing would make a store where there is none
-    with EventStore(arguments.store) as store:
+    with open_to_write(arguments.store) as store:
         before = next((told for told in store.projections() if told.view == view.name), None)
         if before is not None:
             say(f"found: {before}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.cli.output import answer, answer_json, answer_rows, say
 from flowlab.cli.verb import FOUND, OK, Verb
@@ -52,6 +52,29 @@ def open_store(path: Path) -> EventStore:
     from flowlab.store import EventStore  # noqa: PLC0415
 
     return EventStore(path, read_only=True)
+
+
+def open_to_write(path: Path) -> EventStore:
+    """Open a store that is there for writing; none is made."""
+    from flowlab.store import EventStore  # noqa: PLC0415
+
+    open_store(path).close()
+    return EventStore(path)
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+def tell(result: Any, *, as_json: bool) -> None:
+    """Answer with a result: as text for people, or its fields as JSON."""
+    from msgspec import to_builtins  # noqa: PLC0415
+
+    if as_json:
+        answer_json(to_builtins(result))
+    else:
+        answer(str(result))
 
 
 def _sql_arguments(parser: ArgumentParser) -> None:
@@ -117,25 +140,26 @@ def directory(parser: ArgumentParser) -> None:
     parser.add_argument("store", metavar="DIR", type=Path, help="the store")
 
 
+def _store_arguments(parser: ArgumentParser) -> None:
+    directory(parser)
+    add_json(parser)
+
+
 def _info(arguments: Namespace) -> int:
     with open_store(arguments.store) as store:
-        answer(str(store.info()))
+        tell(store.info(), as_json=arguments.json)
     return OK
 
 
 def _verify(arguments: Namespace) -> int:
     with open_store(arguments.store) as store:
         report = store.verify(progress=lambda what: say(f"checking {what}"))
-    answer(str(report))
+    tell(report, as_json=arguments.json)
     return OK if report.ok else FOUND
 
 
 def _seal(arguments: Namespace) -> int:
-    from flowlab.store import EventStore  # noqa: PLC0415
-
-    with open_store(arguments.store):
-        pass  # writing would make a store where there is none
-    with EventStore(arguments.store) as store:
+    with open_to_write(arguments.store) as store:
         moved = store.seal()
         answer(f"sealed: version {store.info().version}" if moved else "nothing to seal")
     return OK
@@ -146,19 +170,20 @@ def _cluster_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--agents", action="store_true", help="by agent and time alone")
     parser.add_argument("--coordination", action="store_true", help="by coordination alone")
     parser.add_argument("--rebuild", action="store_true", help="begin anew, as after damage")
+    add_json(parser)
 
 
 def _cluster(arguments: Namespace) -> int:
     from flowlab.events import counted, grouped  # noqa: PLC0415
-    from flowlab.store import EventStore  # noqa: PLC0415
 
-    with open_store(arguments.store):
-        pass  # writing would make a store where there is none
     kind = None
     if arguments.agents != arguments.coordination:
         kind = "agents" if arguments.agents else "coordination"
-    with EventStore(arguments.store) as store:
-        for item in store.cluster(kind, rebuild=arguments.rebuild, progress=say):
+    with open_to_write(arguments.store) as store:
+        results = store.cluster(kind, rebuild=arguments.rebuild, progress=say)
+        if arguments.json:
+            tell(results, as_json=True)
+        for item in () if arguments.json else results:
             answer(
                 f"{item.kind}: up to position {grouped(item.position)}, "
                 f"{counted(item.events, 'event')} taken in, {counted(item.files, 'file')}"
@@ -218,7 +243,7 @@ VERBS: Final = (
         "is weaker on this platform.",
         example="flowlab store info S",
         run=_info,
-        arguments=directory,
+        arguments=_store_arguments,
     ),
     Verb(
         name="store verify",
@@ -227,7 +252,7 @@ VERBS: Final = (
         "an import recorded are content, and no problem.",
         example="flowlab store verify S",
         run=_verify,
-        arguments=directory,
+        arguments=_store_arguments,
         found="problems were found; each is a line",
     ),
     Verb(

@@ -5,25 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from flowlab.cli.output import answer, answer_json, say
-from flowlab.cli.stores import directory, open_store
+from flowlab.cli.output import say
+from flowlab.cli.stores import add_json, directory, open_to_write, tell
 from flowlab.cli.verb import OK, Verb
-
-if TYPE_CHECKING:
-    from flowlab.store import EventStore
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NO_WRITER: Final = "Whoever writes to the store, in this process or another, goes on meanwhile."
-
-
-def open_to_write(path: Path) -> EventStore:
-    """Open a store that is there for writing; none is made."""
-    from flowlab.store import EventStore  # noqa: PLC0415
-
-    open_store(path).close()
-    return EventStore(path)
 
 
 def span_of_time(text: str) -> timedelta:
@@ -40,31 +29,19 @@ def span_of_time(text: str) -> timedelta:
     return timedelta(seconds=int(number) * _UNITS.get(unit, 0))
 
 
-def _json(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
-
-
-def _tell(result: object, *, as_json: bool) -> int:
-    if as_json:
-        slots = type(result).__slots__  # type: ignore[attr-defined]
-        answer_json({name: getattr(result, name) for name in slots})
-    else:
-        answer(str(result))
-    return OK
-
-
 def _compact_arguments(parser: ArgumentParser) -> None:
     directory(parser)
     parser.add_argument(
         "--full", action="store_true", help="merge each partition into one sorted run"
     )
-    _json(parser)
+    add_json(parser)
 
 
 def _compact(arguments: Namespace) -> int:
     with open_to_write(arguments.store) as store:
         result = store.compact(full=arguments.full, progress=say)
-    return _tell(result, as_json=arguments.json)
+    tell(result, as_json=arguments.json)
+    return OK
 
 
 def _archive_arguments(parser: ArgumentParser) -> None:
@@ -78,7 +55,7 @@ def _archive_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--older-than", metavar="SPAN", type=span_of_time, help="committed so long ago: 30d, 12h"
     )
-    _json(parser)
+    add_json(parser)
 
 
 def _archive(arguments: Namespace) -> int:
@@ -88,7 +65,8 @@ def _archive(arguments: Namespace) -> int:
     before_ns = None if span is None else wall_ns() - int(span.total_seconds()) * 1_000_000_000
     with open_to_write(arguments.store) as store:
         result = store.archive(upto=arguments.upto, before_ns=before_ns, progress=say)
-    return _tell(result, as_json=arguments.json)
+    tell(result, as_json=arguments.json)
+    return OK
 
 
 def _truncate_arguments(parser: ArgumentParser) -> None:
@@ -104,7 +82,7 @@ def _truncate_arguments(parser: ArgumentParser) -> None:
         "--archive", metavar="FILE", type=Path, help="where what goes is written (DIR/archive/)"
     )
     group.add_argument("--discard", action="store_true", help="keep nothing of what goes")
-    _json(parser)
+    add_json(parser)
 
 
 def _truncate(arguments: Namespace) -> int:
@@ -117,7 +95,8 @@ def _truncate(arguments: Namespace) -> int:
             archive=arguments.archive,
             discard=arguments.discard,
         )
-    return _tell(result, as_json=arguments.json)
+    tell(result, as_json=arguments.json)
+    return OK
 
 
 def _vacuum_arguments(parser: ArgumentParser) -> None:
@@ -130,13 +109,14 @@ def _vacuum_arguments(parser: ArgumentParser) -> None:
         help="versions of so long ago stay readable: 7d, 12h, 0 (7d)",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
-    _json(parser)
+    add_json(parser)
 
 
 def _vacuum(arguments: Namespace) -> int:
     with open_to_write(arguments.store) as store:
         result = store.vacuum(retain=arguments.retain, dry_run=arguments.dry_run)
-    return _tell(result, as_json=arguments.json)
+    tell(result, as_json=arguments.json)
+    return OK
 
 
 VERBS: Final = (

@@ -25,7 +25,13 @@ from flowlab.errors import (
 )
 from flowlab.events import Event, encode_json, grouped
 from flowlab.store.aggregate import Aggregate, Snapshots
-from flowlab.store.containers import AGGREGATE, Container, add_container, read_container
+from flowlab.store.containers import (
+    AGGREGATE,
+    SUFFIX,
+    Container,
+    add_container,
+    read_container,
+)
 from flowlab.store.files import Disk
 from flowlab.store.layout import Stream
 from flowlab.store.position_read import stream_events
@@ -36,7 +42,6 @@ if TYPE_CHECKING:
 FOLDER: Final = "aggregates"
 TURNS: Final = 64
 """Locks by which threads that execute commands on the same stream take turns."""
-SUFFIX: Final = ".state"
 MAX_CACHED_STATES: Final = 1_024
 """States that are kept in memory; the one that was used longest ago is let go."""
 

@@ -18,7 +18,7 @@ from flowlab.events import WORLD_STREAM, Cause, Event
 from flowlab.store import checkpoints
 from flowlab.store.admission import Batch
 from flowlab.store.checkpoints import Checkpoint, LoadedCheckpoint
-from flowlab.store.containers import CHECKPOINT, Container, add_container
+from flowlab.store.containers import CHECKPOINT, SUFFIX, Container, add_container
 from flowlab.store.group_commit import Request
 from flowlab.store.reading import StoreReading
 
@@ -169,7 +169,7 @@ class StoreCheckpoints(StoreReading):
         for number, name in enumerate(checkpoints.names(at)):
             if number == MAX_CHECKPOINTS_AT:
                 break
-            path = f"{folder}/{name}.state"
+            path = f"{folder}/{name}{SUFFIX}"
             digest = add_container(self.path / path, content, self.disk)
             if digest is not None:
                 return name, path, digest

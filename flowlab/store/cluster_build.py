@@ -7,9 +7,8 @@ commit takes away stays for one more version, for those who are reading it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -17,9 +16,9 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.errors import CorruptionError, LockedError
+from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_COLUMNS, grouped
-from flowlab.store.clock import process_id, random_salt
+from flowlab.store.clock import random_salt
 from flowlab.store.cluster_files import Bunch, arrange, merges, write_bunch
 from flowlab.store.cluster_log import Clustering, ClusterTable
 from flowlab.store.clustering import (
@@ -42,7 +41,7 @@ from flowlab.store.delta import (
     remove_action,
     write_commit,
 )
-from flowlab.store.files import Disk, lock, read_at, unlock
+from flowlab.store.files import Disk, file_lock
 from flowlab.store.layout import Layout
 from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS, write_checkpoint
 from flowlab.store.segment_reader import SegmentReader, with_namespace
@@ -51,8 +50,10 @@ from flowlab.store.truncation import Bases
 
 PIECE_ROWS: Final = 1 << 19
 PIECE_BYTES: Final = 256 << 20
+"""Events that are sorted at once: what is reached first."""
 BATCH_ROWS: Final = 1 << 16
 BATCH_BYTES: Final = 32 << 20
+"""Row groups of a file that are read at once: what is reached first."""
 LOCK_NAME: Final = "lock"
 _RANGE_SOURCE: Final = (*EVENT_COLUMNS[:5], "coordination_id")
 
@@ -107,35 +108,17 @@ class Build:
                 # A commit that has appeared counts, whatever failed after that.
                 version = 0 if held is None else held.version + 1
                 if not commit_path(self.table.folder, version).exists():
-                    self._take_back(self.written)
+                    self.disk.discard(self.table.root / data.path for data in self.written)
                 raise
             self._sweep()
             return self._result(self.table.latest(), events, merged)
 
     # -- inside -------------------------------------------------------------------------------
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        path = self.table.root / LOCK_NAME
-        with suppress(FileExistsError):
-            os.close(self.disk.open_rw(path, create=True))
-        descriptor = self.disk.open_rw(path)
-        try:
-            lock(descriptor, timeout_s=0, holder=str)
-        except LockedError as error:
-            holder = read_at(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
-            message = (
-                f"process {holder} is building the clustering {self.table.kind.name!r}; nothing "
-                "was done here: wait for it, what it takes in need not be done again"
-            )
-            raise LockedError(message) from error
-        try:
-            self.disk.write_at(descriptor, str(process_id()).encode().ljust(32), 0)
-            yield
-        finally:
-            unlock(descriptor)
-            os.close(descriptor)
+    def _locked(self) -> AbstractContextManager[None]:
+        # What another build takes in need not be done again, so that it is not waited for.
+        what = f"lock of the clustering {self.table.kind.name!r}"
+        return file_lock(self.table.root / LOCK_NAME, self.disk, timeout_s=0, what=what)
 
     def _held(self, *, rebuild: bool) -> Clustering | None:
         try:
@@ -275,11 +258,6 @@ class Build:
             with suppress(OSError):  # the commit is durable and needs none
                 state = CommitLog(self.table.folder).latest()
                 write_checkpoint(self.table.folder, state, (), self.disk, epoch=self.salt)
-
-    def _take_back(self, files: list[DataFile]) -> None:
-        for data in files:
-            with suppress(OSError):
-                self.disk.remove(self.table.root / data.path)
 
     def _result(self, held: Clustering | None, events: int, merged: int) -> ClusterResult:
         name = self.table.kind.name

@@ -7,9 +7,8 @@ written off the commit lock; only their commit takes it, so that appends go on m
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -18,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.events import counted, grouped
-from flowlab.store.clock import process_id, random_salt
+from flowlab.store.clock import random_salt
 from flowlab.store.delta import DataFile, TableState
-from flowlab.store.files import Disk, lock, read_at, unlock
+from flowlab.store.files import Disk, file_lock
 from flowlab.store.layout import Layout
 from flowlab.store.merging import by_partition, cut, generations, merge
 from flowlab.store.segment_reader import SegmentReader
@@ -188,10 +187,7 @@ class Rewriter:
                     version = self.commit(self.added, self.removed, operation)
                     self.added, self.removed, pending = [], [], 0
         except OSError:
-            # On a full disk they would keep it full; no commit names them.
-            for data in self.added:
-                with suppress(OSError):
-                    self.disk.remove(self.root / "workflows" / data.path)
+            self.disk.discard(self.root / "workflows" / data.path for data in self.added)
             raise
         return CompactResult(
             version,
@@ -259,35 +255,14 @@ class Rewriter:
         return rows + self._write(cut(iter(young), MAX_FILE_ROWS), like, "")
 
 
-@contextmanager
-def maintenance_lock(root: Path, disk: Disk, *, timeout_s: float) -> Iterator[None]:
+def maintenance_lock(root: Path, disk: Disk, *, timeout_s: float) -> AbstractContextManager[None]:
     """Hold the lock of those who take files away: one at a time, off the commit lock.
 
     Raises:
         LockedError: another process holds it.
     """
-    path = root / LOCK_NAME
-    with suppress(FileExistsError):
-        os.close(disk.open_rw(path, create=True))
-    descriptor = disk.open_rw(path)
-    try:
-        lock(
-            descriptor,
-            timeout_s=timeout_s,
-            holder=lambda: _holder(descriptor),
-            what="maintenance lock (compact, archive, vacuum)",
-        )
-        try:
-            disk.write_at(descriptor, str(process_id()).encode().ljust(32), 0)
-            yield
-        finally:
-            unlock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _holder(descriptor: int) -> str:
-    return f"by process {read_at(descriptor, 32, 0).decode(errors='replace').strip()}"
+    what = "maintenance lock (compact, archive, vacuum)"
+    return file_lock(root / LOCK_NAME, disk, timeout_s=timeout_s, what=what)
 
 
 def _size(files: list[DataFile] | tuple[DataFile, ...]) -> int:

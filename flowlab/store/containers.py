@@ -22,6 +22,8 @@ from flowlab.store.files import Disk
 
 MAGIC: Final = b"FLSTATE1"
 FORMAT: Final = 1
+SUFFIX: Final = ".state"
+"""How the name of a state file ends."""
 MAX_STATE_BYTES: Final = 1 << 30
 """Largest body of a state file."""
 CHECKPOINT: Final = 1

@@ -116,6 +116,7 @@ class EventStore(
         Raises:
             InvalidEventError: names the event and the field; nothing was written.
             ConcurrencyError: the head is not the expected version.
+            ProjectionError: an inline projection refuses the events.
             FencedError: another writer has taken over.
             LockedError: another process has held the commit lock for too long.
             PoisonedError: a sync failed, now or earlier.

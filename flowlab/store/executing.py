@@ -29,6 +29,8 @@ from flowlab.store.versions import check_batch
 
 DEFAULT_RETRIES: Final = 16
 """How often a command is decided again by default, because somebody else has appended."""
+MAX_SHOWN: Final = 3
+"""Events that the repr of a result names."""
 _COMMANDS: Final = msgspec.json.Encoder(order="sorted")
 
 
@@ -54,8 +56,8 @@ class ExecuteResult:
     def __repr__(self) -> str:
         again = ", repeated" if self.repeated else ""
         told = f", {counted(self.conflicts, 'conflict')}" if self.conflicts else ""
-        what = ", ".join(event.event_type for event in self.events[:3]) or "nothing"
-        more = ", ..." if len(self.events) > 3 else ""  # noqa: PLR2004 - what is shown
+        what = ", ".join(event.event_type for event in self.events[:MAX_SHOWN]) or "nothing"
+        more = ", ..." if len(self.events) > MAX_SHOWN else ""
         return f"ExecuteResult({self.workflow_id!r} at {self.version}: {what}{more}{told}{again})"
 
 
@@ -94,8 +96,11 @@ class StoreCommands(StoreReading):
 
         Raises:
             ConcurrencyError: others have appended more often than `retries`; nothing was written.
-            InvalidArgumentError: the key was used for another command.
+            InvalidArgumentError: the key was used for another command, or the store is open for
+                reading only.
             InvalidEventError: what `decide` returned is no events, or `evolve` cannot take them.
+            ProjectionError: an inline projection refuses what was decided.
+            TruncatedError: events that the state needs are gone.
             FencedError: another process has taken over the store; open it again, and repeat.
 
         Example:

@@ -6,13 +6,13 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from flowlab.errors import LockedError
-from flowlab.store.clock import monotonic_s, sleep_s
+from flowlab.store.clock import monotonic_s, process_id, sleep_s
 
 if sys.platform != "win32":
     import fcntl
@@ -21,6 +21,10 @@ else:
 
 BUFFER_BYTES: Final = 1 << 20
 LOCK_POLL_S: Final = 0.005
+LOCK_TIMEOUT_S: Final = 10.0
+"""How long a lock is waited for by default, in seconds."""
+HOLDER_BYTES: Final = 32
+"""What a lock file holds: the process that has its lock."""
 
 
 class Disk:
@@ -117,6 +121,12 @@ class Disk:
         path.mkdir()
 
     # -- what is made of them -----------------------------------------------------------------
+
+    def discard(self, paths: Iterable[Path]) -> None:
+        """Remove files that nothing names yet, as far as it goes: on a full disk they fill it."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                self.remove(path)
 
     @contextmanager
     def create(self, path: Path) -> Iterator[BinaryIO]:
@@ -239,13 +249,45 @@ def lock(
     deadline = monotonic_s() + timeout_s
     while not _try_lock(descriptor):
         if monotonic_s() >= deadline:
+            held = f"has been held for more than {timeout_s:g} s" if timeout_s else "is held"
             message = (
-                f"the store's {what} has been held for more than {timeout_s:g} s "
-                f"({holder()}); if that process hangs, end it and try again: nothing of this call "
-                "was written"
+                f"the store's {what} {held} ({holder()}); try again, and if that process hangs, "
+                "end it: nothing of this call was written"
             )
             raise LockedError(message)
         sleep_s(LOCK_POLL_S)
+
+
+@contextmanager
+def file_lock(path: Path, disk: Disk, *, timeout_s: float, what: str) -> Iterator[None]:
+    """Hold the advisory lock of a file that is made where it is missing and names its holder.
+
+    Args:
+        path: of the file; it is never removed.
+        disk: to write to.
+        timeout_s: how long to wait, in seconds.
+        what: the lock is, for the error.
+
+    Raises:
+        LockedError: another process, or another holder in this one, has it for longer.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(disk.open_rw(path, create=True))
+    descriptor = disk.open_rw(path)
+
+    def holder() -> str:
+        told = read_at(descriptor, HOLDER_BYTES, 0).decode(errors="replace").strip()
+        return f"by process {told or 'unknown'}"
+
+    try:
+        lock(descriptor, timeout_s=timeout_s, holder=holder, what=what)
+        try:
+            disk.write_at(descriptor, str(process_id()).encode().ljust(HOLDER_BYTES), 0)
+            yield
+        finally:
+            unlock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 if sys.platform != "win32":

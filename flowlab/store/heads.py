@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.store.delta import DataFile, TableState
-from flowlab.store.layout import Home, Stream
+from flowlab.store.layout import LIVE_RUN, Home, Stream
 from flowlab.store.placing import Shelves
 from flowlab.store.pruning import file_may_hold, holders, last_in
 from flowlab.store.segment_reader import SegmentReader, with_namespace
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Lane = tuple[str, str, str]
 World = tuple[str, str]
-LIVE_RUN: Final = ""
 LOOKUP_ROWS: Final = 4 * ROW_GROUP_ROWS
 """Rows whose ids, read together, take as long as looking one stream up."""
 

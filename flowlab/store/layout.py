@@ -13,6 +13,9 @@ from flowlab.events import encode_id
 
 Stream = tuple[str, str, str]
 """(namespace, run_id, workflow_id)."""
+LIVE_RUN: Final = ""
+"""The run of what is appended without one."""
+"""(namespace, run_id, workflow_id)."""
 Home = tuple[str, ...]
 """The values of the levels that a stream determines, in the layout's order."""
 

@@ -212,10 +212,12 @@ class StoreMaintenance(StoreReading):
             self.snapshot()
             self._pins.refresh()
             return self._writer.beside(
-                lambda state: self._vacuum(state, floor_of(self._log, wall_ns() - retain), dry_run)
+                lambda state: self._vacuum(
+                    state, floor_of(self._log, wall_ns() - retain), dry_run=dry_run
+                )
             )
 
-    def _vacuum(self, state: TableState, floor: int, dry_run: bool) -> VacuumResult:  # noqa: FBT001
+    def _vacuum(self, state: TableState, floor: int, *, dry_run: bool) -> VacuumResult:
         held = pinned(self.path, self.disk)
         floor = min([floor, *held])
         version = state.version
@@ -300,7 +302,11 @@ def _gone(snapshot: Snapshot, heads: Heads, streams: dict[Stream, int]) -> pa.Ta
     for stream, last in streams.items():
         head, base = heads.head(*stream), snapshot.bases.base(stream)
         if not base < last <= head:
-            held = f"it holds {base + 1} to {head}" if head > base else "it holds no event"
+            held = (
+                f"it holds {base + 1} to {head}: give one of them"
+                if head > base
+                else "it holds no event; store.tree() names the streams"
+            )
             message = f"stream {stream[2]!r} cannot be truncated up to {last}: {held}"
             raise InvalidArgumentError(message)
         key = Key(

@@ -123,7 +123,7 @@ def merge(
         table = pa.concat_tables(parts, promote_options="default")
         if len(parts) > 1:
             table = table.take(pc.sort_indices(table.select(SORT_COLUMNS), sort_keys=_BY))
-        yield without_gone(table, bases)
+        yield bases.left(table, None)
 
 
 def in_key_order(files: Sequence[DataFile], reader: SegmentReader) -> list[DataFile]:
@@ -135,21 +135,6 @@ def in_key_order(files: Sequence[DataFile], reader: SegmentReader) -> list[DataF
         for data in files
     }
     return sorted(files, key=lambda data: firsts[data.path])
-
-
-def without_gone(table: pa.Table, bases: Bases) -> pa.Table:
-    """Return sorted rows without those at or below the base of their stream."""
-    if not len(bases) or not table.num_rows:
-        return table
-    starts = stream_starts(table)
-    ends = [*starts[1:].tolist(), table.num_rows]
-    kept = np.ones(table.num_rows, bool)
-    sequences = table.column("sequence").to_numpy()
-    for start, end in zip(starts.tolist(), ends, strict=True):
-        namespace, run_id, workflow_id, _ = row_key(table, start)
-        if base := bases.base((namespace, run_id, workflow_id)):
-            kept[start:end] = sequences[start:end] > base
-    return table if kept.all() else table.filter(pa.array(kept))
 
 
 def stream_starts(table: pa.Table) -> NDArray[np.int64]:

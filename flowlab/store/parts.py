@@ -14,7 +14,7 @@ from flowlab.store.aggregate_states import AggregateStates
 from flowlab.store.cluster_log import Clusterings
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import TableState
-from flowlab.store.files import Disk
+from flowlab.store.files import LOCK_TIMEOUT_S, Disk
 from flowlab.store.heads import SealedHeads
 from flowlab.store.held import Files
 from flowlab.store.inline import InlineViews
@@ -34,7 +34,6 @@ from flowlab.store.writer import Writer
 
 SEAL_EVENTS: Final = 65_536
 SEAL_BYTES: Final = 32 * 1024 * 1024
-LOCK_TIMEOUT_S: Final = 10.0
 MAX_PIN_TRIES: Final = 100
 MAX_KEY_CHARS: Final = 1024
 """Longest idempotency key."""
@@ -157,7 +156,7 @@ class StoreParts:
     @staticmethod
     def _check_key(key: object) -> None:
         if not (isinstance(key, str) and 0 < len(key) <= MAX_KEY_CHARS):
-            message = f"idempotency_key is {key!r}; expected 1 to {MAX_KEY_CHARS} signs"
+            message = f"idempotency_key is {key!r}; expected 1 to {MAX_KEY_CHARS} characters"
             raise InvalidArgumentError(message)
 
     def _held(

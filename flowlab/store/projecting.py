@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +21,14 @@ from flowlab.errors import (
     TruncatedError,
 )
 from flowlab.events import decode_id, encode_id, grouped
-from flowlab.store.containers import PROJECTION, Container, read_container, write_container
-from flowlab.store.files import Disk, lock, unlock
+from flowlab.store.containers import (
+    PROJECTION,
+    SUFFIX,
+    Container,
+    read_container,
+    write_container,
+)
+from flowlab.store.files import LOCK_TIMEOUT_S, Disk, file_lock
 from flowlab.store.layout import Stream
 from flowlab.store.position_read import events_between, stream_events
 from flowlab.store.projection import Projection, States, encoded_state, fold_events
@@ -31,8 +37,6 @@ if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
 
 FOLDER: Final = "projections"
-SUFFIX: Final = ".state"
-LOCK_TIMEOUT_S: Final = 10.0
 SAVE_EVENTS: Final = 1 << 20
 """Positions after which a long catching up is saved, so that a stop does not lose all of it."""
 Progress = Callable[[int, int], None]
@@ -146,22 +150,10 @@ class SavedViews:
     def _path(self, name: str) -> Path:
         return self.folder / f"{encode_id(name)}{SUFFIX}"
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         self._disk.make_directory(self.folder)
-        path = self.folder / "lock"
-        try:
-            descriptor = self._disk.open_rw(path, create=True)
-        except FileExistsError:
-            descriptor = self._disk.open_rw(path)
-        try:
-            lock(descriptor, timeout_s=LOCK_TIMEOUT_S, holder=lambda: "saving a projection")
-            try:
-                yield
-            finally:
-                unlock(descriptor)
-        finally:
-            os.close(descriptor)
+        what = "lock of its projections"
+        return file_lock(self.folder / "lock", self._disk, timeout_s=LOCK_TIMEOUT_S, what=what)
 
 
 def fits(view: Projection, saved: Saved) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowlab.store.delta import DataFile
 from flowlab.store.layout import Stream
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flowlab.store.segment_reader import SegmentReader
     from flowlab.store.span import RowGroup
 
-MAX_GROUPS_LOOKED_AT = 4
+MAX_GROUPS_LOOKED_AT: Final = 4
 """Row groups of a file that are read one by one to find a workflow whose run is not known."""
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from flowlab.errors import InvalidKeyError, NotFoundError
 from flowlab.events import Key, parse_key
 from flowlab.store.cluster_read import has_owner
+from flowlab.store.layout import LIVE_RUN
 
 if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
 
 DEFAULT_NAMESPACE: Final = "default"
-LIVE_RUN: Final = ""
 MAX_NAMES_SHOWN: Final = 5
 MAX_RUNS: Final = 100
 """Runs looked for that have what a key without a run names; an error says "100 or more"."""

@@ -44,15 +44,10 @@ class Role:
 
         Raises:
             LockedError: another process has held the lock for longer than the timeout.
-            FencedError: another writer has taken the role.
+            FencedError: another writer has taken the role, or the lock file is gone.
         """
-        if self._descriptor < 0:
-            self._open()
-        # A lock belongs to the open file, which a child process shares: it must not touch it.
-        self._check_process()
-        lock(self._descriptor, timeout_s=self.timeout_s, holder=self._holder)
+        self.hold()
         try:
-            self._check_file()
             record = read_at(self._descriptor, SIZE, 0)
             # The bytes that this writer put there: nobody has been here since.
             if self.epoch and record == self._record:
@@ -71,6 +66,7 @@ class Role:
         """
         if self._descriptor < 0:
             self._open()
+        # A lock belongs to the open file, which a child process shares: it must not touch it.
         self._check_process()
         lock(self._descriptor, timeout_s=self.timeout_s, holder=self._holder)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -134,13 +134,11 @@ class Sealer:
 
     @contextmanager
     def _removed_on_failure(self, files: list[DataFile]) -> Iterator[None]:
-        """Take back files that no commit names yet: on a full disk they would keep it full."""
+        """Take back files that no commit names yet."""
         try:
             yield
         except OSError:
-            for data in files:
-                with suppress(OSError):
-                    self.disk.remove(self.root / "workflows" / data.path)
+            self.disk.discard(self.root / "workflows" / data.path for data in files)
             raise
 
     def heads(self, state: TableState, view: TailView) -> Heads:

@@ -97,7 +97,7 @@ class StoreProjections(StoreReading):
         return tuple(found)
 
     def rebuild(self, view: Projection | str, *, progress: Progress | None = None) -> ViewStatus:
-        """Build a projection from the log, whatever was saved of it, and save it.
+        """Build a projection from the log, whatever was saved of it, and save it unless it is live.
 
         Args:
             view: the projection or its name.
@@ -106,7 +106,7 @@ class StoreProjections(StoreReading):
         Raises:
             TruncatedError: events that its state needs are gone; what is saved stays.
             ProjectionError: the fold failed; what is saved stays.
-            InvalidArgumentError: it is live, or the store is open for reading only.
+            InvalidArgumentError: the store is open for reading only.
         """
         self._check_writable()
         found = self._named(view)

@@ -22,7 +22,8 @@ from flowlab.store.pruning import file_may_hold
 
 FOLDER: Final = "archive"
 ARCHIVE_LEVEL: Final = 9
-MAX_NAME_SIGNS: Final = 80
+MAX_NAME_CHARS: Final = 80
+"""Of a stream in the name of its archive."""
 BASES_SCHEMA: Final = pa.schema(
     [
         ("namespace", pa.string()),
@@ -226,7 +227,7 @@ class TruncateResult:
 
 def archive_path(root: Path, stream: Stream, *, base: int, version: int, epoch: int) -> Path:
     """Return the path of a file that holds what a truncation takes away."""
-    text = encode_id(stream[2])[:MAX_NAME_SIGNS]
+    text = encode_id(stream[2])[:MAX_NAME_CHARS]
     return root / FOLDER / f"{text}-{base:012d}-v{version}-e{epoch}.parquet"
 
 

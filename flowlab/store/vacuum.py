@@ -44,7 +44,7 @@ class VacuumResult:
         return f"VacuumResult({counted(self.files, 'file')} {what}, floor {self.floor})"
 
     def __str__(self) -> str:
-        what = "would be removed" if self.dry_run else "removed"
+        what = "would go" if self.dry_run else "removed"
         size = f"{grouped(self.size)} bytes"
         lines = [
             f"{what:<12}{counted(self.files, 'file')}, {size}",

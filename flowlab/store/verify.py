@@ -1,4 +1,4 @@
-"""A first verify: every file against its checksum, every event against the rules of the log."""
+"""Verify: every file against its checksum, every event against the rules of the log."""
 
 from __future__ import annotations
 
