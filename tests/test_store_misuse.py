@@ -234,7 +234,7 @@ def test_a_bulk_append_that_fails_after_its_commit_stops_the_writer(
         patch.setattr(Disk, "sync_directory", fail)
         with pytest.raises(OSError, match="Input/output"):
             store.append_log(bulk("v"))
-    with pytest.raises(PoisonedError, match="bulk append"):
+    with pytest.raises(PoisonedError, match="a commit was made, and then failed"):
         store.append("w", mark("b"))
     with EventStore(tmp_path / "s") as again:
         again.append("w", mark("c"))
