@@ -41,8 +41,9 @@ class CommitLog:
     Opening costs the newest checkpoint and the commits since; it does not grow with the log.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, table_id: str | None = None) -> None:
         self.folder = folder
+        self._table_id = table_id
         self._state = TableState()
         self._older: OrderedDict[int, TableState] = OrderedDict()
         self._opened = False
@@ -61,6 +62,7 @@ class CommitLog:
             self._advance()
             if first:
                 self._check_last()
+                self._check_table()
                 self._opened = True
             return self._state
 
@@ -125,6 +127,16 @@ class CommitLog:
             if state is not None:
                 return state
         return TableState()
+
+    def _check_table(self) -> None:
+        """Check that the log is that of the store which names it, and not another's."""
+        found = self._state.table.get("metaData", {}).get("id", self._table_id)
+        if self._table_id not in {None, found}:
+            message = (
+                f"workflows/_delta_log is that of table {found}, and flowlab.json names "
+                f"{self._table_id}: files of two stores are mixed; restore either from a copy"
+            )
+            raise CorruptionError(message)
 
     def _check_last(self) -> None:
         """Check that no commit stands behind a gap: what it sealed would be missed in silence."""

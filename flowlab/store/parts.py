@@ -65,7 +65,7 @@ class StoreParts:
             message = f"the store has {self._manifest.layout}, not {layout}; a layout never changes"
             raise InvalidArgumentError(message)
         tables = self.path / "workflows"
-        self._log = CommitLog(tables / "_delta_log")
+        self._log = CommitLog(tables / "_delta_log", table_id=self._manifest.table_id)
         self._tail = TailReader(self.path / "tail")
         self._metadata = MetadataLog(self.path)
         self._files = self._made_files(tables, Upcasts(tuple(upcasts)))

@@ -6,6 +6,7 @@ from typing import Final
 
 from flowlab.studies import (
     store_clusterings,
+    store_damage,
     store_faults,
     store_growth,
     store_kills,
@@ -35,6 +36,15 @@ STORE_CLAIMS: Final = (
         source=_STORE,
         reliability=Reliability.PROVED,
         measure=store_kills.kills,
+        gate=EXACTLY_ZERO,
+    ),
+    Claim(
+        name="store.damage",
+        statement="A flipped bit, a cut or a missing file of any kind is told by an error or a "
+        "warning of the store, or changes no answer.",
+        source=_STORE,
+        reliability=Reliability.PROVED,
+        measure=store_damage.damage,
         gate=EXACTLY_ZERO,
     ),
     Claim(
