@@ -290,6 +290,16 @@ def test_a_reader_goes_over_to_a_clustering_that_was_made_anew(tmp_path: Path) -
         assert [item.behind for item in reader.info().clusterings] == [0, 40]
 
 
+def test_the_event_at_the_position_of_a_clustering_is_there_once(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "s") as store:
+        for number in range(0, 16, 5):
+            # The last event sealed is one of `ann` or `bob`, and every other one of the plan.
+            fill(store, number, number + 5)
+            store.cluster()
+            store.append("w0", event(99))
+            check(store)
+
+
 def test_of_two_builders_the_second_says_so_and_does_nothing(tmp_path: Path) -> None:
     with EventStore(tmp_path / "s") as store, EventStore(tmp_path / "s") as other:
         fill(store, 0, 30)
