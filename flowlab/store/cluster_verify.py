@@ -10,7 +10,7 @@ import duckdb
 
 from flowlab.errors import CorruptionError
 from flowlab.events import ANOMALY_SCHEMA, EVENT_COLUMNS, EVENT_SCHEMA
-from flowlab.store.cluster_log import Clustering, ClusterTable
+from flowlab.store.cluster_log import MAX_READ_TRIES, Clustering, ClusterTable
 from flowlab.store.clustering import AGENTS, KINDS
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import TableState
@@ -81,18 +81,42 @@ def verify_clusterings(root: Path, state: TableState, found: Found) -> int:
     for kind in KINDS:
         table = ClusterTable(root, kind, log)
         try:
-            held = table.latest()
-            if held is None:
-                continue
-            count += 1
-            if _files_are_whole(table, held, found):
-                for name, where, detail in _differences(root, state, table, held):
-                    found(name, where, detail)
-        except CorruptionError as error:
-            found("damaged", f"{kind.name}/", str(error))
+            there, problems = _verified(root, state, table, log)
+            count += there
+            for problem in problems:
+                found(*problem)
         finally:
             table.reader.close()
     return count
+
+
+def _verified(
+    root: Path, state: TableState, table: ClusterTable, log: CommitLog
+) -> tuple[bool, list[tuple[str, str, str]]]:
+    """Return whether there is a clustering, and its problems."""
+    problems: list[tuple[str, str, str]] = []
+
+    def found(kind: str, where: str, detail: str) -> None:
+        problems.append((kind, where, detail))
+
+    for _ in range(MAX_READ_TRIES):
+        problems.clear()
+        held = None
+        try:
+            held = table.latest()
+            if held is None:
+                return False, []
+            # What was built meanwhile is compared with what it was built from.
+            newer = held.built_from > state.version
+            if _files_are_whole(table, held, found):
+                problems += _differences(root, log.latest() if newer else state, table, held)
+            if not problems or table.latest() == held:
+                break
+        except (CorruptionError, duckdb.Error) as error:  # or a file went meanwhile
+            problems.append(("damaged", f"{table.kind.name}/", str(error)))
+            if held is None:
+                break
+    return True, problems
 
 
 def _files_are_whole(table: ClusterTable, held: Clustering, found: Found) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from flowlab.events import counted, grouped
 from flowlab.store.clock import random_salt
+from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.files import Disk, file_lock
 from flowlab.store.layout import Layout
@@ -149,6 +150,7 @@ class Rewriter:
         disk: to write to.
         bases: as of the state that is read.
         state: the state whose files are read.
+        log: of the store.
         commit: commits (added, removed) as (operation); returns the version.
         epoch: of the writer.
         say: told about progress.
@@ -161,6 +163,7 @@ class Rewriter:
     disk: Disk
     bases: Bases
     state: TableState
+    log: CommitLog
     commit: Callable[[list[DataFile], list[DataFile], str], int]
     epoch: int
     say: Callable[[str], None]
@@ -187,7 +190,7 @@ class Rewriter:
                     version = self.commit(self.added, self.removed, operation)
                     self.added, self.removed, pending = [], [], 0
         except OSError:
-            self.disk.discard(self.root / "workflows" / data.path for data in self.added)
+            self._take_back()
             raise
         return CompactResult(
             version,
@@ -198,6 +201,13 @@ class Rewriter:
             self.rewritten,
             self.dropped,
         )
+
+    def _take_back(self) -> None:
+        """Remove files that no commit names: on a full disk they would keep it full."""
+        # A commit that has appeared counts, whatever failed after that.
+        named = {data.path for data in self.log.latest().files}
+        left = [data.path for data in self.added if data.path not in named]
+        self.disk.discard(self.root / "workflows" / path for path in left)
 
     def _do(self, job: Job) -> int:
         old = job.files

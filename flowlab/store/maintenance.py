@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from os import PathLike
@@ -11,7 +12,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from flowlab.errors import FormatVersionError, InvalidArgumentError
+from flowlab.errors import FlowlabError, FormatVersionError, InvalidArgumentError
 from flowlab.events import Key
 from flowlab.store import bulk
 from flowlab.store.clock import wall_ns
@@ -35,8 +36,8 @@ from flowlab.store.truncation import (
     Bases,
     TruncateResult,
     archive_path,
+    archived,
     truncation_events,
-    write_archive,
 )
 from flowlab.store.vacuum import MAX_NAMES, RETAINED_NS, VacuumResult, drafts, floor_of, needless
 from flowlab.store.verify import Verifier, VerifyReport
@@ -103,22 +104,22 @@ class StoreMaintenance(StoreReading):
                     self.path, first, base=streams[first], version=version, epoch=self._role.epoch
                 )
                 path = path if archive is None else Path(archive).absolute()
-                write_archive(path, gone, self.disk)
             where = "" if path is None else _shown(path, self.path)
             rows = [
                 BaseRow(stream, last, position + place, version, where, lanes)
                 for place, (stream, last, lanes) in enumerate(_lanes(gone, heads, streams), 1)
             ]
             admitted = bulk.admit(truncation_events(rows), heads, position=position, now_ns=now_ns)
-            self._sealer.commit_rows(
-                *admitted,
-                runs=(),
-                anomalies=snapshot.anomalies.slice(0, 0),
-                position=position + len(rows),
-                committed_ns=now_ns,
-                epoch=self._role.epoch,
-                bases=tuple(rows),
-            )
+            with archived(path, gone, self.disk, lambda: self._log.latest().version >= version):
+                self._sealer.commit_rows(
+                    *admitted,
+                    runs=(),
+                    anomalies=snapshot.anomalies.slice(0, 0),
+                    position=position + len(rows),
+                    committed_ns=now_ns,
+                    epoch=self._role.epoch,
+                    bases=tuple(rows),
+                )
             return TruncateResult(version, gone.num_rows, wanted, where)
 
         return self._writer.exclusively(commit)
@@ -271,6 +272,7 @@ class StoreMaintenance(StoreReading):
                 disk=self.disk,
                 bases=bases,
                 state=state,
+                log=self._log,
                 commit=commit,
                 epoch=state.info.epoch,
                 say=progress or (lambda _: None),
@@ -278,7 +280,12 @@ class StoreMaintenance(StoreReading):
             return rewriter.run(plan(state, bases), operation=operation)
 
     def verify(self, *, progress: Callable[[str], None] | None = None) -> VerifyReport:
-        """Check every file's checksums and every event's place; repair nothing."""
+        """Check every file's checksums and every event's place; repair nothing.
+
+        Others may write, compact and vacuum meanwhile.
+        """
+        with suppress(FlowlabError):  # what hinders a reader is what is to be found
+            _pinned = self.snapshot()
         return Verifier(self.path, progress=progress).run()
 
 

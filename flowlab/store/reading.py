@@ -12,7 +12,6 @@ from flowlab.store.info import StoreInfo, describe
 from flowlab.store.parts import StoreParts
 from flowlab.store.snapshot import Snapshot
 from flowlab.store.tree import Tree
-from flowlab.store.truncation import told_gone
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,7 +63,7 @@ class StoreReading(StoreParts):
             return self.as_of(position=position) if held is None else held
         # What was there then is in the files of the version before the truncation.
         if cut.version - 1 < state.info.floor:
-            message = f"the state at position {position} is gone: {told_gone(cut)}"
+            message = f"the state at position {position} is gone: {now.bases.told(cut)}"
             raise TruncatedError(message)
         return self._at(cut.version - 1, bound=position)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -153,9 +154,20 @@ class Bases:
         Raises:
             TruncatedError: it is; the message says where it went.
         """
-        row = self.by_stream.get(stream)
-        if row is not None and first is not None and first <= row.base:
-            raise TruncatedError(told_gone(row))
+        taken = [row for row in self.rows if row.stream == stream and (first or 0) <= row.base]
+        if taken and first is not None:
+            # Each truncation wrote a file of its own; the first that reaches it took the event.
+            raise TruncatedError(self.told(taken[0]))
+
+    def told(self, row: BaseRow) -> str:
+        """Return what there is to say about the events that a truncation took."""
+        bases = [0, *(other.base for other in self.rows if other.stream == row.stream)]
+        first = max(base for base in bases if base < row.base) + 1
+        where = f"they are in {row.archive}" if row.archive else "nothing was kept of them"
+        return (
+            f"events {first} to {row.base} of stream {row.stream[2]!r} were truncated (at position "
+            f"{row.position}); {where}; the stream begins at {self.base(row.stream) + 1}"
+        )
 
 
 def _codes(table: pa.Table, name: str, values: list[str]) -> np.typing.NDArray[np.int64]:
@@ -170,15 +182,6 @@ def _holds(data: DataFile, stream: Stream, row: BaseRow) -> bool:
         file_may_hold(data, "run_id", stream[1], stream[1])
         and file_may_hold(data, "workflow_id", stream[2], stream[2])
         and file_may_hold(data, "sequence", None, row.base)
-    )
-
-
-def told_gone(row: BaseRow) -> str:
-    """Return what there is to say about the events below a base."""
-    where = f"they are in {row.archive}" if row.archive else "nothing was kept of them"
-    return (
-        f"events 1 to {row.base} of stream {row.stream[2]!r} were truncated (at position "
-        f"{row.position}); {where}; the stream begins at {row.base + 1}"
     )
 
 
@@ -231,12 +234,27 @@ def archive_path(root: Path, stream: Stream, *, base: int, version: int, epoch: 
     return root / FOLDER / f"{text}-{base:012d}-v{version}-e{epoch}.parquet"
 
 
-def write_archive(path: Path, table: pa.Table, disk: Disk) -> None:
+@contextmanager
+def archived(
+    path: Path | None, table: pa.Table, disk: Disk, is_committed: Callable[[], bool]
+) -> Iterator[None]:
     """Write events to a Parquet file of all columns, durable with its directory entry.
+
+    Where the block fails before its commit is there, the file is taken back, so that the
+    truncation can be tried again.
+
+    Args:
+        path: of the file; None: write none.
+        table: the events.
+        disk: to write to.
+        is_committed: whether the commit is there.
 
     Raises:
         InvalidArgumentError: a file of that name is there.
     """
+    if path is None:
+        yield
+        return
     disk.make_directory(path.parent)
     try:
         with disk.create(path) as stream:
@@ -244,4 +262,11 @@ def write_archive(path: Path, table: pa.Table, disk: Disk) -> None:
     except FileExistsError as error:
         message = f"{path} is there already; give the name of a file that is not"
         raise InvalidArgumentError(message) from error
-    disk.sync_directory(path.parent)
+    try:
+        disk.sync_directory(path.parent)
+        yield
+    except Exception:
+        if not is_committed():
+            with suppress(OSError):
+                disk.remove(path)
+        raise

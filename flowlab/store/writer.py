@@ -95,8 +95,7 @@ class Writer:
                 self._refresh()
                 self._committed()
             except BaseException as error:
-                if self._log.latest().version != before.version:
-                    self._writer.poison(f"a commit was made, and then failed: {error}")
+                self._poison_if_committed(before, error)
                 raise
             return result
 
@@ -109,7 +108,12 @@ class Writer:
             self._writer.check()
             self._role.hold()
             try:
-                return action(self._log.latest())
+                before = self._log.latest()
+                try:
+                    return action(before)
+                except OSError as error:
+                    self._poison_if_committed(before, error)
+                    raise
             finally:
                 self._role.unlock()
 
@@ -126,6 +130,10 @@ class Writer:
             self._writer.poison("the store was closed")
             self._writer.close()
             self._role.close()
+
+    def _poison_if_committed(self, before: TableState, error: BaseException) -> None:
+        if self._log.latest().version != before.version:
+            self._writer.poison(f"a commit was made, and then failed: {error}")
 
     # -- inside: everything below runs under the leader's mutex ------------------------------------
 

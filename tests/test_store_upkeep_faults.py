@@ -1,0 +1,108 @@
+"""What attacks on a store's upkeep found: each test is a way in which it once went wrong."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flowlab.errors import PoisonedError, TruncatedError
+from flowlab.events import Event
+from flowlab.store import EventStore
+from flowlab.testing import Fault, FaultyDisk
+
+
+def mark(name: object, agent: str = "a") -> Event:
+    return Event.of("MarkerRecorded", name=str(name), agent_id=agent)
+
+
+def everything(store: EventStore) -> list[tuple[object, ...]]:
+    return store.sql("SELECT * FROM events ORDER BY position").rows()
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filled") / "s"
+    with EventStore(folder) as store:
+        for number in range(6):
+            store.append(f"w{number % 2}", mark(number))
+            if number % 3 == 2:
+                store.seal()
+    return folder
+
+
+@pytest.mark.parametrize("verb", ["compact", "archive"])
+def test_a_commit_that_appeared_keeps_its_files_whatever_failed_after_it(
+    filled: Path, tmp_path: Path, verb: str
+) -> None:
+    # The commit was linked, the sync of its directory failed, and the error took back the files
+    # that the commit names: every read failed from then on.
+    folder = Path(shutil.copytree(filled, tmp_path / "s"))
+    disk = FaultyDisk(folder, Fault("sync directory workflows/_delta_log", how="EIO"))
+    with EventStore(folder) as store:
+        before = everything(store)
+    with EventStore(folder, disk=disk) as store:
+        with pytest.raises(OSError, match="Input/output"):
+            store.compact(full=True) if verb == "compact" else store.archive()
+        assert disk.hits
+        assert everything(store) == before
+        with pytest.raises(PoisonedError, match="open the store again"):
+            store.append("w0", mark("later"))
+    with EventStore(folder) as store:
+        assert everything(store) == before
+        assert store.verify().ok
+        store.append("w0", mark("later"))
+
+
+def test_a_truncation_that_failed_can_be_tried_again(filled: Path, tmp_path: Path) -> None:
+    # The archive file of the first try stood in the way of the second.
+    for where in ("sync directory archive", "create metadata/.#-e#.json.gz.new"):
+        folder = Path(shutil.copytree(filled, tmp_path / where.replace("/", "-")))
+        disk = FaultyDisk(folder, Fault(where, how="ENOSPC"))
+        with EventStore(folder, disk=disk) as store:
+            with pytest.raises(OSError, match="No space"):
+                store.truncate("w0", upto=2)
+            assert disk.hits
+            assert not list((folder / "archive").iterdir())
+            assert store.truncate("w0", upto=2).events == 2
+
+
+def test_what_was_truncated_is_looked_for_in_the_file_of_its_own_truncation(
+    filled: Path, tmp_path: Path
+) -> None:
+    # Everything below the base was said to be in the file of the last truncation.
+    with EventStore(shutil.copytree(filled, tmp_path / "s")) as store:
+        first, second = store.truncate("w0", upto=1).archive, store.truncate("w0", upto=2).archive
+        for sequence, archive in ((1, first), (2, second)):
+            expected = (
+                f"events {sequence} to {sequence} of stream 'w0'.* in {archive}; .* begins at 3"
+            )
+            with pytest.raises(TruncatedError, match=expected):
+                store.read(f"/workflows/w0/events/{sequence}")
+
+
+@pytest.mark.parametrize("stage", ["sealed files", "tail", "events", "clusterings"])
+def test_verify_finds_nothing_wrong_while_others_write_and_vacuum(
+    filled: Path, tmp_path: Path, stage: str
+) -> None:
+    # Its files were vacuumed under it, a bulk append's tail did not fit its commit, and a
+    # clustering that was built meanwhile held events that its state did not.
+    folder = Path(shutil.copytree(filled, tmp_path / "s"))
+    with EventStore(folder) as store, EventStore(folder) as other:
+        other.cluster()
+        other.append("w0", mark("tail"))
+
+        def disturb(what: str) -> None:
+            if what == stage:
+                for number in range(2):
+                    other.truncate("w1", upto=1 + number)
+                    other.append("w0", mark(number))
+                    other.compact(full=True)
+                    other.cluster()
+                    other.vacuum(retain=0)
+                other.append("w2", mark("last"))
+
+        report = store.verify(progress=disturb)
+        assert report.ok, str(report)
+        assert store.verify().ok
