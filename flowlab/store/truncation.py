@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -154,10 +154,11 @@ class Bases:
         Raises:
             TruncatedError: it is; the message says where it went.
         """
-        taken = [row for row in self.rows if row.stream == stream and (first or 0) <= row.base]
-        if taken and first is not None:
-            # Each truncation wrote a file of its own; the first that reaches it took the event.
-            raise TruncatedError(self.told(taken[0]))
+        if stream not in self.by_stream or first is None or first > self.base(stream):
+            return
+        # Each truncation wrote a file of its own; the first that reaches it took the event.
+        row = next(row for row in self.rows if row.stream == stream and first <= row.base)
+        raise TruncatedError(self.told(row))
 
     def told(self, row: BaseRow) -> str:
         """Return what there is to say about the events that a truncation took."""
@@ -267,6 +268,5 @@ def archived(
         yield
     except Exception:
         if not is_committed():
-            with suppress(OSError):
-                disk.remove(path)
+            disk.discard([path])
         raise
