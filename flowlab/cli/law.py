@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Final
 
 from flowlab.cli.output import answer, answer_json
-from flowlab.cli.verb import OK, Verb
+from flowlab.cli.verb import OK, Verb, add_json
 
 
 def _number(parser: ArgumentParser, name: str, what: str, *, default: float | None = None) -> None:
@@ -22,10 +22,6 @@ def _number(parser: ArgumentParser, name: str, what: str, *, default: float | No
     )
 
 
-def _json(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
-
-
 def _replay_arguments(parser: ArgumentParser) -> None:
     _number(parser, "--S", "seconds to write a snapshot")
     _number(parser, "--L", "seconds to load one")
@@ -33,7 +29,7 @@ def _replay_arguments(parser: ArgumentParser) -> None:
     _number(parser, "--p", "probability of a recovery at an event: crashes and cold loads")
     _number(parser, "--lambda", "failures a second that strike recoveries too (none)", default=0.0)
     _number(parser, "--D", "seconds of downtime before a recovery (0)", default=0.0)
-    _json(parser)
+    add_json(parser)
 
 
 def _replay(arguments: Namespace) -> int:
@@ -59,7 +55,7 @@ def _checkpoint_arguments(parser: ArgumentParser) -> None:
     _number(parser, "--delta", "seconds to write a checkpoint")
     _number(parser, "--M", "mean seconds between failures")
     _number(parser, "--R", "seconds to restart; never moves the interval (0)", default=0.0)
-    _json(parser)
+    add_json(parser)
 
 
 def _checkpoint(arguments: Namespace) -> int:

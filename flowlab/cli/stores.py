@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.cli.output import answer, answer_json, answer_rows, say
-from flowlab.cli.verb import FOUND, OK, Verb
+from flowlab.cli.verb import FOUND, OK, Verb, add_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,11 +60,6 @@ def open_to_write(path: Path) -> EventStore:
 
     open_store(path).close()
     return EventStore(path)
-
-
-def add_json(parser: ArgumentParser) -> None:
-    """Add `--json`."""
-    parser.add_argument("--json", action="store_true", help="answer as JSON")
 
 
 def tell(result: Any, *, as_json: bool) -> None:

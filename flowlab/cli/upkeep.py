@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from flowlab.cli.output import say
-from flowlab.cli.stores import add_json, directory, open_to_write, tell
-from flowlab.cli.verb import OK, Verb
+from flowlab.cli.stores import directory, open_to_write, tell
+from flowlab.cli.verb import OK, Verb, add_json
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _NO_WRITER: Final = "Whoever writes to the store, in this process or another, goes on meanwhile."

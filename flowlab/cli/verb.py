@@ -28,6 +28,11 @@ def no_arguments(_: ArgumentParser) -> None:
     """Add nothing."""
 
 
+def add_json(parser: ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verb:
     """One verb.

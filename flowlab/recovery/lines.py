@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.events import counted
 
 if TYPE_CHECKING:
     from flowlab.events import EventLog
@@ -73,7 +74,10 @@ class Pattern:
                     raise InvalidArgumentError(text)
 
     def __repr__(self) -> str:
-        return f"Pattern({len(self.checkpoints)} agents, {len(self.messages)} messages)"
+        return (
+            f"Pattern({counted(len(self.checkpoints), 'agent')}, "
+            f"{counted(len(self.messages), 'message')})"
+        )
 
     @property
     def now(self) -> Line:
@@ -203,7 +207,7 @@ def pattern_of(log: EventLog) -> Pattern:
         >>> from flowlab.events import EventLog
         >>> log = EventLog.from_text("A: a1 send>m a2 | B: recv<m b1")
         >>> pattern_of(log)
-        Pattern(2 agents, 1 messages)
+        Pattern(2 agents, 1 message)
     """
     places: dict[tuple[str, int], tuple[str, int]] = {}
     counts: dict[str, int] = {}

@@ -24,7 +24,7 @@ from flowlab.events import (
 )
 from flowlab.store.frames import decode_events, encode_events
 from flowlab.store.heads import Heads
-from flowlab.store.layout import MAX_NAMESPACE_BYTES, fits_folder
+from flowlab.store.layout import MAX_NAMESPACE_BYTES, STREAM_COLUMNS, fits_folder
 
 _MAX_KIND: Final = int(max(CauseKind))
 _LAST: Final = 2**63 - 1
@@ -352,9 +352,7 @@ def _check_cause(
 
 
 def _elsewhere(event: Event, index: int, stream: tuple[str, str, str]) -> InvalidEventError:
-    for field, expected, default in zip(
-        ("namespace", "run_id", "workflow_id"), stream, ("default", "", ""), strict=True
-    ):
+    for field, expected, default in zip(STREAM_COLUMNS, stream, ("default", "", ""), strict=True):
         given = getattr(event, field)
         if given not in {expected, default}:
             break

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from flowlab.events import EventLog, RunInfo
+from flowlab.store.layout import STREAM_COLUMNS
 from flowlab.store.resolve import Located
+from flowlab.store.streams import streams_of
 
 
 def as_log(
@@ -21,15 +23,10 @@ def as_log(
     """
     if located.key.root is None and located.key.namespace is None:
         return EventLog(table, runs, damage)
-    if located.stream is not None:
-        streams = {located.stream}
-    else:
-        by = ["namespace", "run_id", "workflow_id"]
-        rows = table.group_by(by).aggregate([]).to_pylist()
-        streams = {(row["namespace"], row["run_id"], row["workflow_id"]) for row in rows}
+    streams = {located.stream} if located.stream is not None else streams_of(table)
     worlds = {stream[:2] for stream in streams}
     runs = tuple(run for run in runs if run.key in worlds)
     if damage.num_rows:
-        rows = damage.select(["namespace", "run_id", "workflow_id"]).to_pylist()
+        rows = damage.select(STREAM_COLUMNS).to_pylist()
         damage = damage.filter(pa.array([tuple(row.values()) in streams for row in rows]))
     return EventLog(table, runs, damage)

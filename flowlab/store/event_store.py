@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import ANOMALY_SCHEMA, UNSTAMPED, Event, EventLog, RunInfo, conform
+from flowlab.events import ANOMALY_SCHEMA, UNSTAMPED, Event, EventLog, RunInfo, conform, counted
 from flowlab.store import bulk
 from flowlab.store.admission import Batch
 from flowlab.store.checkpointing import StoreCheckpoints
@@ -75,7 +75,7 @@ class EventStore(
     """
 
     def __repr__(self) -> str:
-        what = "closed" if self._closed else f"{self.snapshot().position} events"
+        what = "closed" if self._closed else counted(self.snapshot().position, "event")
         return f"EventStore({self.path.name!r}, {what})"
 
     def __enter__(self) -> Self:

@@ -12,10 +12,12 @@ from flowlab.errors import CorruptionError, InvalidArgumentError
 from flowlab.events import encode_id
 
 Stream = tuple[str, str, str]
-"""(namespace, run_id, workflow_id)."""
+"""The values of `STREAM_COLUMNS`."""
+STREAM_COLUMNS: Final = ("namespace", "run_id", "workflow_id")
+EVENT_ID: Final = (*STREAM_COLUMNS, "sequence")
+"""The columns that name an event, and by which sealed files are sorted."""
 LIVE_RUN: Final = ""
 """The run of what is appended without one."""
-"""(namespace, run_id, workflow_id)."""
 Home = tuple[str, ...]
 """The values of the levels that a stream determines, in the layout's order."""
 

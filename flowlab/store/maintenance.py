@@ -219,7 +219,7 @@ class StoreMaintenance(StoreReading):
             )
 
     def _vacuum(self, state: TableState, floor: int, *, dry_run: bool) -> VacuumResult:
-        held = pinned(self.path, self.disk)
+        asked, held = floor, pinned(self.path, self.disk)
         floor = min([floor, *held])
         version = state.version
         if not dry_run and floor > state.info.floor:
@@ -242,7 +242,7 @@ class StoreMaintenance(StoreReading):
             len(found),
             sum(size for _, size in found),
             tuple(path.relative_to(self.path).as_posix() for path, _ in found[:MAX_NAMES]),
-            tuple(sorted(held.items())),
+            tuple(sorted((held_at, who) for held_at, who in held.items() if held_at < asked)),
             dry_run,
         )
 

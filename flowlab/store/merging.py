@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import DataFile
+from flowlab.store.layout import EVENT_ID, STREAM_COLUMNS
 from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.truncation import Bases
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 
 BATCH_GROUPS: Final = 8
 """Row groups of one file that are read at a time."""
-SORT_COLUMNS: Final = ("namespace", "run_id", "workflow_id", "sequence")
-_BY: Final = [(name, "ascending") for name in SORT_COLUMNS]
+_BY: Final = [(name, "ascending") for name in EVENT_ID]
 RowKey = tuple[Any, ...]
 
 
@@ -83,7 +83,7 @@ def whole_rows(data: DataFile, table: pa.Table) -> pa.Table:
 
 def row_key(table: pa.Table, row: int) -> RowKey:
     """Return the sort key of a row: namespace, run, workflow, sequence."""
-    return tuple(table.column(name)[row].as_py() for name in SORT_COLUMNS)
+    return tuple(table.column(name)[row].as_py() for name in EVENT_ID)
 
 
 def generations(files: Iterable[DataFile]) -> list[list[DataFile]]:
@@ -122,7 +122,7 @@ def merge(
         parts = [part for cursor in cursors if (part := cursor.take(key)).num_rows]
         table = pa.concat_tables(parts, promote_options="default")
         if len(parts) > 1:
-            table = table.take(pc.sort_indices(table.select(SORT_COLUMNS), sort_keys=_BY))
+            table = table.take(pc.sort_indices(table.select(EVENT_ID), sort_keys=_BY))
         yield bases.left(table, None)
 
 
@@ -131,7 +131,7 @@ def in_key_order(files: Sequence[DataFile], reader: SegmentReader) -> list[DataF
     if len(files) == 1:
         return list(files)
     firsts = {
-        data.path: row_key(with_namespace(data, reader.read(data, [0], columns=SORT_COLUMNS)), 0)
+        data.path: row_key(with_namespace(data, reader.read(data, [0], columns=EVENT_ID)), 0)
         for data in files
     }
     return sorted(files, key=lambda data: firsts[data.path])
@@ -141,7 +141,7 @@ def stream_starts(table: pa.Table) -> NDArray[np.int64]:
     """Return the rows of sorted events at which another stream begins."""
     changes = np.zeros(table.num_rows, bool)
     changes[:1] = True
-    for name in SORT_COLUMNS[:3]:
+    for name in STREAM_COLUMNS:
         column = table.column(name)
         if table.num_rows > 1:
             differ = pc.not_equal(column.slice(1), column.slice(0, table.num_rows - 1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from flowlab.errors import InvalidKeyError, NotFoundError
 from flowlab.events import Key, parse_key
 from flowlab.store.cluster_read import has_owner
-from flowlab.store.layout import LIVE_RUN
+from flowlab.store.layout import EVENT_ID, LIVE_RUN
 
 if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
@@ -100,7 +100,7 @@ def selection(located: Located, *, reverse: bool) -> tuple[str, str, list[Any]]:
     """Return the WHERE clause, the ORDER BY clause and the parameters of a key."""
     key = located.key
     where, values = _where(key)
-    order = ["namespace", "run_id", "workflow_id", "sequence"]
+    order = list(EVENT_ID)
     if key.root == "agents":
         where, values = _between(where, values, "time_ns", key)
         order = ["agent_id", "time_ns", "agent_sequence", "workflow_id", "sequence"]

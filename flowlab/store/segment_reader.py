@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import DataFile
+from flowlab.store.layout import EVENT_ID, STREAM_COLUMNS
 from flowlab.store.segments import BOUNDED, CONSTANTS_KEY, file_crc, read_footer
 from flowlab.store.span import RowGroup, Span
 
@@ -31,7 +32,6 @@ MAX_CACHED_GROUPS: Final = 256
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EINTR}
 _BOUNDED: Final = frozenset({*BOUNDED, "coordination_id", "first_position", "last_position"})
-_ID_COLUMNS: Final = ("namespace", "run_id", "workflow_id", "sequence")
 T = TypeVar("T")
 
 
@@ -89,7 +89,7 @@ class SegmentReader:
         """Return the streams of a file, read from its id columns once."""
         with self._lock:
             if data.path not in self._streams:
-                self._streams[data.path] = _index(data, self.read(data, columns=_ID_COLUMNS))
+                self._streams[data.path] = _index(data, self.read(data, columns=EVENT_ID))
             return self._streams[data.path]
 
     def group_streams(self, data: DataFile, group: int) -> StreamIndex:
@@ -99,7 +99,7 @@ class SegmentReader:
                 return self._streams[data.path]
             key = (data.path, group)
             if key not in self._groups:
-                self._groups[key] = _index(data, self.read(data, [group], columns=_ID_COLUMNS))
+                self._groups[key] = _index(data, self.read(data, [group], columns=EVENT_ID))
                 if len(self._groups) > MAX_CACHED_GROUPS:
                     self._groups.popitem(last=False)
             self._groups.move_to_end(key)
@@ -305,7 +305,7 @@ def with_namespace(data: DataFile, table: pa.Table) -> pa.Table:
 def _index(data: DataFile, table: pa.Table) -> StreamIndex:
     grouped = (
         with_namespace(data, table)
-        .group_by(["namespace", "run_id", "workflow_id"])
+        .group_by(list(STREAM_COLUMNS))
         .aggregate([("sequence", "min"), ("sequence", "max")])
     )
     names = ("namespace", "workflow_id", "run_id", "sequence_min", "sequence_max")

@@ -13,13 +13,16 @@ from flowlab.events import WORLD_STREAM, Event
 from flowlab.store import checkpoints
 from flowlab.store.aggregate_states import FOLDER as AGGREGATES
 from flowlab.store.checkpoints import TAKEN, checkpoint_of
-from flowlab.store.containers import AGGREGATE, PROJECTION, read_container
+from flowlab.store.containers import AGGREGATE, PROJECTION, SUFFIX, read_container
 from flowlab.store.projecting import FOLDER as PROJECTIONS
 
 Found = Callable[[str, str, str], Any]
 """Told the kind, the place and the detail of what was found."""
 
-_REBUILT: Final = ((PROJECTION, f"{PROJECTIONS}/*.state"), (AGGREGATE, f"{AGGREGATES}/*/*.state"))
+_REBUILT: Final = (
+    (PROJECTION, f"{PROJECTIONS}/*{SUFFIX}"),
+    (AGGREGATE, f"{AGGREGATES}/*/*{SUFFIX}"),
+)
 _QUERY: Final = (
     "SELECT namespace, run_id, workflow_id, sequence, position, time_ns, payload FROM events "
     f"WHERE workflow_id = '{WORLD_STREAM}' AND event_type = '{TAKEN}' ORDER BY position"

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowlab.events import rank_strings, sorted_rows
-from flowlab.store.layout import Stream
+from flowlab.store.layout import STREAM_COLUMNS, Stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,3 +104,9 @@ def rank_ints(values: Ints) -> tuple[Ints, Ints]:
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     return ranks[encoded.indices.to_numpy()], distinct[order]
+
+
+def streams_of(table: pa.Table) -> set[Stream]:
+    """Return the streams that a table of events has rows of."""
+    found = table.select(STREAM_COLUMNS).group_by(list(STREAM_COLUMNS)).aggregate([])
+    return set(zip(*(found.column(name).to_pylist() for name in STREAM_COLUMNS), strict=True))

@@ -18,7 +18,7 @@ from flowlab.errors import InvalidArgumentError, TruncatedError
 from flowlab.events import Event, counted, encode_id, grouped, table_from_events
 from flowlab.store.delta import DataFile
 from flowlab.store.files import Disk
-from flowlab.store.layout import Stream
+from flowlab.store.layout import STREAM_COLUMNS, Stream
 from flowlab.store.pruning import file_may_hold
 
 FOLDER: Final = "archive"
@@ -109,7 +109,7 @@ class Bases:
 
         They are of one namespace, or (None) have that column.
         """
-        names = ("namespace", "run_id", "workflow_id")[0 if namespace is None else 1 :]
+        names = STREAM_COLUMNS[0 if namespace is None else 1 :]
         gone = {
             stream[3 - len(names) :]: row.base
             for stream, row in self.by_stream.items()

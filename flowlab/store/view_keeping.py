@@ -12,6 +12,7 @@ from flowlab.events import Event, grouped
 from flowlab.store.layout import Stream
 from flowlab.store.projecting import Saved, Views
 from flowlab.store.projection import Projection, scope_of
+from flowlab.store.streams import streams_of
 
 if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
@@ -33,9 +34,7 @@ def keep_states(views: Views, snapshot: Snapshot, gone: pa.Table) -> None:
         ProjectionError: a fold failed.
     """
     last = pc.max(gone.column("position")).as_py() or 0
-    by = ["namespace", "run_id", "workflow_id"]
-    rows = gone.select(by).group_by(by).aggregate([]).to_pylist()
-    streams = [(row["namespace"], row["run_id"], row["workflow_id"]) for row in rows]
+    streams = streams_of(gone)
     known = {view.name: view for view in views.registered() if view.life != "live"}
     for view in known.values():
         if _folds(view, streams):
@@ -60,7 +59,7 @@ def _save(views: Views, snapshot: Snapshot, view: Projection) -> None:
         views.save(snapshot, view, held)
 
 
-def _folds(view: Projection, streams: list[Stream]) -> bool:
+def _folds(view: Projection, streams: set[Stream]) -> bool:
     return any(view.may_fold(stream) for stream in streams)
 
 
