@@ -193,9 +193,11 @@ def test_commits_of_a_store_with_another_layout_are_refused_by_name(tmp_path: Pa
     shutil.rmtree(tmp_path / "s" / log)
     shutil.copytree(tmp_path / "other" / log, tmp_path / "s" / log)
     with EventStore(tmp_path / "s", read_only=True) as store:
-        with pytest.raises(CorruptionError, match="of another store"):
+        with pytest.raises(CorruptionError, match="files of two stores are mixed"):
             store.read("/workflows/w")
         assert not store.verify().ok
+    with pytest.raises(CorruptionError, match="'workflow_partition': its commit is of another"):
+        Layout.of("workflow").home_of({"namespace": "default", "bucket": "1"})
 
 
 def test_verify_finds_rows_in_a_wrong_partition(tmp_path: Path) -> None:

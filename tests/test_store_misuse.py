@@ -653,3 +653,21 @@ def test_a_store_is_not_opened_with_sizes_that_are_none(
 ) -> None:
     with pytest.raises(InvalidArgumentError, match=next(iter(wrong))):
         EventStore(tmp_path / "s", **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"layout": "day"},
+        {"seal_events": 0},
+        {"seal_bytes": True},
+        {"lock_timeout_s": -1},
+        {"upcasts": [3]},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_an_argument_that_is_refused_makes_no_store(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(InvalidArgumentError, match=name):
+        EventStore(tmp_path / "s", **wrong)
+    assert not (tmp_path / "s").exists()

@@ -21,6 +21,7 @@ from flowlab.errors import InvalidArgumentError, InvalidEventError, UpcastError
 from flowlab.events.codec import encode_payload
 from flowlab.events.event import MAX_SCHEMA_VERSION, Event
 from flowlab.events.schema import EVENT_SCHEMA, events_from_table, table_from_events
+from flowlab.events.wording import brief
 
 _CHANGED: Final = ("name", "reads", "writes", "payload", "schema_version")
 """The columns that an upcast may change; by the others an event is found and ordered."""
@@ -172,7 +173,7 @@ class Upcasts:
         chains: dict[str, dict[int, Upcast]] = {}
         for step in self.steps:
             if not isinstance(step, Upcast):
-                message = f"upcasts hold a {type(step).__name__}; declare the function with @upcast"
+                message = f"upcasts hold {brief(step)}; declare the function with @upcast"
                 raise InvalidArgumentError(message)
             chain = chains.setdefault(step.event_type, {})
             if step.from_version in chain:

@@ -15,6 +15,7 @@ from flowlab.errors import (
     PoisonedError,
 )
 from flowlab.events import WORLD_STREAM, Cause, Event
+from flowlab.events.wording import brief
 from flowlab.store import checkpoints
 from flowlab.store.admission import Batch
 from flowlab.store.checkpoints import Checkpoint, LoadedCheckpoint
@@ -185,7 +186,7 @@ def _plain(causality: Any) -> Any:
         return msgspec.to_builtins(causality)
     except (TypeError, ValueError, RecursionError) as error:
         message = (
-            f"causality is {causality!r:.80}; expected a JSON value, or a dataclass of such: "
+            f"causality is {brief(causality)}; expected a JSON value, or a dataclass of such: "
             f"{error}"
         )
         raise InvalidArgumentError(message) from error

@@ -10,6 +10,7 @@ from typing import Final
 
 from flowlab.errors import CorruptionError, InvalidArgumentError, LimitError
 from flowlab.events import Upcast, Upcasts
+from flowlab.events.wording import brief
 from flowlab.store.aggregate_states import AggregateStates
 from flowlab.store.cluster_log import Clusterings
 from flowlab.store.commit_log import CommitLog
@@ -19,7 +20,7 @@ from flowlab.store.heads import SealedHeads
 from flowlab.store.held import Files
 from flowlab.store.inline import InlineViews
 from flowlab.store.layout import Layout
-from flowlab.store.manifest import open_or_create, read_manifest, usable_path
+from flowlab.store.manifest import Manifest, open_or_create, read_manifest, usable_path
 from flowlab.store.pins import Pins
 from flowlab.store.placing import Shelves
 from flowlab.store.projecting import SavedViews, Views
@@ -54,25 +55,22 @@ class StoreParts:
         disk: Disk | None = None,
         upcasts: Iterable[Upcast] = (),
     ) -> None:
+        # All that is refused is refused before a store is made.
+        _check_options(layout, seal_events=seal_events, seal_bytes=seal_bytes)
+        chains = Upcasts(tuple(upcasts))
         self.path = usable_path(path)
         self.disk = Disk() if disk is None else disk
+        self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
         self._read_only = read_only
-        if read_only:
-            self._manifest = read_manifest(self.path)
-        else:
-            self._manifest = open_or_create(self.path, layout=layout or Layout(), disk=self.disk)
-        if layout is not None and layout != self._manifest.layout:
-            message = f"the store has {self._manifest.layout}, not {layout}; a layout never changes"
-            raise InvalidArgumentError(message)
+        self._manifest = self._opened(layout)
         tables = self.path / "workflows"
         self._log = CommitLog(tables / "_delta_log", table_id=self._manifest.table_id)
         self._tail = TailReader(self.path / "tail")
         self._metadata = MetadataLog(self.path)
-        self._files = self._made_files(tables, Upcasts(tuple(upcasts)))
+        self._files = self._made_files(tables, chains)
         layout, views = self._manifest.layout, self._files.views
         sealed = SealedHeads(self._files.reader, self._files.shelves)
         self._sealer = Sealer(self.path, layout, self._log, sealed, self._metadata, self.disk)
-        self._role = Role(self.path, self.disk, timeout_s=lock_timeout_s)
         self._writer = Writer(
             self.path,
             role=self._role,
@@ -90,6 +88,16 @@ class StoreParts:
         self._latest: Snapshot | None = None
         self._pinned: tuple[int, int, int] | None = None
         self._closed = False
+
+    def _opened(self, layout: Layout | None) -> Manifest:
+        if self._read_only:
+            manifest = read_manifest(self.path)
+        else:
+            manifest = open_or_create(self.path, layout=layout or Layout(), disk=self.disk)
+        if layout is not None and layout != manifest.layout:
+            message = f"the store has {manifest.layout}, not {layout}; a layout never changes"
+            raise InvalidArgumentError(message)
+        return manifest
 
     def _made_files(self, tables: Path, upcasts: Upcasts) -> Files:
         """Return what snapshots share."""
@@ -156,7 +164,7 @@ class StoreParts:
     @staticmethod
     def _check_key(key: object) -> None:
         if not (isinstance(key, str) and 0 < len(key) <= MAX_KEY_CHARS):
-            message = f"idempotency_key is {key!r}; expected 1 to {MAX_KEY_CHARS} characters"
+            message = f"idempotency_key is {brief(key)}; expected 1 to {MAX_KEY_CHARS} characters"
             raise InvalidArgumentError(message)
 
     def _held(
@@ -175,4 +183,14 @@ class StoreParts:
         if self._closed or self._read_only:
             what = "closed" if self._closed else "open for reading only"
             message = f"the store {self.path.name!r} is {what}; open it again to write"
+            raise InvalidArgumentError(message)
+
+
+def _check_options(layout: object, *, seal_events: object, seal_bytes: object) -> None:
+    if not isinstance(layout, Layout | None):
+        message = f"layout is {brief(layout)}; expected Layout(buckets=...) or Layout.of(...)"
+        raise InvalidArgumentError(message)
+    for name, value in (("seal_events", seal_events), ("seal_bytes", seal_bytes)):
+        if type(value) is not int or value < 1:
+            message = f"{name} is {brief(value)}; expected an int of at least 1"
             raise InvalidArgumentError(message)

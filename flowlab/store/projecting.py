@@ -21,6 +21,7 @@ from flowlab.errors import (
     TruncatedError,
 )
 from flowlab.events import decode_id, encode_id, grouped
+from flowlab.events.wording import brief
 from flowlab.store.containers import (
     PROJECTION,
     SUFFIX,
@@ -199,7 +200,7 @@ class Views:
             InvalidArgumentError: it is no projection, or a name differs by case alone.
         """
         if not isinstance(view, Projection):
-            message = f"{view!r:.80} is no projection; declare it with @projection"
+            message = f"{brief(view)} is no projection; declare it with @projection"
             raise InvalidArgumentError(message)
         with self._lock:
             for name in self._known:

@@ -53,10 +53,6 @@ class Writer:
         seal_events: int,
         seal_bytes: int,
     ) -> None:
-        for name, value in (("seal_events", seal_events), ("seal_bytes", seal_bytes)):
-            if type(value) is not int or value < 1:
-                message = f"{name} is {value!r}; expected an int of at least 1"
-                raise InvalidArgumentError(message)
         self._root = root
         self._role = role
         self._sealer = sealer
