@@ -26,6 +26,7 @@ from flowlab.store.delta import (
     commit_path,
     data_file,
 )
+from flowlab.store.files import settle
 from flowlab.store.log_checkpoint import checkpoint_path, read_checkpoint
 from flowlab.store.selfcheck import crc_holds
 
@@ -162,6 +163,7 @@ class CommitLog:
         """
         path = commit_path(self.folder, state.version + 1)
         try:
+            settle(path)
             data = path.read_bytes()
         except FileNotFoundError as error:
             message = f"commit {path.name} is missing from {self._name}; restore it from a copy"

@@ -156,20 +156,29 @@ class Disk:
         self.remove(temporary)
         with self.create(temporary) as stream:
             stream.write(data)
+        if not self._appears(temporary, path):
+            self.discard([temporary])
+            return False
+        # Until it is synced the file has two names: so a reader knows that it may be lost yet.
+        self.sync_directory(path.parent)
+        self.discard([temporary])
+        return True
+
+    def _appears(self, draft: Path, path: Path) -> bool:
+        """Give a draft its name; return False if that is taken."""
         try:
-            self.link(temporary, path)
+            self.link(draft, path)
         except FileExistsError:
             return False
         except OSError:
             # File systems without hard links: the commit lock still excludes a second writer.
             if path.exists():
                 return False
-            self.rename(temporary, path)
-        finally:
-            # A draft that cannot be removed is in nobody's way.
-            with contextlib.suppress(OSError):
-                self.remove(temporary)
-        self.sync_directory(path.parent)
+            try:
+                self.rename(draft, path)
+            except OSError:
+                self.discard([draft])
+                raise
         return True
 
     def replace(self, path: Path, data: bytes) -> None:
@@ -220,6 +229,19 @@ class _NewFile(io.RawIOBase):
 
     def tell(self) -> int:
         return self._size
+
+
+def settle(path: Path) -> None:
+    """Make sure that a published file is durable before anything is answered from it.
+
+    While it has a second name, its writer has not synced the directory yet, or was stopped before.
+    """
+    if sys.platform != "win32" and path.stat().st_nlink > 1:
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,8 @@ from flowlab.store.layout import Layout
 from flowlab.store.selfcheck import BLANK, crc_holds, with_crc
 
 FORMAT: Final = 2
+FIRST_MARKED: Final = 2
+"""The format whose tail files say which store they are of."""
 NAME: Final = "flowlab.json"
 FOLDERS: Final = ("tail", "workflows/_delta_log", "metadata")
 
@@ -29,6 +32,11 @@ class Manifest:
     layout: Layout
     table_id: str
     created_ns: int
+
+    @property
+    def mark(self) -> int | None:
+        """What the salts of this store's tail files begin with; None in format 1."""
+        return None if self.format < FIRST_MARKED else zlib.crc32(self.table_id.encode())
 
 
 def read_manifest(root: Path) -> Manifest:

@@ -65,7 +65,7 @@ class StoreParts:
         self._manifest = self._opened(layout)
         tables = self.path / "workflows"
         self._log = CommitLog(tables / "_delta_log", table_id=self._manifest.table_id)
-        self._tail = TailReader(self.path / "tail")
+        self._tail = TailReader(self.path / "tail", owner=self._manifest.mark)
         self._metadata = MetadataLog(self.path)
         self._files = self._made_files(tables, chains)
         layout, views = self._manifest.layout, self._files.views

@@ -27,6 +27,8 @@ from flowlab.store.frames import (
 
 PREALLOCATED_BYTES: Final = 1 << 20
 GROWTH_BYTES: Final = 1 << 18
+SALT_BITS: Final = 32
+"""Lower bits of a salt that are random; the upper ones are the mark of the store."""
 WATERMARK_NAME: Final = "watermark"
 _WATERMARK: Final = struct.Struct("<8sIIQqI4x")
 _WATERMARK_MAGIC: Final = b"FLMARK01"
@@ -121,7 +123,9 @@ def tail_is_begun(folder: Path, number: int, *, version: int) -> bool:
     return begun
 
 
-def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Frame]:
+def read_tail(
+    folder: Path, number: int, *, all_whole: bool = False, owner: int | None = None
+) -> list[Frame]:
     """Return the durable frames of the tail file `number`.
 
     Within the boot that wrote the watermark, frames end at it. After a restart the page cache is
@@ -130,7 +134,8 @@ def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Fra
     the cut, with a warning.
 
     Raises:
-        CorruptionError: a damaged frame is followed by a good one, or lies below the watermark.
+        CorruptionError: a damaged frame is followed by a good one, or lies below the watermark; the
+            file is of another store than the one of the mark `owner`.
     """
     mark = read_watermark(folder)
     path = tail_path(folder, number)
@@ -154,6 +159,12 @@ def read_tail(folder: Path, number: int, *, all_whole: bool = False) -> list[Fra
             message = f"{path.name}: the file header is gone, but {committed} bytes were committed"
             raise CorruptionError(message)
         return []
+    if owner is not None and header[1] >> SALT_BITS != owner:
+        message = (
+            f"{path.name} is of another store: its salt does not begin with the mark of this one; "
+            "put this store's own file back"
+        )
+        raise CorruptionError(message)
     end = committed if committed and not all_whole else None
     frames = scan(data, salt=header[1], start=FILE_HEADER.size, end=end, where=path.name)
     reached = frames[-1].end if frames else FILE_HEADER.size
@@ -175,9 +186,10 @@ class NewTail:
 class TailWriter:
     """The open end of the tail: one frame and one sync for each commit."""
 
-    def __init__(self, folder: Path, disk: Disk) -> None:
+    def __init__(self, folder: Path, disk: Disk, *, owner: int | None = None) -> None:
         self.folder = folder
         self._disk = disk
+        self._owner = owner
         self._descriptor = -1
         self._mark_descriptor = -1
         self._poisoned: str | None = None
@@ -201,6 +213,8 @@ class TailWriter:
         path = tail_path(self.folder, number)
         self._disk.remove(path)
         salt = random_salt()
+        if self._owner is not None:
+            salt = self._owner << SALT_BITS | salt & (1 << SALT_BITS) - 1
         descriptor = self._disk.open_rw(path, create=True)
         try:
             header = encode_file_header(number=number, salt=salt, first_position=first_position)
@@ -229,7 +243,7 @@ class TailWriter:
         """
         self._close_file()
         path = tail_path(self.folder, number)
-        frames = read_tail(self.folder, number, all_whole=True)
+        frames = read_tail(self.folder, number, all_whole=True, owner=self._owner)
         data_size = path.stat().st_size
         with path.open("rb") as stream:
             header = decode_file_header(stream.read(FILE_HEADER.size), where=path.name)

@@ -160,10 +160,16 @@ class TailView:
 
 
 class TailReader:
-    """Follows the tail files of a store."""
+    """Follows the tail files of a store.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: `tail/`.
+        owner: the mark of the store, None of one whose tail files carry none.
+    """
+
+    def __init__(self, folder: Path, *, owner: int | None = None) -> None:
         self.folder = folder
+        self.owner = owner
         self._buffer = TailBuffer(0)
         self._lock = threading.Lock()
 
@@ -214,7 +220,7 @@ class TailReader:
         mark = read_watermark(self.folder)
         if mark is not None and mark.file > number:
             return False
-        frames = read_tail(self.folder, number)
+        frames = read_tail(self.folder, number, owner=self.owner)
         fresh = TailBuffer(number)
         try:
             with path.open("rb") as stream:

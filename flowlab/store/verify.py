@@ -101,6 +101,7 @@ class Verifier:
         self._root = root
         self._say = progress or (lambda _: None)
         self._layout: Layout | None = None
+        self._mark: int | None = None
         self._reader = SegmentReader(root / "workflows")
         self._found: list[Problem] = []
         self._notes: list[Problem] = []
@@ -111,7 +112,8 @@ class Verifier:
         """Check commit log, sidecars, sealed files, tail and events."""
         self._say("commit log")
         try:
-            self._layout = read_manifest(self._root).layout
+            manifest = read_manifest(self._root)
+            self._layout, self._mark = manifest.layout, manifest.mark
         except FlowlabError as error:
             self._problem("damaged", "flowlab.json", str(error))
         state = self._commits()
@@ -191,7 +193,7 @@ class Verifier:
     def _tail(self, state: TableState) -> TailView | None:
         lost = missing_bytes(self._root / "tail", state.info.tail)
         try:
-            view = TailReader(self._root / "tail").view(state.info.tail)
+            view = TailReader(self._root / "tail", owner=self._mark).view(state.info.tail)
         except CorruptionError as error:
             self._problem("damaged", "tail", str(error))
             return None

@@ -58,7 +58,7 @@ class Writer:
         self._sealer = sealer
         self._log = log
         self._reader = tail
-        self._writer = TailWriter(root / "tail", disk)
+        self._writer = TailWriter(root / "tail", disk, owner=tail.owner)
         self._disk = disk
         self._seal_events = seal_events
         self._seal_bytes = seal_bytes
