@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from flowlab.errors import PoisonedError, TruncatedError
 from flowlab.events import Event
-from flowlab.store import EventStore
+from flowlab.store import EventStore, Layout, aggregate
 from flowlab.testing import Fault, FaultyDisk
 
 
@@ -106,3 +107,51 @@ def test_verify_finds_nothing_wrong_while_others_write_and_vacuum(
         report = store.verify(progress=disturb)
         assert report.ok, str(report)
         assert store.verify().ok
+
+
+def test_no_state_of_an_aggregate_is_made_without_the_events_that_are_gone(
+    tmp_path: Path,
+) -> None:
+    # Of a stream that was truncated whole the state was the initial one, and every command met
+    # conflicts; a state at a truncated event was said not to be there.
+    counter = aggregate(
+        name="counter",
+        initial=0,
+        decide=lambda _state, count: mark(count),
+        evolve=lambda state, event: state + int(event.name),
+    )
+    with EventStore(tmp_path / "s") as store:
+        for count in range(1, 4):
+            store.execute(counter, "x", count)
+    for upto in (2, 3):
+        with EventStore(tmp_path / "s") as store:
+            store.truncate("counter-x", upto=upto)
+        with EventStore(tmp_path / "s") as store:
+            for at in (None, *range(1, 4)):
+                with pytest.raises(TruncatedError, match=f"events 1 to {upto} were truncated"):
+                    store.state(counter, "x", at=at)
+            with pytest.raises(TruncatedError, match="were truncated"):
+                store.execute(counter, "x", 1)
+            assert store.state(counter, "x", at=0) == 0
+
+
+def test_a_stream_that_was_truncated_whole_still_has_metadata(filled: Path, tmp_path: Path) -> None:
+    # min() of no times.
+    with EventStore(shutil.copytree(filled, tmp_path / "s")) as store:
+        store.truncate("w0", upto=3)
+        found = store.metadata("/workflows/w0/metadata")
+        assert (found["creation_time"], found["agents"]) == (None, [])
+
+
+def test_other_readers_see_the_rows_of_long_ids_in_folders_of_their_own(tmp_path: Path) -> None:
+    # The folder's name was cut within a character, and Polars dropped the rows of that file.
+    ids = {"p" * places + sign * 90 for sign in "\u00fc\u20ac\U0001f600" for places in range(4)}
+    with EventStore(tmp_path / "s", layout=Layout.of("workflow")) as store:
+        for name in ids:
+            store.append(name, mark(name))
+        store.seal()
+        assert store.verify().ok
+    frame = pl.scan_delta(str(tmp_path / "s" / "workflows"))
+    found = frame.select("workflow_id", "workflow_partition").collect().rows()
+    assert {name for name, _ in found} == ids
+    assert len(found) == len(ids)

@@ -146,17 +146,19 @@ class AggregateStates:
         Raises:
             TruncatedError: events in between are gone.
         """
-        events = stream_events(snapshot, stream, first=known.version + 1, last=at)
-        if not events:
-            return known
-        if events[0].sequence != known.version + 1:
+        base = snapshot.bases.base(stream)
+        # Not told by the events that are left: of a stream that was truncated whole none is.
+        if known.version < base and (at is None or at > known.version):
             message = (
                 f"the state of {stream[2]!r} cannot be built: events {grouped(known.version + 1)} "
-                f"to {grouped(events[0].sequence - 1)} were truncated, and no saved state holds "
+                f"to {grouped(base)} were truncated, and no saved state holds "
                 "them; store.save_state(...) before a truncation keeps it, and what was archived "
                 "can be read into another store"
             )
             raise TruncatedError(message)
+        events = stream_events(snapshot, stream, first=known.version + 1, last=at)
+        if not events:
+            return known
         last = events[-1]
         return Known.of(last.sequence, last.position, folded(kind, known.state(), events))
 

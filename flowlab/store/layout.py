@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from flowlab.errors import CorruptionError, InvalidArgumentError
 from flowlab.events import encode_id
@@ -319,5 +320,8 @@ def _segment(column: str, value: str) -> str:
         return encoded
     kept = encoded[:_KEPT_BYTES]
     cut = kept.rfind("%", _KEPT_BYTES - 2)
+    kept = kept if cut < 0 else kept[:cut]
+    # Other readers decode folder names, and some drop the rows of one that is no UTF-8.
+    kept = encode_id(unquote_to_bytes(kept).decode(errors="ignore"))
     digest = hashlib.sha256(value.encode()).hexdigest()[:_DIGEST_CHARS]
-    return f"{kept if cut < 0 else kept[:cut]}~{digest}"
+    return f"{kept}~{digest}"

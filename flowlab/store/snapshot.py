@@ -93,6 +93,7 @@ class Snapshot:
             InvalidArgumentError: the limit is below 0.
             InvalidKeyError: the key does not follow the grammar, or names several runs' streams.
             NotFoundError: nothing of that id exists; the message lists the nearest.
+            TruncatedError: what it names was truncated; of a range what is left is the answer.
         """
         if limit is not None and (type(limit) is not int or limit < 0):
             message = f"limit is {limit!r}; expected an int of 0 or more, or None for all"
@@ -139,7 +140,8 @@ class Snapshot:
         """Return what `/workflows/{id}/metadata` holds, or one entry of it.
 
         Returns:
-            `{"creation_time": ns, "version": ..., "agents": [...]}`, or the value named.
+            `{"creation_time": ns, "version": ..., "agents": [...]}`, or the value named; of a
+            truncated workflow as its events that are left tell it.
 
         Raises:
             InvalidKeyError: the key is not one of a workflow's metadata.

@@ -81,7 +81,8 @@ def metadata_at(snapshot: Snapshot, key: str) -> Any:
     rows = snapshot.rows(text, [namespace, run_id, workflow_id])
     info = next((run for run in snapshot.runs if run.key == (namespace, run_id)), RunInfo())
     found = {
-        "creation_time": min(row[1] for row in rows),
+        # Of a stream that was truncated whole no event is left to tell.
+        "creation_time": min((row[1] for row in rows), default=None),
         "version": info.version,
         "agents": [row[0] for row in rows],
     }
