@@ -175,12 +175,12 @@ class CommitLog:
             )
             raise CorruptionError(message)
         if not crc_holds(data):
-            message = f"{path.name} is damaged: it does not have the CRC-32 that it names"
+            message = f"{path.name} is damaged (not its CRC-32); restore it from a copy"
             raise CorruptionError(message)
         try:
             return applied(state, (json.loads(line) for line in data.splitlines()))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            message = f"{path.name} is not a commit of this format: {error!r}"
+            message = f"{path.name} is no commit of this format: {error!r}; restore it from a copy"
             raise CorruptionError(message) from error
 
 

@@ -81,6 +81,22 @@ class DataFile:
         """Return the largest value of a column, or None where it is not recorded."""
         return self.stats.get("maxValues", {}).get(column)
 
+    def may_hold(self, column: str, low: Any, high: Any) -> bool:
+        """Say whether a value between low and high (None: open) can be inside."""
+        return overlap(self.least(column), self.most(column), low, high)
+
+
+def overlap(least: Any, most: Any, low: Any, high: Any) -> bool:
+    """Say whether values from least to most (None: unknown) can lie in low to high (None: open).
+
+    Example:
+        >>> overlap(1, 5, 5, None), overlap(1, 5, 6, 9), overlap(None, None, 6, 9)
+        (True, False, True)
+    """
+    if least is None or most is None:
+        return True
+    return not ((low is not None and most < low) or (high is not None and least > high))
+
 
 @dataclass(frozen=True, slots=True)
 class SealInfo:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.layout import LIVE_RUN, Home, Stream
 from flowlab.store.placing import Shelves
-from flowlab.store.pruning import file_may_hold, holders, last_in
+from flowlab.store.pruning import holders, last_in
 from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.segments import ROW_GROUP_ROWS
 from flowlab.store.streams import Streams
@@ -187,7 +187,7 @@ class Heads:
             files = self.sealed.shelves.files(self.state, home)
             least = min((stream[2] for _, stream in wanted), default="")
             most = max((stream[2] for _, stream in wanted), default="")
-            if not any(file_may_hold(data, "workflow_id", least, most) for data in files):
+            if not any(data.may_hold("workflow_id", least, most) for data in files):
                 continue
             if self.sealed.are_many(self.state, home, len(wanted)):
                 self.sealed.streams(self.state, home)
@@ -220,8 +220,8 @@ class Heads:
             lanes[agent] = max(last, lanes.get(agent, 0))
         columns = ("namespace", "run_id", "agent_id", "agent_sequence")
         for data in self.state.files:
-            if data.namespace not in {None, namespace} or not file_may_hold(
-                data, "run_id", run_id, run_id
+            if data.namespace not in {None, namespace} or not data.may_hold(
+                "run_id", run_id, run_id
             ):
                 continue
             groups = [

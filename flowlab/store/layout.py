@@ -295,7 +295,7 @@ class Layout:
             return cls(buckets=buckets)
         if kind == "levels" and isinstance(levels, list):
             return cls.of(*levels)
-        message = f"the store's layout {data!r} is not one that this flowlab knows"
+        message = f"the store's layout {data!r} is not one that this flowlab knows; use a newer one"
         raise InvalidArgumentError(message)
 
     @property

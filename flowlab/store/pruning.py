@@ -17,21 +17,13 @@ MAX_GROUPS_LOOKED_AT: Final = 4
 """Row groups of a file that are read one by one to find a workflow whose run is not known."""
 
 
-def file_may_hold(data: DataFile, column: str, low: object, high: object) -> bool:
-    """Say whether a file can hold a value between low and high (None: open), by its bounds."""
-    least, most = data.least(column), data.most(column)
-    if least is None or most is None:
-        return True
-    return not ((low is not None and most < low) or (high is not None and least > high))
-
-
 def holders(files: Iterable[DataFile], run_id: str | None, workflow_id: str) -> list[DataFile]:
     """Return the files whose bounds leave room for a workflow, in one run or in any."""
     return [
         data
         for data in files
-        if file_may_hold(data, "workflow_id", workflow_id, workflow_id)
-        and (run_id is None or file_may_hold(data, "run_id", run_id, run_id))
+        if data.may_hold("workflow_id", workflow_id, workflow_id)
+        and (run_id is None or data.may_hold("run_id", run_id, run_id))
     ]
 
 

@@ -146,7 +146,7 @@ def read_sidecar(root: Path, ref: SidecarRef, kind: type[T]) -> list[T]:
             msgspec.json.decode(part, type=kind) for part in ([data] if parts is None else parts)
         ]
     except msgspec.MsgspecError as error:
-        message = f"{ref.name} cannot be read: {error}"
+        message = f"{ref.name} cannot be read: {error}; restore it from a copy"
         raise CorruptionError(message) from error
 
 
@@ -194,15 +194,15 @@ def _read(root: Path, ref: SidecarRef) -> bytes:
     try:
         data = (root / ref.name).read_bytes()
     except OSError as error:
-        message = f"{ref.name} is missing ({error}); the commit log names it"
+        message = f"{ref.name} is missing ({error}); restore it from a copy"
         raise CorruptionError(message) from error
     if hashlib.sha256(data).hexdigest() != ref.sha256:
-        message = f"{ref.name} does not have the SHA-256 that its commit names"
+        message = f"{ref.name} has not the SHA-256 that its commit names; restore it from a copy"
         raise CorruptionError(message)
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        message = f"{ref.name} cannot be read: {error}"
+        message = f"{ref.name} cannot be read: {error}; restore it from a copy"
         raise CorruptionError(message) from error
 
 

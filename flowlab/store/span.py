@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.store.delta import DataFile
+from flowlab.store.delta import DataFile, overlap
 from flowlab.store.layout import Stream
 
 
@@ -25,10 +25,7 @@ class RowGroup:
 
     def may_hold(self, column: str, low: Any, high: Any) -> bool:
         """Whether a value between low and high (None: open) can be inside."""
-        least, most = self.least.get(column), self.most.get(column)
-        if least is None or most is None:
-            return True
-        return not ((low is not None and most < low) or (high is not None and least > high))
+        return overlap(self.least.get(column), self.most.get(column), low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +73,11 @@ class Span:
         """Whether rows of the span can be in a file or row group, by its bounds."""
         if isinstance(holder, DataFile) and holder.namespace not in {None, self.namespace}:
             return False
-        least, most = _least_most(holder)
         for name, value in self._wanted.items():
-            low, high = least.get(name), most.get(name)
-            if low is not None and high is not None and not low <= value <= high:
+            if not holder.may_hold(name, value, value):
                 return False
         for name, (first, last) in self.bounds.items():
-            low, high = least.get(name), most.get(name)
-            if low is None or high is None:
-                continue
-            if (first is not None and high < first) or (last is not None and low > last):
+            if not holder.may_hold(name, first, last):
                 return False
         return True
 
@@ -134,12 +126,6 @@ class Span:
         names = (*self.equal, *self.bounds, *(("event_type",) if self.types is not None else ()))
         mask = pc.equal(table.column("namespace"), self.namespace)
         return table.filter(_both(self.mask(table, names), mask))
-
-
-def _least_most(holder: DataFile | RowGroup) -> tuple[dict[str, Any], dict[str, Any]]:
-    if isinstance(holder, RowGroup):
-        return holder.least, holder.most
-    return holder.stats.get("minValues", {}), holder.stats.get("maxValues", {})
 
 
 def _both(mask: Any, other: Any) -> Any:

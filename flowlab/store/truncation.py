@@ -19,7 +19,6 @@ from flowlab.events import Event, counted, encode_id, grouped, table_from_events
 from flowlab.store.delta import DataFile
 from flowlab.store.files import Disk
 from flowlab.store.layout import STREAM_COLUMNS, Stream
-from flowlab.store.pruning import file_may_hold
 
 FOLDER: Final = "archive"
 ARCHIVE_LEVEL: Final = 9
@@ -180,9 +179,9 @@ def _codes(table: pa.Table, name: str, values: list[str]) -> np.typing.NDArray[n
 
 def _holds(data: DataFile, stream: Stream, row: BaseRow) -> bool:
     return (
-        file_may_hold(data, "run_id", stream[1], stream[1])
-        and file_may_hold(data, "workflow_id", stream[2], stream[2])
-        and file_may_hold(data, "sequence", None, row.base)
+        data.may_hold("run_id", stream[1], stream[1])
+        and data.may_hold("workflow_id", stream[2], stream[2])
+        and data.may_hold("sequence", None, row.base)
     )
 
 

@@ -334,7 +334,10 @@ class Writer:
         state = self._log.latest()
         view = self._reader.view(state.info.tail)
         if view is None:
-            message = f"tail file {state.info.tail} is not there, and the commit log names it"
+            message = (
+                f"tail file {state.info.tail} is missing, and the commit log names it; restore it "
+                "from a copy"
+            )
             raise CorruptionError(message)
         self._heads = self._sealer.heads(state, view)
         self._keys = self._sealer.keys(state, view)
