@@ -525,7 +525,12 @@ def test_the_verbs_keep_a_store_small(tmp_path: Path, capsys: pytest.CaptureFixt
         assert everything(store) == before
     assert main(["store", "truncate", folder, "w1", "--upto", "2"]) == 0
     assert "'w1' up to 2" in capsys.readouterr().out
-    assert main(["store", "verify", folder]) == 0
+    told = {}
+    for verb in ("info", "verify", "cluster"):
+        assert main(["store", verb, folder, "--json"]) == 0
+        told[verb] = json.loads(capsys.readouterr().out)
+    assert (told["info"]["position"], told["verify"]["checked"]["events"]) == (10, 8)
+    assert [each["events"] for each in told["cluster"]] == [8, 8]
     assert main(["store", "truncate", folder, "w1", "--upto", "2"]) != 0
     assert "it holds 3 to 3" in capsys.readouterr().err
     assert main(["store", "compact", str(tmp_path / "absent")]) != 0

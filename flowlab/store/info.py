@@ -27,8 +27,9 @@ class StoreInfo:
         layout: of the sealed files.
         version: of the commit log.
         epoch: of the last writer that committed.
-        position: of the last durable event, which is also their number.
-        sealed_events, sealed_files, sealed_bytes: the Parquet part.
+        position: of the last durable event; how many there have been, truncated ones included.
+        sealed_events, sealed_files, sealed_bytes: the Parquet part; truncated events count in it
+            until a compaction drops them.
         tail_events, tail_bytes: the part that is not sealed yet.
         namespaces: in order.
         runs: how many have metadata.
