@@ -464,6 +464,9 @@ def pin_file(store: EventStore, **changes: int) -> Path:
         # Of another machine or another boot nothing is known but when its lease ends.
         ({"boot": 1, "pid": 2**22 + 1}, True),
         ({"boot": 1, "until_ns": 1}, False),
+        # Nor of a container, whose processes are not seen from here.
+        ({"space": 1, "pid": 2**22 + 1}, True),
+        ({"space": 1, "until_ns": 1}, False),
     ],
 )
 def test_a_pin_counts_while_its_lease_and_its_process_last(

@@ -46,6 +46,18 @@ def boot_id() -> int:
     return zlib.crc32(text.strip().encode()) or 1
 
 
+@cache
+def process_space() -> int:
+    """Return the number of the space in which process ids are given, 0 where there is only one.
+
+    A process of another container may run under this boot and not be seen from here.
+    """
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
 def process_id() -> int:
     """Return this process's id."""
     return os.getpid()

@@ -17,7 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from flowlab.store.clock import boot_id, process_id, process_started, random_salt, wall_ns
+from flowlab.store.clock import (
+    boot_id,
+    process_id,
+    process_space,
+    process_started,
+    random_salt,
+    wall_ns,
+)
 from flowlab.store.files import Disk
 
 FOLDER: Final = "pins"
@@ -96,6 +103,7 @@ class Pins:
             "pid": process_id(),
             "started": process_started(process_id()),
             "boot": boot_id(),
+            "space": process_space(),
             "until_ns": now_ns + LEASE_NS,
         }
         with suppress(OSError):
@@ -149,7 +157,8 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _counts(record: dict[str, Any]) -> bool:
     if wall_ns() > record["until_ns"]:
         return False
-    if record["boot"] != boot_id() or not record["boot"]:
-        # Of another machine, or of before a restart: which of them cannot be told, so it counts.
+    elsewhere = record.get("space", process_space()) != process_space()
+    if elsewhere or record["boot"] != boot_id() or not record["boot"]:
+        # Of another machine or container, or of before a restart: which cannot be told: it counts.
         return True
     return bool(process_started(record["pid"]) == record["started"])

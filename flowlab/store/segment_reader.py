@@ -225,8 +225,12 @@ class SegmentReader:
         self._handles.pop(data.path, None)
         if isinstance(error, OSError) and error.errno in _NO_DAMAGE:
             return error
+        hint = ""
+        if isinstance(error, FileNotFoundError):
+            hint = "a snapshot that is no longer pinned (after a day) may have lost it to vacuum: "
+            hint += "take a new one, or "
         return CorruptionError(
-            f"sealed file {data.path} cannot be read: {error}; flowlab store verify DIR"
+            f"sealed file {data.path} cannot be read: {error}; {hint}flowlab store verify DIR"
         )
 
     def _footer(self, data: DataFile) -> tuple[pq.FileMetaData, tuple[RowGroup, ...]]:
