@@ -155,3 +155,18 @@ def test_other_readers_see_the_rows_of_long_ids_in_folders_of_their_own(tmp_path
     found = frame.select("workflow_id", "workflow_partition").collect().rows()
     assert {name for name, _ in found} == ids
     assert len(found) == len(ids)
+
+
+def test_an_older_snapshot_reads_a_coordination_from_a_newer_clustering(tmp_path: Path) -> None:
+    # What the snapshot had in its tail the clustering had sealed: within a range that it named,
+    # events of other coordinations were shown too.
+    with EventStore(tmp_path / "s") as store:
+        plans = ("p", None, "q", "p")
+        store.append("w", [mark(plan).replace(coordination_id=plan) for plan in plans])
+        snapshot = store.snapshot()
+        store.seal()
+        store.cluster()
+        for plan, positions in (("p", [1, 4]), ("q", [3])):
+            for reader in (snapshot, store.snapshot()):
+                found = reader.read(f"/coordination/{plan}").table.column("position")
+                assert found.to_pylist() == positions

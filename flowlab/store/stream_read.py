@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +15,8 @@ from flowlab.store.pruning import groups_of_stream
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.span import RowGroup, Span
 from flowlab.store.tail_reader import TailView
+
+_OF_STREAM: Final = {"run_id", "workflow_id"}
 
 
 def read_stream(
@@ -92,7 +95,11 @@ def _tail_rows(stream: Stream, span: Span, tail: TailView | None) -> pa.Table | 
         and (last is None or event.sequence <= last)
         and (bound is None or event.position <= bound)
     ]
-    return table_from_events(events) if events else None
+    if not events:
+        return None
+    table = table_from_events(events)
+    # More than the stream may be asked for: of one coordination, or of some types.
+    return table if set(span.equal) <= _OF_STREAM and span.types is None else span.of_table(table)
 
 
 def _enough(parts: list[pa.Table], data: DataFile, limit: int, *, reverse: bool) -> bool:
