@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from flowlab.errors import PoisonedError, TruncatedError
+from flowlab.errors import FencedError, NotAStoreError, PoisonedError, TruncatedError
 from flowlab.events import Event
 from flowlab.store import EventStore, Layout, aggregate
 from flowlab.testing import Fault, FaultyDisk
@@ -170,3 +170,28 @@ def test_an_older_snapshot_reads_a_coordination_from_a_newer_clustering(tmp_path
             for reader in (snapshot, store.snapshot()):
                 found = reader.read(f"/coordination/{plan}").table.column("position")
                 assert found.to_pylist() == positions
+
+
+def test_a_writer_of_a_store_that_was_moved_writes_to_no_other_in_its_place(
+    filled: Path, tmp_path: Path
+) -> None:
+    # Appends went to the moved folder by descriptor, and seals to whatever had its old path.
+    folder = Path(shutil.copytree(filled, tmp_path / "s"))
+    with EventStore(folder) as store, EventStore(folder) as reader:
+        store.append("w0", mark("before"))
+        folder.rename(tmp_path / "moved")
+        with pytest.raises(NotAStoreError, match="is not there"):
+            reader.append("w0", mark("lost"))
+        with pytest.raises(NotAStoreError, match="is not there"):
+            reader.snapshot()
+        with pytest.raises(FencedError, match="moved"):
+            store.append("w0", mark("lost"))
+        with EventStore(folder) as other:
+            other.append("w0", mark("new"))
+            with pytest.raises(FencedError, match="moved"):
+                store.seal()
+            assert len(other.log()) == 1
+            assert other.verify().ok
+    with EventStore(tmp_path / "moved") as store:
+        assert len(store.log()) == 7
+        assert store.verify().ok

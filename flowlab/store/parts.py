@@ -156,6 +156,7 @@ class StoreParts:
                     first, last = view.buffer.events[0].position, state.info.sealed_position
                     message = f"the tail begins at {first}, the sealed part ends at {last}: verify"
                     raise CorruptionError(message)
+                read_manifest(self.path)  # a store that was moved away lacks no tail
                 if not tail_is_begun(self._tail.folder, state.info.tail, version=state.version):
                     return state, None
         message = f"sealed {MAX_PIN_TRIES} times (MAX_PIN_TRIES) while it was looked at; try again"

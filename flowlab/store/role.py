@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from flowlab.errors import FencedError, InvalidArgumentError
+from flowlab.errors import FencedError, InvalidArgumentError, NotAStoreError
 from flowlab.store.clock import process_id, wall_ns
 from flowlab.store.files import Disk, lock, read_at, unlock
 
@@ -33,6 +32,7 @@ class Role:
         self._disk = disk
         self.timeout_s = timeout_s
         self._descriptor = -1
+        self._identity: tuple[int, int] | None = None
         self._process = 0
         self._record = b""
 
@@ -91,18 +91,28 @@ class Role:
 
     def _open(self) -> None:
         path = self._root / NAME
-        with suppress(FileExistsError):
+        try:
             os.close(self._disk.open_rw(path, create=True))
+        except FileExistsError:
+            pass
+        except FileNotFoundError as error:
+            message = (
+                f"the store {self._root} is not there any more: it was moved or removed; open it "
+                "where it is. Nothing of this call was written"
+            )
+            raise NotAStoreError(message) from error
         self._descriptor = self._disk.open_rw(path)
+        self._identity = _identity(self._descriptor)
         self._process = process_id()
 
     def _check_file(self) -> None:
-        # Whoever made a new file of that name would not see this writer's lock, nor it theirs.
-        if not os.fstat(self._descriptor).st_nlink:
+        # Whoever made a new file of that name would not see this writer's lock, nor it theirs; and
+        # what is written by path would go to another store than what is written by descriptor.
+        if _identity(self._root / NAME) != self._identity:
             message = (
                 f"the file {NAME!r} of the store {self._root.name!r} was removed or replaced, or "
-                "the whole store was: it keeps no other writer out; open the store again. "
-                "Nothing of this call was written"
+                "the whole store was, or was moved: it keeps no other writer out; open the store "
+                "again. Nothing of this call was written"
             )
             raise FencedError(message)
 
@@ -134,6 +144,14 @@ class Role:
 
     def _holder(self) -> str:
         return f"by {_describe(_parse(read_at(self._descriptor, SIZE, 0)))}"
+
+
+def _identity(file: Path | int) -> tuple[int, int] | None:
+    try:
+        found = file.stat() if isinstance(file, Path) else os.fstat(file)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _parse(data: bytes) -> dict[str, Any]:
