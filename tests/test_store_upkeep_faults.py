@@ -11,6 +11,7 @@ import pytest
 from flowlab.errors import FencedError, NotAStoreError, PoisonedError, TruncatedError
 from flowlab.events import Event
 from flowlab.store import EventStore, Layout, aggregate
+from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS
 from flowlab.testing import Fault, FaultyDisk
 
 
@@ -195,3 +196,21 @@ def test_a_writer_of_a_store_that_was_moved_writes_to_no_other_in_its_place(
     with EventStore(tmp_path / "moved") as store:
         assert len(store.log()) == 7
         assert store.verify().ok
+
+
+def test_a_checkpoint_of_another_store_is_passed_over_and_named(tmp_path: Path) -> None:
+    # The whole log was said to be another store's, and nothing could be read.
+    name = f"{CHECKPOINT_COMMITS:020d}.checkpoint.parquet"
+    for folder in ("s", "other"):
+        with EventStore(tmp_path / folder) as store:
+            for number in range(CHECKPOINT_COMMITS):
+                store.append("w", mark(f"{folder}{number}"))
+                store.seal()
+    log = Path("workflows") / "_delta_log"
+    shutil.copy(tmp_path / "other" / log / name, tmp_path / "s" / log / name)
+    with EventStore(tmp_path / "s") as store:
+        with pytest.warns(RuntimeWarning, match="another table; the commits before it are read"):
+            found = store.log()
+        names = found.table.column("name").to_pylist()
+        assert names == [f"s{number}" for number in range(CHECKPOINT_COMMITS)]
+        assert any(name in str(problem) for problem in store.verify().problems)

@@ -121,6 +121,9 @@ class CommitLog:
                 continue
             try:
                 state = read_checkpoint(checkpoint_path(self.folder, number), number)
+                if state is not None and self._table_of(state) != self._table_id:
+                    message = f"checkpoint {number} is of another table"
+                    raise CorruptionError(message)  # noqa: TRY301 - passed over like a damaged one
             except CorruptionError as error:
                 message = f"{error}; the commits before it are read instead"
                 warnings.warn(message, RuntimeWarning, stacklevel=5)
@@ -129,10 +132,15 @@ class CommitLog:
                 return state
         return TableState()
 
+    def _table_of(self, state: TableState) -> str | None:
+        """Return the id of a state's table; this one's where nothing says it."""
+        told: str | None = state.table.get("metaData", {}).get("id", self._table_id)
+        return self._table_id if self._table_id is None else told
+
     def _check_table(self) -> None:
         """Check that the log is that of the store which names it, and not another's."""
-        found = self._state.table.get("metaData", {}).get("id", self._table_id)
-        if self._table_id not in {None, found}:
+        found = self._table_of(self._state)
+        if found != self._table_id:
             message = (
                 f"workflows/_delta_log is that of table {found}, and flowlab.json names "
                 f"{self._table_id}: files of two stores are mixed; restore either from a copy"
