@@ -30,8 +30,15 @@ export FOLDER AREA
 demo: .venv/core.stamp
 	@$(PY) -m flowlab demo $${FOLDER:+"$$FOLDER"}
 
+# The stores that tests make are many and small: they lie in memory where there is room.
+MEMORY = /dev/shm
+ROOM_KB = 4000000
+
 test: lint
-	@$(PY) -m pytest --numprocesses auto --dist loadfile
+	@if [ -w $(MEMORY) ] && \
+	  [ "$$(df -Pk $(MEMORY) 2>/dev/null | awk 'NR == 2 { print $$4 }')" -gt $(ROOM_KB) ]; then \
+	  TMPDIR=$$(mktemp -d $(MEMORY)/flowlab-XXXXXX); export TMPDIR; trap 'rm -rf "$$TMPDIR"' EXIT; \
+	fi; $(PY) -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/test.stamp
 	@$(PY) -m ruff check --quiet $(CHECKED) data docs notebooks tests

@@ -190,7 +190,7 @@ def one_by_one(store: EventStore, log: EventLog) -> None:
         store.record_run(run)
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(meaningful_logs())
 def test_a_relation_is_the_same_on_a_log_a_tail_and_sealed_files(log: EventLog) -> None:
     with TemporaryDirectory() as folder, EventStore(Path(folder) / "bulk") as bulk:
@@ -210,7 +210,7 @@ def test_a_relation_is_the_same_on_a_log_a_tail_and_sealed_files(log: EventLog) 
             assert relations(store) == relations(renumbered)
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(meaningful_logs(), st.integers(0, 12))
 def test_sealing_changes_no_answer(log: EventLog, place: int) -> None:
     with TemporaryDirectory() as folder:
