@@ -196,15 +196,16 @@ def boundaries(scale: Scale) -> Measurement:
 
     Each operation's changes of the disk are recorded, and each state that a process's death or a
     power failure could leave at each boundary is made, opened, verified, compared with a model
-    event by event, and written to again: by another append and by the operation itself.
+    event by event, and written to again by an append. At full size they are more states, and the
+    operation itself is done again in each.
     """
-    whole = scale.events >= MANY_EVENTS
-    limit = CHECKED_STATES if whole else LEAST_STATES
+    whole, deep = scale.events >= MANY_EVENTS, scale.largest > scale.events
+    limit = CHECKED_STATES if deep else LEAST_STATES
     wrong, total, states = 0, 0, 0
     beside: dict[str, str] = {}
     for operation in OPERATIONS if whole else OPERATIONS[:QUICK_OPERATIONS]:
         try:
-            report = drive(operation, limit=limit, twice=whole, thorough=whole, folder=scale.folder)
+            report = drive(operation, limit=limit, twice=deep, thorough=deep, folder=scale.folder)
         except (AssertionError, FlowlabError) as error:
             wrong += 1
             beside[operation.name] = f"{error} {' '.join(error.__notes__)}".strip()
