@@ -77,12 +77,6 @@ class Pins:
             else:
                 self._drop()
 
-    def versions(self) -> set[int]:
-        """Return the versions that snapshots of this open store read."""
-        with self._lock:
-            self._drain()
-            return set(self._held)
-
     def _drain(self) -> None:
         while self._released:
             version = self._released.popleft()
