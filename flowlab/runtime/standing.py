@@ -1,0 +1,174 @@
+"""How a workflow stands, from its history alone: what it has asked for and has no answer to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, Self
+
+import msgspec
+
+from flowlab.errors import CorruptionError
+from flowlab.events import Cause, CauseKind, Event
+from flowlab.events.vocabulary import TERMINAL_STATUS
+
+OPEN: Final = "open"
+"""The status of a workflow that has not ended."""
+
+EFFECTS: Final = frozenset({"ActivityScheduled", "CompensationScheduled"})
+"""The requests that an agent carries out, outside the log."""
+
+REQUESTS: Final = EFFECTS | {"TimerStarted", "ChildWorkflowInitiated"}
+"""The events that something answers later."""
+
+ANSWERS: Final = frozenset(
+    "ActivityCompleted ActivityFailed ActivityTimedOut ActivityCanceled CompensationCompleted "
+    "CompensationFailed TimerFired TimerCanceled ChildWorkflowCompleted ChildWorkflowFailed "
+    "ChildWorkflowCanceled".split()
+)
+"""The events that answer one; it is among their causes."""
+
+
+class Standing:
+    """A fold over one workflow's history, newest generation first in mind.
+
+    Attributes:
+        head: the last sequence that it has taken; 0 before the first.
+        status: `open`, or how it ended.
+        started: the event that began the newest generation.
+        open: requests of that generation without an answer, by sequence.
+        withdrawn: sequences of those that the workflow has asked to give up.
+
+    Example:
+        >>> standing = Standing()
+        >>> standing.take(Event.of("WorkflowStarted", workflow_id="w", sequence=1))
+        >>> standing.take(Event.of("TimerStarted", workflow_id="w", sequence=2))
+        >>> standing
+        Standing('open', head=2, 1 open)
+    """
+
+    __slots__ = ("head", "open", "started", "status", "withdrawn")
+
+    def __init__(self) -> None:
+        self.head = 0
+        self.status = OPEN
+        self.started: Event | None = None
+        self.open: dict[int, Event] = {}
+        self.withdrawn: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"Standing({self.status!r}, head={self.head}, {len(self.open)} open)"
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Self:
+        """Return how a workflow stands after these events, in order."""
+        standing = cls()
+        for event in events:
+            standing.take(event)
+        return standing
+
+    @property
+    def name(self) -> str:
+        """What the workflow is an instance of; empty before it has begun."""
+        return "" if self.started is None else self.started.name
+
+    @property
+    def generation(self) -> int:
+        """How often it has continued as new."""
+        return 0 if self.started is None else self.started.generation
+
+    @property
+    def parent(self) -> Cause | None:
+        """The event of another workflow that asked for this one; None where none did."""
+        if self.started is None:
+            return None
+        forks = (c for c in self.started.causes if c.kind == int(CauseKind.FORK))
+        return next(forks, None)
+
+    @property
+    def effects(self) -> list[Event]:
+        """The requests without an answer that an agent carries out, in order."""
+        return [event for event in self.open.values() if event.event_type in EFFECTS]
+
+    def take(self, event: Event) -> None:
+        """Take the next event of the stream.
+
+        Raises:
+            CorruptionError: it does not follow the one before.
+        """
+        if self.head and event.sequence != self.head + 1:
+            message = (
+                f"event {event.sequence} of {event.workflow_id!r} follows {self.head}; give every "
+                "event of the stream, in order and once"
+            )
+            raise CorruptionError(message)
+        self.head = event.sequence
+        kind = event.event_type
+        if kind in REQUESTS:
+            self.open[event.sequence] = event
+        elif kind in ANSWERS:
+            for cause in event.causes:
+                if cause.workflow_id == event.workflow_id and cause.sequence in self.open:
+                    del self.open[cause.sequence]
+                    self.withdrawn.discard(cause.sequence)
+                    return
+        elif kind == "ActivityCancelRequested":
+            mine = (c.sequence for c in event.causes if c.workflow_id == event.workflow_id)
+            self.withdrawn.update(sequence for sequence in mine if sequence in self.open)
+        elif kind == "WorkflowStarted":
+            self._begin(event)
+        elif kind in TERMINAL_STATUS:
+            self.status = TERMINAL_STATUS[kind]
+
+    def _begin(self, started: Event) -> None:
+        parent = self.parent
+        if parent is not None and self.parent_of(started) is None:
+            # Whoever asked for the first generation waits for the last one.
+            started = started.replace(causes=(*started.causes, parent))
+        self.started = started
+        self.status = OPEN
+        self.open.clear()
+        self.withdrawn.clear()
+
+    @staticmethod
+    def parent_of(started: Event) -> Cause | None:
+        """Return the event of another workflow that asked for one."""
+        return next((c for c in started.causes if c.kind == int(CauseKind.FORK)), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON value, payloads in base 64."""
+        found: dict[str, Any] = msgspec.to_builtins(
+            {
+                "head": self.head,
+                "status": self.status,
+                "started": self.started,
+                "open": list(self.open.values()),
+                "withdrawn": sorted(self.withdrawn),
+            }
+        )
+        return found
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            CorruptionError: it is something else.
+        """
+        try:
+            read = msgspec.convert(data, _Saved)
+        except msgspec.ValidationError as error:
+            message = f"this is not how a workflow stands: {error}"
+            raise CorruptionError(message) from error
+        standing = cls()
+        standing.head, standing.status, standing.started = read.head, read.status, read.started
+        standing.open = {event.sequence: event for event in read.open}
+        standing.withdrawn = set(read.withdrawn)
+        return standing
+
+
+class _Saved(msgspec.Struct):
+    head: int
+    status: str
+    started: Event | None
+    open: list[Event]
+    withdrawn: list[int]
