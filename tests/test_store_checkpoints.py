@@ -258,3 +258,54 @@ def test_a_state_has_a_largest_size_and_an_event_a_largest_number(
     store.checkpoint("w", b"2")
     with pytest.raises(LimitError, match="MAX_CHECKPOINTS_AT"):
         store.checkpoint("w", b"3")
+
+
+# -- letting go, and adopting ----------------------------------------------------------------------
+
+
+def test_a_checkpoint_that_is_let_go_counts_no_more_and_its_file_is_gone(store: EventStore) -> None:
+    first = store.checkpoint("w", b"one", at=1)
+    second = store.checkpoint("w", b"two", at=2)
+    position = store.snapshot().position
+    third = store.checkpoint("w", b"three", drops=[first, second])
+    assert store.checkpoints("w") == (third,)
+    assert [path.name for path in files(store)] == ["00000003.state"]
+    assert store.as_of(position=position).checkpoints("w") == (first, second)
+    with EventStore(store.path, read_only=True) as reader:
+        assert reader.checkpoints("w") == (third,)
+    assert store.verify().ok
+    again = store.checkpoint("w", b"one again", at=1)
+    assert again.id == first.id
+    assert store.checkpoints("w") == (again, third)
+    assert store.verify().ok
+
+
+def test_a_savepoint_and_another_workflows_checkpoint_are_never_let_go(store: EventStore) -> None:
+    store.append("v", Event.of("A"))
+    kept = store.checkpoint("w", b"mine", savepoint=True)
+    other = store.checkpoint("v", b"other")
+    for wrong in (kept, other, "00000003"):
+        with pytest.raises(InvalidArgumentError, match="cannot be let go"):
+            store.checkpoint("w", b"new", drops=[wrong])  # type: ignore[list-item]
+    assert store.checkpoints("w") == (kept,)
+
+
+def test_a_snapshot_of_another_system_gets_the_least_consistent_cut_of_its_event(
+    store: EventStore,
+) -> None:
+    store.append("@a", [Event.of("X"), Event.of("Y", causes=(Cause("w", 2),)), Event.of("Z")])
+    store.append("v", [Event.of("S", causes=(Cause("@a", 2),)), Event.of("T")])
+    store.append("w", Event.of("J", causes=(Cause("v", 1),)))
+    taken = store.adopt_checkpoint("w", at=4, state=b"theirs", origin="other:7")
+    assert taken.savepoint
+    assert taken.origin == "other:7"
+    found = store.load_checkpoint(taken)
+    assert found.state == b"theirs"
+    assert found.causality == {"vector": {"@a": 2, "v": 1, "w": 4}, "event_type": "J"}
+    before = store.adopt_checkpoint("w", at=store.read("/workflows/w").events()[1], state=b"",
+                                    origin="x")  # fmt: skip
+    assert store.load_checkpoint(before).causality["vector"] == {"w": 2}
+    with pytest.raises(NotFoundError, match="no event 9"):
+        store.adopt_checkpoint("w", at=9, state=b"", origin="x")
+    with pytest.raises(InvalidArgumentError, match="origin"):
+        store.adopt_checkpoint("w", state=b"", origin="")

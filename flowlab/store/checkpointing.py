@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,8 +20,11 @@ from flowlab.events.wording import brief
 from flowlab.store import checkpoints
 from flowlab.store.admission import Batch
 from flowlab.store.checkpoints import Checkpoint, LoadedCheckpoint
+from flowlab.store.closure import least_cut
 from flowlab.store.containers import CHECKPOINT, SUFFIX, Container, add_container
 from flowlab.store.group_commit import Request
+from flowlab.store.layout import Stream
+from flowlab.store.position_read import stream_events
 from flowlab.store.reading import StoreReading
 
 MAX_CHECKPOINTS_AT: Final = 1_000
@@ -39,6 +43,7 @@ class StoreCheckpoints(StoreReading):
         causality: Any = None,
         savepoint: bool = False,
         origin: str = "",
+        drops: Iterable[Checkpoint] = (),
         namespace: str = "default",
         run_id: str = "",
     ) -> Checkpoint:
@@ -55,11 +60,14 @@ class StoreCheckpoints(StoreReading):
             causality: what is known of its causes: a JSON value, or a dataclass of such.
             savepoint: a user's own, rather than one for recovery.
             origin: who takes it, for people.
+            drops: earlier checkpoints of the workflow that are needed no more: the same event
+                lets them go, and their files are removed once it is durable.
             namespace: of the stream.
             run_id: of the stream, empty for the live one.
 
         Raises:
-            InvalidArgumentError: the state is not bytes, or causality no JSON.
+            InvalidArgumentError: the state is not bytes, or causality no JSON; or a savepoint, or
+                another workflow's checkpoint, shall be let go.
             NotFoundError: the stream has no such event.
             LimitError: the state is larger than `MAX_STATE_BYTES`.
 
@@ -82,6 +90,7 @@ class StoreCheckpoints(StoreReading):
             )
             raise NotFoundError(message)
         stream = (namespace, run_id, workflow_id)
+        gone = _droppable(drops, stream)
         meta = {"stream": list(stream), "at": at, "causality": _plain(causality)}
         name, path, digest = self._write_checkpoint(stream, at, Container(CHECKPOINT, meta, state))
         found = Checkpoint(
@@ -96,12 +105,71 @@ class StoreCheckpoints(StoreReading):
             sha256=digest,
             size_bytes=len(state),
         )
-        position = self._tell(found)
+        position = self._tell(found, gone)
+        self.disk.discard(self.path / dropped.path for dropped in gone)
         return next(
             known
             for known in self.checkpoints(workflow_id, namespace=namespace, run_id=run_id)
             if known.position == position
         )
+
+    def adopt_checkpoint(
+        self,
+        workflow_id: str,
+        *,
+        at: int | Event | None = None,
+        state: bytes,
+        origin: str,
+        namespace: str = "default",
+        run_id: str = "",
+    ) -> Checkpoint:
+        """Take another system's snapshot of a workflow as a savepoint; it is durable on return.
+
+        The bytes stay opaque. What that system does not know is added from the log: the causality
+        vector of the event, which is the least consistent cut that holds it, by stream.
+
+        Args:
+            workflow_id: the stream.
+            at: the last event that is in the snapshot, or its sequence; the head by default.
+            state: the snapshot.
+            origin: the system that it comes from, and its own name there.
+            namespace: of the stream.
+            run_id: of the stream, empty for the live one.
+
+        Raises:
+            InvalidArgumentError: the state is not bytes, or nobody is named as its origin.
+            NotFoundError: the stream has no such event.
+            LimitError: the state is larger than `MAX_STATE_BYTES`.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> from flowlab import EventStore
+            >>> with TemporaryDirectory() as folder, EventStore(folder) as store:
+            ...     result = store.append("trip-1", [{"event_type": "WorkflowStarted"}])
+            ...     taken = store.adopt_checkpoint("trip-1", state=b"...", origin="graph:thread-7")
+            ...     store.load_checkpoint(taken).causality
+            {'event_type': 'WorkflowStarted', 'vector': {'trip-1': 1}}
+        """
+        if not isinstance(origin, str) or not origin:
+            message = f"origin is {brief(origin)}; expected the name of the system it comes from"
+            raise InvalidArgumentError(message)
+        stream, snapshot = (namespace, run_id, workflow_id), self.snapshot()
+        if isinstance(at, Event):
+            if at.workflow_id != workflow_id:
+                message = f"{at!r} is no event of {workflow_id!r}; give one of its own"
+                raise InvalidArgumentError(message)
+            at = at.sequence
+        if at is None:
+            at = snapshot.head(workflow_id, namespace=namespace, run_id=run_id)
+        found = stream_events(snapshot, stream, first=at, last=at) if type(at) is int else []
+        if not found:
+            message = f"there is no event {at!r} of {workflow_id!r} to be in the snapshot"
+            raise NotFoundError(message)
+        told = {"vector": least_cut(snapshot, stream, at), "event_type": found[0].event_type}
+        return self.checkpoint(
+            workflow_id, state, at=at, causality=told, savepoint=True, origin=origin,
+            namespace=namespace, run_id=run_id,
+        )  # fmt: skip
 
     def checkpoints(
         self, workflow_id: str, *, namespace: str = "default", run_id: str = ""
@@ -144,14 +212,14 @@ class StoreCheckpoints(StoreReading):
         """
         return checkpoints.load(self.path, checkpoint)
 
-    def _tell(self, found: Checkpoint) -> int:
+    def _tell(self, found: Checkpoint, drops: tuple[Checkpoint, ...]) -> int:
         """Append the event that makes a checkpoint count; return its position."""
         event = Event.of(
             checkpoints.TAKEN,
             name=found.stream[2],
             follows_lane=False,
             causes=(Cause(found.stream[2], found.at),),
-            payload=checkpoints.taken_event(found),
+            payload=checkpoints.taken_event(found, (dropped.id for dropped in drops)),
         )
         try:
             batch = Batch((*found.stream[:2], WORLD_STREAM), [event])
@@ -179,6 +247,18 @@ class StoreCheckpoints(StoreReading):
             f"{at} already; append before taking more"
         )
         raise LimitError(message)
+
+
+def _droppable(drops: Iterable[Checkpoint], stream: Stream) -> tuple[Checkpoint, ...]:
+    gone = tuple(drops)
+    for dropped in gone:
+        if not isinstance(dropped, Checkpoint) or dropped.stream != stream or dropped.savepoint:
+            message = (
+                f"{dropped!r} cannot be let go for a checkpoint of {stream[2]!r}; expected "
+                "checkpoints of the same workflow that are no savepoints"
+            )
+            raise InvalidArgumentError(message)
+    return gone
 
 
 def _plain(causality: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -88,14 +88,15 @@ class _Told(msgspec.Struct):
     bytes: int
     savepoint: bool = False
     origin: str = ""
+    drops: tuple[str, ...] = ()
 
 
 _TOLD: Final = msgspec.json.Decoder(_Told)
 
 
-def taken_event(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the payload of the event that makes a checkpoint count."""
-    return {
+def taken_event(checkpoint: Checkpoint, drops: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the payload of the event that makes a checkpoint count, and lets older ones go."""
+    told: dict[str, Any] = {
         "checkpoint": checkpoint.id,
         "workflow_id": checkpoint.stream[2],
         "at": checkpoint.at,
@@ -105,6 +106,8 @@ def taken_event(checkpoint: Checkpoint) -> dict[str, Any]:
         "savepoint": checkpoint.savepoint,
         "origin": checkpoint.origin,
     }
+    gone = list(drops)
+    return {**told, "drops": gone} if gone else told
 
 
 def folder_of(stream: Stream) -> str:
@@ -122,6 +125,7 @@ def folder_of(stream: Stream) -> str:
 class _World:
     seen: int = 0
     found: dict[str, list[Checkpoint]] = field(default_factory=dict)
+    gone: dict[int, int] = field(default_factory=dict)
 
 
 class CheckpointIndex:
@@ -143,9 +147,16 @@ class CheckpointIndex:
                 world.seen = event.sequence
                 found = checkpoint_of(event)
                 if found is not None:
-                    world.found.setdefault(found.stream[2], []).append(found)
-            held = list(world.found.get(stream[2], ()))
-        shown = [found for found in held if found.position <= snapshot.position]
+                    held = world.found.setdefault(found.stream[2], [])
+                    for dropped in let_go(event, held):
+                        world.gone.setdefault(dropped.position, event.position)
+                    held.append(found)
+            upto = snapshot.position
+            shown = [
+                found
+                for found in world.found.get(stream[2], ())
+                if found.position <= upto and world.gone.get(found.position, upto + 1) > upto
+            ]
         return sorted(shown, key=lambda found: (found.at, found.position))
 
 
@@ -188,14 +199,18 @@ def names(at: int) -> Iterator[str]:
         number += 1
 
 
+def let_go(event: Event, taken: Iterable[Checkpoint]) -> list[Checkpoint]:
+    """Return those of earlier checkpoints of a workflow that the event of a newer one lets go."""
+    told = _told(event)
+    gone = set() if told is None else set(told.drops)
+    return [found for found in taken if found.id in gone and not found.savepoint]
+
+
 def checkpoint_of(event: Event) -> Checkpoint | None:
     """Return the checkpoint that an event tells of, None where it tells of none of ours."""
-    if event.event_type != TAKEN or event.payload is None:
+    told = _told(event)
+    if told is None:
         return None
-    try:
-        told = _TOLD.decode(event.payload)
-    except msgspec.MsgspecError:
-        return None  # one that another program took, and that this store has no file of
     return Checkpoint(
         id=told.checkpoint,
         stream=(event.namespace, event.run_id, told.workflow_id),
@@ -208,3 +223,12 @@ def checkpoint_of(event: Event) -> Checkpoint | None:
         sha256=told.sha256,
         size_bytes=told.bytes,
     )
+
+
+def _told(event: Event) -> _Told | None:
+    if event.event_type != TAKEN or event.payload is None:
+        return None
+    try:
+        return _TOLD.decode(event.payload)
+    except msgspec.MsgspecError:
+        return None  # one that another program took, and that this store has no file of

@@ -14,6 +14,7 @@ from flowlab.store import checkpoints
 from flowlab.store.aggregate_states import FOLDER as AGGREGATES
 from flowlab.store.checkpoints import TAKEN, checkpoint_of
 from flowlab.store.containers import AGGREGATE, PROJECTION, SUFFIX, read_container
+from flowlab.store.layout import Stream
 from flowlab.store.projecting import FOLDER as PROJECTIONS
 
 Found = Callable[[str, str, str], Any]
@@ -42,6 +43,35 @@ def verify_states(
     """
     checked = {"checkpoints": 0, "states": 0}
     named = set()
+    for taken in _counting(connection):
+        checked["checkpoints"] += 1
+        named.add(taken.path)
+        try:
+            checkpoints.load(root, taken)
+        except FlowlabError as error:
+            kind = "damaged" if (root / taken.path).exists() else "missing"
+            found(kind, taken.path, f"checkpoint {taken.id!r} of {taken.stream[2]!r}: {error}")
+    for path in sorted((root / checkpoints.FOLDER).glob("*/*")):
+        where = path.relative_to(root).as_posix()
+        if where not in named:
+            note("orphan", where, "no event needs it: its writer was stopped before it was done")
+    for number, pattern in _REBUILT:
+        for path in sorted(root.glob(pattern)):
+            if path.name.startswith("."):
+                continue
+            checked["states"] += 1
+            try:
+                read_container(path, kind=number)
+            except FlowlabError as error:
+                where = path.relative_to(root).as_posix()
+                found("damaged", where, f"{error}; it is built again from the log when it is used")
+    return {name: count for name, count in checked.items() if count}
+
+
+def _counting(connection: duckdb.DuckDBPyConnection) -> list[checkpoints.Checkpoint]:
+    """Return the checkpoints that events have taken, and that none has let go."""
+    taken: dict[Stream, list[checkpoints.Checkpoint]] = {}
+    gone: set[int] = set()
     for row in connection.execute(_QUERY).fetchall():
         namespace, run_id, workflow_id, sequence, position, time_ns, payload = row
         event = Event(
@@ -54,28 +84,13 @@ def verify_states(
             event_type=TAKEN,
             payload=payload,
         )
-        taken = checkpoint_of(event)
-        if taken is None:
+        found = checkpoint_of(event)
+        if found is None:
             continue
-        checked["checkpoints"] += 1
-        named.add(taken.path)
-        try:
-            checkpoints.load(root, taken)
-        except FlowlabError as error:
-            kind = "damaged" if (root / taken.path).exists() else "missing"
-            found(kind, taken.path, f"checkpoint {taken.id!r} of {taken.stream[2]!r}: {error}")
-    for path in sorted((root / checkpoints.FOLDER).glob("*/*")):
-        where = path.relative_to(root).as_posix()
-        if where not in named:
-            note("orphan", where, "no event names it: a writer was stopped before it counted")
-    for number, pattern in _REBUILT:
-        for path in sorted(root.glob(pattern)):
-            if path.name.startswith("."):
-                continue
-            checked["states"] += 1
-            try:
-                read_container(path, kind=number)
-            except FlowlabError as error:
-                where = path.relative_to(root).as_posix()
-                found("damaged", where, f"{error}; it is built again from the log when it is used")
-    return {name: count for name, count in checked.items() if count}
+        held = taken.setdefault(found.stream, [])
+        gone.update(dropped.position for dropped in checkpoints.let_go(event, held))
+        held.append(found)
+    every = (found for held in taken.values() for found in held)
+    return sorted(
+        (found for found in every if found.position not in gone), key=lambda found: found.position
+    )
