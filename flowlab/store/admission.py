@@ -161,6 +161,10 @@ class Batch:
         """Return the type and the version of each event."""
         return [(draft.event_type, draft.schema_version) for draft in self._drafts]
 
+    def lanes(self) -> set[str]:
+        """Return the lanes that it has events of."""
+        return {draft.agent_id or self.stream[2] for draft in self._drafts}
+
     def place(self, heads: Heads) -> tuple[int, list[int], dict[str, int]]:
         """Check the batch against the log and give each event its place.
 

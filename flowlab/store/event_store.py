@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from flowlab.errors import InvalidArgumentError
-from flowlab.events import ANOMALY_SCHEMA, UNSTAMPED, Event, EventLog, RunInfo, conform, counted
+from flowlab.errors import InvalidArgumentError, InvalidEventError
+from flowlab.events import (
+    ANOMALY_SCHEMA,
+    UNSTAMPED,
+    Event,
+    EventLog,
+    RunInfo,
+    as_event,
+    conform,
+    counted,
+)
 from flowlab.store import bulk
 from flowlab.store.admission import Batch
 from flowlab.store.checkpointing import StoreCheckpoints
@@ -132,6 +143,59 @@ class EventStore(
         batch = Batch((namespace, run_id, workflow_id), events)
         check_batch(batch, self._files.upcasts)
         return self._writer.submit(Request(batch, expected_version, idempotency_key))
+
+    def append_together(
+        self,
+        events: Sequence[Event | Mapping[str, Any]],
+        *,
+        expected_versions: Mapping[str, int] | None = None,
+        namespace: str = "default",
+        run_id: str = "",
+    ) -> AppendResult:
+        """Append events to several streams in one commit: all of them are durable, or none.
+
+        Each event names its stream in `workflow_id`. They take their places in the order given,
+        so that each may name those before it among its causes, whatever stream they are of.
+
+        Args:
+            events: of any streams of one run.
+            expected_versions: heads of streams as the caller knows them, by workflow_id.
+            namespace: of all the streams.
+            run_id: of all the streams, empty for the live one.
+
+        Returns:
+            The positions; sequences are those of the first event and of the last, in their streams.
+
+        Raises:
+            InvalidEventError: names the event and the field; nothing was written.
+            ConcurrencyError: a head is not the expected version.
+            LimitError: the events take more than one commit holds.
+            FencedError, LockedError, PoisonedError, ProjectionError: as for `append`.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> from flowlab import EventStore
+            >>> asked = {"workflow_id": "trip-1", "event_type": "ActivityScheduled"}
+            >>> begun = {"workflow_id": "@hotel", "event_type": "MessageReceived",
+            ...          "causes": [{"workflow_id": "trip-1", "sequence": 1}]}
+            >>> with TemporaryDirectory() as folder, EventStore(folder) as store:
+            ...     store.append_together([asked, begun]).last_position
+            2
+        """
+        self._check_writable()
+        given = [as_event(event) for event in events]
+        if not given:
+            message = "no events were given; give at least one"
+            raise InvalidEventError(message)
+        batches = tuple(
+            Batch((namespace, run_id, workflow_id), list(run))
+            for workflow_id, run in groupby(given, key=attrgetter("workflow_id"))
+        )
+        for batch in batches:
+            check_batch(batch, self._files.upcasts)
+        expected = {} if expected_versions is None else dict(expected_versions)
+        request = Request(None, together=batches, expected_versions=expected)
+        return self._writer.submit(request)
 
     def append_log(self, log: EventLog) -> CommitResult:
         """Append a whole log straight to sealed files, with its runs and anomalies, atomically.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from flowlab.errors import InvalidArgumentError
 from flowlab.events import RunInfo
 from flowlab.store.admission import Batch, NoEvents
+from flowlab.store.layout import Stream
+from flowlab.store.tail_reader import KeyUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,24 @@ class AppendResult:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One append that waits for its commit."""
+    """One append that waits for its commit: to one stream, or `together` to several."""
 
     batch: Batch | NoEvents | None
     expected_version: int | None = None
     key: str | None = None
     fingerprint: bytes | None = None
     runs: list[RunInfo] = field(default_factory=list)
+    together: tuple[Batch, ...] = ()
+    expected_versions: Mapping[str, int] = field(default_factory=dict)
     result: AppendResult | None = None
     error: BaseException | None = None
     woken: threading.Event | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes its events take."""
+        alone = 0 if self.batch is None else len(self.batch.encoded)
+        return alone + sum([len(batch.encoded) for batch in self.together])
 
     @property
     def done(self) -> bool:
@@ -119,3 +130,24 @@ class GroupCommit:
             woken = self._waiting[0].woken
             assert woken is not None
             woken.set()
+
+
+def repeated(use: KeyUse, fingerprint: bytes, key: str, stream: Stream) -> AppendResult:
+    """Return the first result of an idempotency key that comes again.
+
+    Raises:
+        InvalidArgumentError: it was used for other events.
+    """
+    if use.fingerprint != fingerprint:
+        message = (
+            f"idempotency key {key!r} of stream {stream[2]!r} was used for another batch "
+            f"(sequences {use.first_sequence} to {use.last_sequence}); use a new key for new events"
+        )
+        raise InvalidArgumentError(message)
+    return AppendResult(
+        use.first_sequence,
+        use.last_sequence,
+        use.first_position,
+        use.last_position,
+        repeated=True,
+    )

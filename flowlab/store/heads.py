@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Lane = tuple[str, str, str]
 World = tuple[str, str]
+Mark = tuple[Stream, int | None, dict[Lane, int | None]]
+"""What `Heads` knew of a stream and of lanes."""
 LOOKUP_ROWS: Final = 4 * ROW_GROUP_ROWS
 """Rows whose ids, read together, take as long as looking one stream up."""
 
@@ -214,6 +216,22 @@ class Heads:
         for agent, tick in last_ticks.items():
             self.recent_lanes[namespace, run_id, agent] = tick
 
+    def mark(self, stream: Stream, agents: Iterable[str]) -> Mark:
+        """Return what is known of a stream and of lanes, for `back`."""
+        namespace, run_id, _ = stream
+        lanes = {
+            (namespace, run_id, agent): self.recent_lanes.get((namespace, run_id, agent))
+            for agent in agents
+        }
+        return stream, self.recent.get(stream), lanes
+
+    def back(self, mark: Mark) -> None:
+        """Forget what was advanced since a mark: it was not committed."""
+        stream, head, lanes = mark
+        _put(self.recent, stream, head)
+        for lane, tick in lanes.items():
+            _put(self.recent_lanes, lane, tick)
+
     def _load_lanes(self, namespace: str, run_id: str) -> dict[str, int]:
         lanes: dict[str, int] = {}
         for agent, last in self.bases.lanes(namespace, run_id):
@@ -239,6 +257,15 @@ class Heads:
             for agent, last in _rows(grouped, "agent_id", "agent_sequence_max"):
                 lanes[agent] = max(last, lanes.get(agent, 0))
         return lanes
+
+
+def _put(
+    known: dict[tuple[str, str, str], int], key: tuple[str, str, str], value: int | None
+) -> None:
+    if value is None:
+        known.pop(key, None)
+    else:
+        known[key] = value
 
 
 def live_lanes(table: pa.Table) -> list[tuple[str, str, int]]:

@@ -71,6 +71,17 @@ class InlineViews:
                 raise ProjectionError(message) from error
         self._pending += batch
 
+    @property
+    def pending(self) -> int:
+        """How many events of this commit were folded."""
+        return len(self._pending)
+
+    def back(self, pending: int) -> None:
+        """Forget what was folded since there were so many: it will not be committed."""
+        if len(self._pending) > pending:
+            del self._pending[pending:]
+            self._held.clear()
+
     def admit_table(self, table: pa.Table, position: int) -> None:
         """Fold the events of a bulk append.
 

@@ -15,16 +15,16 @@ from flowlab.errors import (
     ConcurrencyError,
     CorruptionError,
     FlowlabError,
-    InvalidArgumentError,
     LimitError,
 )
 from flowlab.events import grouped
+from flowlab.store.admission import Batch, NoEvents
 from flowlab.store.clock import wall_ns
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import TableState
 from flowlab.store.files import Disk
 from flowlab.store.frames import MAX_FRAME_BYTES, Commit, Transaction, encode_commit
-from flowlab.store.group_commit import AppendResult, GroupCommit, Request
+from flowlab.store.group_commit import AppendResult, GroupCommit, Request, repeated
 from flowlab.store.heads import Heads
 from flowlab.store.inline import InlineViews
 from flowlab.store.layout import Stream
@@ -202,10 +202,10 @@ class Writer:
                 # The first use of its key may be in this very commit, and is not durable yet.
                 accepted.append((request, found))
                 continue
-            transactions.append(found)
-            count = len(found.ticks)
-            last = found.first_sequence + count - 1
-            result = AppendResult(found.first_sequence, last, position + 1, position + count)
+            transactions += found
+            count = sum([len(transaction.ticks) for transaction in found])
+            last = found[-1].first_sequence + len(found[-1].ticks) - 1
+            result = AppendResult(found[0].first_sequence, last, position + 1, position + count)
             accepted.append((request, result))
             position += count
             size += _most_bytes(request)
@@ -218,33 +218,77 @@ class Writer:
             request.result = result
         return rest
 
-    def _admit(self, request: Request, position: int, now_ns: int) -> Transaction | AppendResult:
+    def _admit(
+        self, request: Request, position: int, now_ns: int
+    ) -> list[Transaction] | AppendResult:
+        if request.size_bytes > MAX_TRANSACTION_BYTES:
+            message = (
+                f"the events take {grouped(request.size_bytes)} bytes; one append holds at most "
+                f"MAX_TRANSACTION_BYTES ({grouped(MAX_TRANSACTION_BYTES)}): split it, or use "
+                "append_log"
+            )
+            raise LimitError(message)
+        if request.together:
+            return self._admit_together(request, position, now_ns)
         batch = request.batch
         if batch is None:
             empty = msgspec.Raw(b"\x90")
-            return Transaction("", "", "", 0, position, [], empty, runs=request.runs)
-        heads = self._need_heads()
+            return [Transaction("", "", "", 0, position, [], empty, runs=request.runs)]
         fingerprint = None
         if request.key is not None:
             fingerprint = request.fingerprint or hashlib.sha256(batch.encoded).digest()
             use = self._keys.get((batch.stream, request.key))
             if use is not None:
-                return _repeat(use, fingerprint, request.key, batch.stream)
+                return repeated(use, fingerprint, request.key, batch.stream)
         if request.expected_version is not None:
-            head = heads.head(*batch.stream)
-            if head != request.expected_version:
-                message = (
-                    f"stream {batch.stream[2]!r} is at version {head}, not at the expected "
-                    f"{request.expected_version}; read what is new, decide again, append again"
-                )
-                raise ConcurrencyError(message)
-        if len(batch.encoded) > MAX_TRANSACTION_BYTES:
-            message = (
-                f"the batch takes {grouped(len(batch.encoded))} bytes; one append holds at most "
-                f"MAX_TRANSACTION_BYTES ({grouped(MAX_TRANSACTION_BYTES)}): split it, or use "
-                "append_log"
+            self._expect(batch.stream, request.expected_version)
+        transaction = self._place(request, batch, position, now_ns, fingerprint)
+        if request.key is not None and fingerprint is not None:
+            first, last = transaction.first_sequence, len(transaction.ticks) - 1
+            self._keys[batch.stream, request.key] = KeyUse(
+                fingerprint, first, first + last, position, position + last
             )
-            raise LimitError(message)
+        return [transaction]
+
+    def _admit_together(self, request: Request, position: int, now_ns: int) -> list[Transaction]:
+        """Admit every batch of a request, or none: each may name events of those before it."""
+        heads, inline = self._need_heads(), self.inline
+        namespace, run_id, _ = request.together[0].stream
+        for workflow_id, version in request.expected_versions.items():
+            self._expect((namespace, run_id, workflow_id), version)
+        marks = [heads.mark(batch.stream, batch.lanes()) for batch in request.together]
+        pending = 0 if inline is None else inline.pending
+        placed: list[Transaction] = []
+        try:
+            for batch in request.together:
+                placed.append(self._place(request, batch, position, now_ns, None))
+                position += len(batch)
+        except BaseException:
+            for mark in marks:
+                heads.back(mark)
+            if inline is not None:
+                inline.back(pending)
+            raise
+        return placed
+
+    def _expect(self, stream: Stream, version: int) -> None:
+        head = self._need_heads().head(*stream)
+        if head != version:
+            message = (
+                f"stream {stream[2]!r} is at version {head}, not at the expected "
+                f"{version}; read what is new, decide again, append again"
+            )
+            raise ConcurrencyError(message)
+
+    def _place(
+        self,
+        request: Request,
+        batch: Batch | NoEvents,
+        position: int,
+        now_ns: int,
+        fingerprint: bytes | None,
+    ) -> Transaction:
+        heads = self._need_heads()
         first, ticks, last_ticks = batch.place(heads)
         last = first + len(ticks) - 1
         transaction = Transaction(
@@ -260,10 +304,6 @@ class Writer:
         if self.inline is not None:
             self.inline.admit(lambda: transaction.filled(now_ns))
         heads.advance(batch.stream, last, last_ticks)
-        if request.key is not None and fingerprint is not None:
-            self._keys[batch.stream, request.key] = KeyUse(
-                fingerprint, first, last, position, position + len(ticks) - 1
-            )
         return transaction
 
     def _committed(self) -> None:
@@ -349,21 +389,4 @@ class Writer:
 
 
 def _most_bytes(request: Request) -> int:
-    batch = 0 if request.batch is None else len(request.batch.encoded)
-    return batch + MAX_RUN_BYTES * len(request.runs)
-
-
-def _repeat(use: KeyUse, fingerprint: bytes, key: str, stream: Stream) -> AppendResult:
-    if use.fingerprint != fingerprint:
-        message = (
-            f"idempotency key {key!r} of stream {stream[2]!r} was used for another batch "
-            f"(sequences {use.first_sequence} to {use.last_sequence}); use a new key for new events"
-        )
-        raise InvalidArgumentError(message)
-    return AppendResult(
-        use.first_sequence,
-        use.last_sequence,
-        use.first_position,
-        use.last_position,
-        repeated=True,
-    )
+    return request.size_bytes + MAX_RUN_BYTES * len(request.runs)
