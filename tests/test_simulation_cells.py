@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import encode_json
-from flowlab.simulation.cells import GONE, Cells, own
+from flowlab.workflow.cells import GONE, Cells, own
 
 KEYS = st.sampled_from(["a", "b", "c", "d"])
 SCALARS = st.sampled_from([None, True, False, 0, 1, 1.0, 0.0, -0.0, "", "é", 2**70])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,9 +11,10 @@ from typing import Any
 from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.distribution import Distribution, as_distribution
-from flowlab.simulation.doors import RESERVED, as_id, shortened
 from flowlab.simulation.handler_check import warn_of_world
 from flowlab.workflow import Activity, Duration
+from flowlab.workflow.handlers import adapted, wants_of
+from flowlab.workflow.names import RESERVED, as_id, shortened
 
 Handler = Callable[..., Any]
 
@@ -139,40 +139,9 @@ def taking_context(handler: Handler | Activity, activity: str) -> Handler:
         InvalidArgumentError: it is no function, or takes more.
     """
     function = handler.function if isinstance(handler, Activity) else handler
-    if not callable(function):
-        message = (
-            f"the handler of {activity!r} is {function!r}; expected a function of (ctx, value), or "
-            "of the value alone"
-        )
-        raise InvalidArgumentError(message)
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return lambda _ctx, value: function(value)
-    places = [
-        parameter
-        for parameter in parameters
-        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
-    ]
-    needed = [parameter for parameter in places if parameter.default is parameter.empty]
-    starred = any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters)
-    named = [
-        parameter
-        for parameter in parameters
-        if parameter.kind == parameter.KEYWORD_ONLY and parameter.default is parameter.empty
-    ]
-    if len(needed) > 2 or named:  # noqa: PLR2004 - (ctx, value)
-        message = (
-            f"the handler of {activity!r} takes {len(needed + named)} arguments; expected "
-            "(ctx, value), or the value alone"
-        )
-        raise InvalidArgumentError(message)
+    wants = wants_of(function, activity)
     warn_of_world(function, activity)
-    if len(needed) == 2 or starred or (places and places[0].name in {"ctx", "context"}):  # noqa: PLR2004
-        return function if len(places) >= 2 or starred else lambda ctx, _value: function(ctx)  # noqa: PLR2004
-    if not places:
-        return lambda _ctx, _value: function()
-    return lambda _ctx, value: function(value)
+    return adapted(function, wants)
 
 
 def _shared(pairs: tuple[tuple[str, Handler], ...]) -> dict[str, Handler]:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.simulation.cells import Cells
 from flowlab.simulation.conversation import Pause, Question
-from flowlab.simulation.doors import as_id
 from flowlab.simulation.recorder import plain
 from flowlab.workflow import Duration, LockPolicy, as_ns
+from flowlab.workflow.cells import Cells
+from flowlab.workflow.names import as_id
 
 if TYPE_CHECKING:
     from flowlab.simulation.call import Call

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Leg
-from flowlab.simulation.cells import GONE, own
 from flowlab.simulation.draws import bits
 from flowlab.simulation.injection import DelayedWrite, LostWrite
+from flowlab.workflow.cells import GONE, own
 
 if TYPE_CHECKING:
     from flowlab.simulation.call import Call

@@ -12,7 +12,6 @@ from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import CauseKind
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.context import AgentContext
-from flowlab.simulation.doors import listed
 from flowlab.simulation.draws import key_of
 from flowlab.simulation.driver import Driver, Fire, Over
 from flowlab.simulation.fault_source import FaultSource
@@ -23,14 +22,15 @@ from flowlab.simulation.server import Server
 from flowlab.simulation.transit import HOST, Transit
 from flowlab.simulation.workflows import Workflows
 from flowlab.workflow.chance import Random, stream
+from flowlab.workflow.names import listed
 
 if TYPE_CHECKING:
     from flowlab.simulation.agenda import Agenda
     from flowlab.simulation.call import Call
-    from flowlab.simulation.cells import Cells
     from flowlab.simulation.recipe import Recipe
     from flowlab.simulation.recorder import Recorder
     from flowlab.simulation.world import World
+    from flowlab.workflow.cells import Cells
 
 STRIDE: Final = range(32)
 _FAULT: Final = int(CauseKind.FAULT)

@@ -9,8 +9,9 @@ from typing import Any
 
 from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import encode_json
-from flowlab.simulation.doors import as_id, as_time
+from flowlab.simulation.doors import as_time
 from flowlab.workflow import Duration
+from flowlab.workflow.names import as_id
 
 
 @dataclass(frozen=True, slots=True)

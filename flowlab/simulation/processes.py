@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.simulation.doors import listed, shortened
 from flowlab.workflow import Choreography, Node, Plan, Workflow, as_plan, check_choreography
+from flowlab.workflow.names import listed, shortened
 
 Process = Workflow | Plan | Choreography
 Handlers = Mapping[str, Mapping[str, Any]]

@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Any, overload
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.simulation.doors import shortened
 from flowlab.simulation.world import World
 from flowlab.workflow import Choreography, Node, Plan, Workflow
+from flowlab.workflow.names import shortened
 
 Build = Callable[..., World]
 

@@ -11,12 +11,12 @@ from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
 from flowlab.events.wording import error_text
 from flowlab.simulation.call import WAITS, WITHDRAWN, first_wanted
-from flowlab.simulation.cells import own
 from flowlab.simulation.conversation import TALKING, Conversation, begin_talk
 from flowlab.simulation.disk import Disk
 from flowlab.simulation.locks import GRANTED, STASHED, Stashed
 from flowlab.simulation.outage import befall, finish_badly
 from flowlab.simulation.recorder import LEAST, PACK, ROW_BYTES, Value, plain
+from flowlab.workflow.cells import own
 
 if TYPE_CHECKING:
     from flowlab.simulation.agent import Agent

@@ -17,12 +17,12 @@ import pyarrow as pa
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import EventLog, LogSink, RunInfo
 from flowlab.simulation.campaign import Campaign
-from flowlab.simulation.doors import shortened
 from flowlab.simulation.faults import Faults
 from flowlab.simulation.grid import COLUMNS, Arm, arms_of, seeds_of
 from flowlab.simulation.scenario import Scenario
 from flowlab.simulation.work import Job, Measure, Outcome, run_job
 from flowlab.simulation.world import World
+from flowlab.workflow.names import shortened
 
 if TYPE_CHECKING:
     import polars as pl

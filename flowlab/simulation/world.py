@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.agent import Agent, Handler, Resource
-from flowlab.simulation.doors import as_time, as_workflow_id
+from flowlab.simulation.doors import as_time
 from flowlab.simulation.inputs import (
     Chances,
     Input,
@@ -27,6 +27,7 @@ from flowlab.simulation.processes import (
     needs_of,
 )
 from flowlab.workflow import SECOND, Duration, Node, Plan, Predicates, Program, Workflow, as_ns
+from flowlab.workflow.names import as_workflow_id
 
 if TYPE_CHECKING:
     from flowlab.simulation.run import Run

@@ -10,7 +10,7 @@ import msgspec
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events.codec import decode_payload, encode_json
-from flowlab.simulation.doors import is_id, shortened
+from flowlab.workflow.names import is_id, shortened
 
 GONE: Final = object()
 """Stands for a cell that the running transaction has deleted."""
