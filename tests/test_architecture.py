@@ -35,11 +35,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 """Which rooms a room may import, besides itself; `errors` is open to all."""
 
 ONLY_MODULES: dict[tuple[str, str], frozenset[str]] = {
-    ("figures", "recovery"): frozenset({"flowlab.recovery.law"}),
+    ("figures", "recovery"): frozenset({"flowlab.recovery.replaying"}),
     ("figures", "workflow"): frozenset(
         {"flowlab.workflow.plan", "flowlab.workflow.plan_drawing", "flowlab.workflow.state"}
     ),
-    ("widgets", "recovery"): frozenset({"flowlab.recovery.law"}),
+    ("widgets", "recovery"): frozenset({"flowlab.recovery.replaying"}),
     ("widgets", "workflow"): frozenset({"flowlab.workflow.plan", "flowlab.workflow.state"}),
 }
 """Where a room may import only some modules of another."""
@@ -202,7 +202,7 @@ def test_the_walk_sees_an_import_wherever_it_hides(source: str, why: str) -> Non
 
 def test_a_picture_may_know_the_recovery_law_and_nothing_else_of_recovery() -> None:
     module = PACKAGE / "figures" / "curve.py"
-    assert forbidden_imports("import flowlab.recovery.law", module) == []
+    assert forbidden_imports("import flowlab.recovery.replaying", module) == []
     assert len(forbidden_imports("import flowlab.recovery.schemes", module)) == 1
 
 

@@ -29,6 +29,8 @@ _UNKNOWN: Final = "\u25a1"
 _TOKEN: Final = re.compile(r"[A-Za-z]|-?\d+(?:\.\d+)?")
 _ROUND: Final = 4 / 3 * (math.sqrt(2) - 1)
 """How far the handles of a Bézier curve stand, so that it is a quarter of a circle."""
+_ANCHORS: Final = {"start": 0.0, "middle": 0.5, "end": 1.0}
+"""The share of a text that stands before its place."""
 
 Points = list[tuple[float, float]]
 
@@ -240,9 +242,10 @@ def _write(
     known = _signs(weight)
     said = "".join(sign if ord(sign) in known else _UNKNOWN for sign in words)
     x, y = float(at["x"]) * scale, float(at["y"]) * scale
-    if at.get("text-anchor") == "middle":
+    share = _ANCHORS[at.get("text-anchor", "start")]
+    if share:
         width = renderer.get_text_width_height_descent(said, font, ismath=False)[0]  # type: ignore[no-untyped-call]
-        x -= width / 2
+        x -= width * share
     renderer.draw_text(pen, x, y, said, font, 0)  # type: ignore[no-untyped-call]
 
 
