@@ -105,6 +105,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "write_page_checksum": True,
     "store_schema": False,
     "use_dictionary": False,
+    "write_statistics": False,
 }
 
 

@@ -13,6 +13,7 @@ from flowlab.studies import (
     store_layouts,
     store_readers,
     store_speed,
+    store_writers,
 )
 from flowlab.studies.claim import EXACTLY_ZERO, Bound, Claim, Reliability
 
@@ -40,12 +41,23 @@ STORE_CLAIMS: Final = (
     ),
     Claim(
         name="store.damage",
-        statement="A flipped bit, a cut or a missing file of any kind is told by an error or a "
-        "warning of the store, or changes no answer.",
+        statement="Every flipped bit and every cut of a small file of each kind, and its loss, is "
+        "told by an error or a warning of the store, or changes no answer.",
         source=_STORE,
         reliability=Reliability.PROVED,
         measure=store_damage.damage,
         gate=EXACTLY_ZERO,
+    ),
+    Claim(
+        name="store.writers",
+        statement="Append-only logs have no write conflicts.",
+        source=_MISSION,
+        reliability=Reliability.ASSERTED,
+        measure=store_writers.writers,
+        gate=EXACTLY_ZERO,
+        restatement="Appends to different streams do not conflict, though their commits take turns "
+        "by one lock and the writers by epochs; of two that expect one version of a stream, one is "
+        "refused and told so. Every acknowledged append is there once, in order.",
     ),
     Claim(
         name="store.bulk",

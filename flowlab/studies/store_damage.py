@@ -1,49 +1,28 @@
-"""Every file of a small store is damaged, a bit or a cut at a time: told, or harmless."""
+"""The claim that damage is told: every file of a small store, a bit or a cut at a time."""
 
 from __future__ import annotations
 
 import random
-import warnings
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from flowlab.errors import FlowlabError
 from flowlab.store import EventStore, Layout
 from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS
 from flowlab.studies.claim import Measurement
 from flowlab.studies.measuring import SEED, Scale, workplace
+from flowlab.studies.store_bits import DamageReport, damaged, every_bit
 from flowlab.studies.store_faults import UnsyncedDisk
 from flowlab.studies.store_operations import counted, marks, record_run
 from flowlab.testing.crash_disk import place
 
-QUICK_PLACES: Final = 2
-FULL_PLACES: Final = 400
+QUICK_PLACES: Final = 1
+FULL_PLACES: Final = 5
+DEEP_PLACES: Final = 400
+QUICK_STEP: Final = 499
 MANY_EVENTS: Final = 100_000
 STREAMS: Final = ("w", "v", "bulk", "@world")
-
-
-@dataclass(slots=True)
-class DamageReport:
-    """What damage did to answers.
-
-    Args:
-        told: damages that an error or a warning of the store told of, by kind of file.
-        harmless: damages that changed no answer.
-        wrong: damages that changed an answer in silence, or raised another error, in words.
-    """
-
-    told: Counter[str] = field(default_factory=Counter)
-    harmless: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        return (
-            f"DamageReport({self.told.total()} told, {self.harmless.total()} harmless, "
-            f"{len(self.wrong)} wrong)"
-        )
 
 
 def make_small_store(root: Path, *, commits: int = CHECKPOINT_COMMITS + 1) -> None:
@@ -101,7 +80,7 @@ def damage_each(root: Path, *, places: int, seed: int = SEED) -> DamageReport:
         seed: of the choice.
     """
     rng, report = random.Random(seed), DamageReport()  # noqa: S311 - a sample
-    expected = answers(root)
+    ask, expected = partial(answers, root), answers(root)
     files = sorted(path for path in root.rglob("*") if path.is_file())
     last: dict[str, Path] = {}
     for path in files:
@@ -111,54 +90,33 @@ def damage_each(root: Path, *, places: int, seed: int = SEED) -> DamageReport:
         whole = path.read_bytes()
         used = len(whole.rstrip(b"\0")) if path.suffix == ".log" else len(whole)
         for what, where in damages(used, places, rng):
-            if what == "flip":
-                data = bytearray(whole)
-                data[where // 8] ^= 1 << where % 8
-                path.write_bytes(data)
-            elif what == "cut":
-                path.write_bytes(whole[:where])
-            else:
-                path.unlink()
-            _judge(report, root, expected, (kind, f"{what} {where} of {len(whole)}"))
-            path.write_bytes(whole)
+            with damaged(path, whole, what, where):
+                report.judge(ask, expected, kind, f"{what} {where} of {len(whole)}")
     assert answers(root) == expected
     return report
 
 
-def _judge(
-    report: DamageReport, root: Path, expected: tuple[Any, ...], damage: tuple[str, str]
-) -> None:
-    kind, what = damage
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            found = answers(root)
-        except FlowlabError:
-            report.told[kind] += 1
-            return
-        except Exception as error:  # noqa: BLE001 - any other error is what is looked for
-            report.wrong.append(f"{kind}, {what}: {error!r}")
-            return
-    if found == expected:
-        report.harmless[kind] += 1
-    elif caught:
-        report.told[kind] += 1
-    else:
-        report.wrong.append(f"{kind}, {what}: answers differ in silence")
-
-
 def damage(scale: Scale) -> Measurement:
-    """Flip bits of every kind of file of a small store, cut it, and take it away; ask everything.
+    """Damage every kind of file of a small store, and ask everything that it holds.
 
-    Small files bit by bit and cut by cut, of larger ones a sample. The value is how often an answer
-    was another one in silence, or an error was not the store's.
+    Of the smallest file of each kind every bit is flipped and every cut made, one at a time; a
+    store that is opened anew reads it natively. Then a sample of bits and cuts of every kind of
+    file of a store with some commits more, which is asked everything, by SQL too; and each file is
+    taken away. The value is how often an answer was another one in silence, or an error was not
+    the store's.
     """
-    places = FULL_PLACES if scale.events >= MANY_EVENTS else QUICK_PLACES
+    whole, deep = scale.events >= MANY_EVENTS, scale.largest > scale.events
     with workplace(scale) as folder:
+        report, beside = every_bit(folder, large=deep, step=1 if whole else QUICK_STEP)
         make_small_store(folder / "s")
-        report = damage_each(folder / "s", places=places)
-    kinds = sorted({*report.told, *report.harmless})
-    beside = {kind: f"{report.told[kind]} told, {report.harmless[kind]} harmless" for kind in kinds}
+        places = DEEP_PLACES if deep else FULL_PLACES if whole else QUICK_PLACES
+        sample = damage_each(folder / "s", places=places)
+    kinds = sorted({*sample.told, *sample.harmless})
+    beside |= {
+        f"sample of {kind}": f"{sample.told[kind]} told, {sample.harmless[kind]} harmless"
+        for kind in kinds
+    }
+    report.add(sample)
     beside["all"] = repr(report)
     beside.update({f"wrong {n}": text for n, text in enumerate(report.wrong[:9], 1)})
     return Measurement.count(len(report.wrong), "answers changed in silence", beside)
