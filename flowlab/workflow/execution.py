@@ -71,6 +71,7 @@ class Execution:
     def __init__(self, workflow: Workflow, workflow_id: str, *, seed: object = 0) -> None:
         self.workflow = workflow
         self.workflow_id = workflow_id
+        self.seed = seed
         self.generation = 0
         self.now_ns = 0
         self.state: Any = None

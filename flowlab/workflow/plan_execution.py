@@ -77,7 +77,7 @@ class PlanExecution:
         self.workflow_id: Final = workflow_id
         self.generation = 0
         self.now_ns = 0
-        self._seed = seed
+        self.seed: Final = seed
         self._instance: PlanInstance | None = None
         self._asked: deque[tuple[Command, Event]] = deque()
         self._open: dict[int, Command] = {}
@@ -97,6 +97,11 @@ class PlanExecution:
     def instance(self) -> PlanInstance | None:
         """The state of the instance; None before it has begun."""
         return self._instance
+
+    @property
+    def last_sequence(self) -> int:
+        """The place of the last event that it knows; 0 if there is none."""
+        return self._last
 
     def advance(self, events: Iterable[Event]) -> tuple[Event, ...]:
         """Take the next events of the stream; return every event that the plan asks for now.
@@ -151,7 +156,7 @@ class PlanExecution:
     def _draw(self) -> Draw | None:
         if not self.program.draws:
             return None
-        return stream(self._seed, self.workflow_id, self.generation, "retry").random
+        return stream(self.seed, self.workflow_id, self.generation, "retry").random
 
     def _recorded(self, command: Command, event: Event) -> None:
         if command.kind in _REQUESTS:
