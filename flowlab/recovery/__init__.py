@@ -1,3 +1,49 @@
-"""Recovery: the laws of when to checkpoint."""
+"""Recovery: schemes, the law of when to checkpoint, and what they cost. Names load when used."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from flowlab.recovery.checkpoint import WorkflowCheckpoint
+    from flowlab.recovery.incremental import Cached, Incremental
+    from flowlab.recovery.policies import BySize, EveryEvents, EveryInterval, Lawful, Never
+    from flowlab.recovery.schemes import Checkpointed
+    from flowlab.runtime import Replay
+
+_NAMES: Final = {
+    "BySize": "flowlab.recovery.policies",
+    "Cached": "flowlab.recovery.incremental",
+    "Checkpointed": "flowlab.recovery.schemes",
+    "EveryEvents": "flowlab.recovery.policies",
+    "EveryInterval": "flowlab.recovery.policies",
+    "Incremental": "flowlab.recovery.incremental",
+    "Lawful": "flowlab.recovery.policies",
+    "Never": "flowlab.recovery.policies",
+    "Replay": "flowlab.runtime",
+    "WorkflowCheckpoint": "flowlab.recovery.checkpoint",
+}
+
+__all__ = [
+    "BySize",
+    "Cached",
+    "Checkpointed",
+    "EveryEvents",
+    "EveryInterval",
+    "Incremental",
+    "Lawful",
+    "Never",
+    "Replay",
+    "WorkflowCheckpoint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        message = f"module 'flowlab.recovery' has no attribute {name!r}"
+        raise AttributeError(message)
+    # The pictures use the pure laws alone: what runs workflows is loaded where it is asked for.
+    value = getattr(import_module(_NAMES[name]), name)
+    globals()[name] = value
+    return value

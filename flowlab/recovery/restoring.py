@@ -141,11 +141,11 @@ def restored_from(
     if content.kind == STATE:
         message = f"{checkpoint!r} holds a state, and no workflow that could go on"
         raise InvalidArgumentError(message)
-    execution, standing, place = content.restored(process, stream[2], seed=seed)
     base = snapshot.bases.base(stream)
-    if base > place:
-        message = f"events {place + 1} to {base} of {stream[2]!r} were truncated"
+    if base > content.at:
+        message = f"events {content.at + 1} to {base} of {stream[2]!r} were truncated"
         raise TruncatedError(message)
+    execution, standing, place = content.restored(process, stream[2], seed=seed)
     events = stream_events(snapshot, stream, first=place + 1, last=upto)
     begins = [
         at
