@@ -458,7 +458,8 @@ def pin_file(store: EventStore, **changes: int) -> Path:
     ("changes", "counts"),
     [
         ({}, True),
-        ({"until_ns": 1}, False),
+        # While its process runs, no clock ends it.
+        ({"until_ns": 1}, True),
         ({"started": 1}, False),
         ({"pid": 2**22 + 1}, False),
         # Of another machine or another boot nothing is known but when its lease ends.
@@ -467,6 +468,8 @@ def pin_file(store: EventStore, **changes: int) -> Path:
         # Nor of a container, whose processes are not seen from here.
         ({"space": 1, "pid": 2**22 + 1}, True),
         ({"space": 1, "until_ns": 1}, False),
+        ({"space": 1, "until_ns": 1, "until_boot_ns": 2**62}, True),
+        ({"space": 1, "until_boot_ns": 1}, False),
     ],
 )
 def test_a_pin_counts_while_its_lease_and_its_process_last(

@@ -16,6 +16,12 @@ def wall_ns() -> int:
     return time.time_ns()
 
 
+def boot_ns() -> int:
+    """Return the time since the machine started, which nobody sets; 0 where none is known."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0 if clock is None else time.clock_gettime_ns(clock)
+
+
 def monotonic_s() -> float:
     """Return a clock for timeouts, in seconds."""
     return time.monotonic()

@@ -214,7 +214,7 @@ class StoreMaintenance(StoreReading):
             self._pins.refresh()
             return self._writer.beside(
                 lambda state: self._vacuum(
-                    state, floor_of(self._log, wall_ns() - retain), dry_run=dry_run
+                    state, floor_of(self._log, retain, wall_ns()), dry_run=dry_run
                 )
             )
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from flowlab.store.clock import (
     boot_id,
+    boot_ns,
     process_id,
     process_space,
     process_started,
@@ -29,10 +30,14 @@ from flowlab.store.files import Disk
 
 FOLDER: Final = "pins"
 LEASE_NS: Final = 24 * 3600 * 1_000_000_000
-"""How long a pin counts after it was last written, unless its process has ended before."""
+"""How long a pin counts after it was last written, where nothing tells if its process lives."""
 RENEW_NS: Final = LEASE_NS // 4
 MANY: Final = 64
 """Pins among which a reader looks for void ones before it adds its own."""
+PRESENT: Final = 1
+"""What a process has begun at, where the system does not tell when."""
+NUMBERS: Final = ("version", "pid", "started", "boot", "until_ns")
+"""What a pin says at least."""
 
 
 class Pins:
@@ -99,6 +104,7 @@ class Pins:
             "boot": boot_id(),
             "space": process_space(),
             "until_ns": now_ns + LEASE_NS,
+            "until_boot_ns": boot_ns() + LEASE_NS,
         }
         with suppress(OSError):
             if self._path is None:
@@ -107,13 +113,7 @@ class Pins:
                 elif sum(1 for _ in self._folder.iterdir()) >= MANY:
                     pinned(self._root, self._disk)
                 self._path = self._folder / f"{process_id()}-{random_salt():016x}.json"
-            scratch = self._path.with_suffix(".new")
-            descriptor = self._disk.open_rw(scratch, create=True)
-            try:
-                self._disk.write_at(descriptor, json.dumps(record).encode(), 0)
-            finally:
-                os.close(descriptor)
-            self._disk.rename(scratch, self._path)
+            _put(self._disk, self._path, record)
             self._written = (oldest, now_ns)
 
     def _drop(self) -> None:
@@ -131,28 +131,83 @@ def pinned(root: Path, disk: Disk) -> dict[int, str]:
         record = _read(path)
         if record is None:
             continue
-        if _counts(record):
+        if _counts(path, record, disk):
             found.setdefault(record["version"], f"process {record['pid']}")
         else:
+            with suppress(OSError):
+                disk.remove(path)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _is_left(path):
             with suppress(OSError):
                 disk.remove(path)
     return found
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _is_left(path: Path) -> bool:
+    """Say whether a file is a note on a pin that is gone, or a draft of a dead process."""
+    if path.suffix == ".seen":
+        return not path.with_suffix(".json").exists()
+    try:
+        # A draft lives for a moment; whoever takes one away too early leaves a reader unpinned.
+        return path.suffix == ".new" and wall_ns() - path.stat().st_mtime_ns > LEASE_NS
+    except OSError:
+        return False
+
+
+def _read(path: Path, names: tuple[str, ...] = NUMBERS) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_bytes())
-        numbers = [record[name] for name in ("version", "pid", "started", "boot", "until_ns")]
+        numbers = [record[name] for name in names]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return record if all(type(number) is int for number in numbers) else None
 
 
-def _counts(record: dict[str, Any]) -> bool:
-    if wall_ns() > record["until_ns"]:
-        return False
-    elsewhere = record.get("space", process_space()) != process_space()
-    if elsewhere or record["boot"] != boot_id() or not record["boot"]:
-        # Of another machine or container, or of before a restart: which cannot be told: it counts.
-        return True
-    return bool(process_started(record["pid"]) == record["started"])
+def _counts(path: Path, record: dict[str, Any], disk: Disk) -> bool:
+    """Say whether a pin counts; where its process can be asked, no wall clock is."""
+    if not record["boot"] or record["boot"] != boot_id():
+        # Of another machine, or of before a restart: which cannot be told.
+        return _lease_lasts(path, record, disk)
+    if record.get("space", process_space()) == process_space():
+        started = process_started(record["pid"])
+        if started != record["started"]:
+            return False
+        if started > PRESENT:
+            return True
+    # Of a container whose processes are not seen from here, or where no process tells its start.
+    until_boot_ns = record.get("until_boot_ns")
+    if type(until_boot_ns) is not int or not boot_ns():
+        return _lease_lasts(path, record, disk)
+    return boot_ns() <= until_boot_ns
+
+
+def _lease_lasts(path: Path, record: dict[str, Any], disk: Disk) -> bool:
+    """Say whether a lease lasts by the wall clock, and never longer than one from now on.
+
+    The clock may have been ahead when the pin was written, or be behind: then the lease begins when
+    vacuum first sees it, which a note beside the pin tells.
+    """
+    now_ns, until_ns = wall_ns(), record["until_ns"]
+    if until_ns <= now_ns + LEASE_NS:
+        return bool(now_ns <= until_ns)
+    seen = _read(_note(path), ("until_ns", "seen_ns"))
+    if seen is not None and seen["until_ns"] == until_ns and seen["seen_ns"] <= now_ns:
+        return bool(now_ns - seen["seen_ns"] <= LEASE_NS)
+    with suppress(OSError):
+        _put(disk, _note(path), {"until_ns": until_ns, "seen_ns": now_ns})
+    return True
+
+
+def _note(path: Path) -> Path:
+    return path.with_suffix(".seen")
+
+
+def _put(disk: Disk, path: Path, record: dict[str, int]) -> None:
+    """Put a small file in the place of another, whole; nothing is synced."""
+    scratch = path.with_name(f"{path.stem}-{random_salt():016x}.new")
+    descriptor = disk.open_rw(scratch, create=True)
+    try:
+        disk.write_at(descriptor, json.dumps(record).encode(), 0)
+    finally:
+        os.close(descriptor)
+    disk.rename(scratch, path)

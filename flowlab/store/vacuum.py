@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from flowlab.events import counted, grouped
 from flowlab.store.commit_log import CommitLog
-from flowlab.store.delta import TableState
+from flowlab.store.delta import TableState, commit_path
 
 RETAINED_NS: Final = 7 * 24 * 3600 * 1_000_000_000
 """How long versions stay readable by default: as long as Delta's own tools keep them."""
@@ -54,9 +55,26 @@ class VacuumResult:
         return "\n".join(lines)
 
 
-def floor_of(log: CommitLog, before_ns: int) -> int:
-    """Return the newest version that was committed at or before a time, at least the floor."""
-    low, high = log.versions()[0], log.latest().version
+def floor_of(log: CommitLog, retain_ns: int, now_ns: int) -> int:
+    """Return the newest version that was committed before the time to be retained, or the floor.
+
+    Args:
+        log: of the table.
+        retain_ns: how long versions stay readable.
+        now_ns: the time; where the log is ahead of it, the clock was ahead once, and a version is
+            as old as the file of its commit, or of a later one, says.
+    """
+    first, last = log.versions()[0], log.latest().version
+    before_ns = now_ns - retain_ns
+    if log.latest().info.committed_ns > now_ns:
+        newest_ns = now_ns
+        for version in range(last, first, -1):
+            with suppress(FileNotFoundError):
+                newest_ns = min(newest_ns, commit_path(log.folder, version).stat().st_mtime_ns)
+            if newest_ns <= before_ns:
+                return version
+        return first
+    low, high = first, last
     while low < high:
         middle = (low + high + 1) // 2
         state = log.at(middle)

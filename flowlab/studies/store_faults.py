@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +17,14 @@ from flowlab.store import Disk, EventStore
 from flowlab.studies.claim import Measurement
 from flowlab.studies.measuring import SEED, Scale
 from flowlab.studies.store_model import Contents, StoreModel
-from flowlab.studies.store_operations import OPERATIONS, Apply, Step, StoreOperation, append
+from flowlab.studies.store_operations import (
+    OPERATIONS,
+    TABLE,
+    Apply,
+    Step,
+    StoreOperation,
+    append,
+)
 from flowlab.testing import MAX_DEVICE_STATES, BoundaryReport, CrashDisk, DiskState, every_boundary
 from flowlab.testing.boundaries import Acknowledge
 from flowlab.testing.device_states import EVERYTHING, LEAST_STATES, SYNCED
@@ -25,6 +35,7 @@ LATER: Final = append("later", "z")
 WHOLE: Final = frozenset({EVERYTHING, SYNCED})
 CHECKED_STATES: Final = 12
 QUICK_OPERATIONS: Final = 2
+WORKERS: Final = 2
 MANY_EVENTS: Final = 100_000
 
 
@@ -197,24 +208,36 @@ def boundaries(scale: Scale) -> Measurement:
     Each operation's changes of the disk are recorded, and each state that a process's death or a
     power failure could leave at each boundary is made, opened, verified, compared with a model
     event by event, and written to again by an append. At full size they are more states, and the
-    operation itself is done again in each.
+    operation itself is done again in each. Two processes share the operations.
     """
     whole, deep = scale.events >= MANY_EVENTS, scale.largest > scale.events
-    limit = CHECKED_STATES if deep else LEAST_STATES
+    names = [found.name for found in OPERATIONS][: None if whole else QUICK_OPERATIONS]
     wrong, total, states = 0, 0, 0
     beside: dict[str, str] = {}
-    for operation in OPERATIONS if whole else OPERATIONS[:QUICK_OPERATIONS]:
-        try:
-            report = drive(operation, limit=limit, twice=deep, thorough=deep, folder=scale.folder)
-        except (AssertionError, FlowlabError) as error:
-            wrong += 1
-            beside[operation.name] = f"{error} {' '.join(error.__notes__)}".strip()
-            continue
-        total += report.boundaries
-        states += report.states
-        beside[operation.name] = f"{report.boundaries} boundaries, {report.states} states"
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
+        for name, found in zip(
+            names, pool.map(partial(_driven, deep=deep, folder=scale.folder), names), strict=True
+        ):
+            if isinstance(found, str):
+                wrong += 1
+                beside[name] = found
+                continue
+            total += found[0]
+            states += found[1]
+            beside[name] = f"{found[0]} boundaries, {found[1]} states"
     beside["all"] = f"{total} boundaries, {states} states"
     return Measurement.count(wrong, "operations that a stop can harm", beside)
+
+
+def _driven(name: str, *, deep: bool, folder: Path | None) -> tuple[int, int] | str:
+    """Drive an operation; return its boundaries and states, or what a stop did to it, in words."""
+    limit = CHECKED_STATES if deep else LEAST_STATES
+    try:
+        report = drive(TABLE[name], limit=limit, twice=deep, thorough=deep, folder=folder)
+    except (AssertionError, FlowlabError) as error:
+        return f"{error} {' '.join(error.__notes__)}".strip()
+    return report.boundaries, report.states
 
 
 def _done(step: Step, store: EventStore) -> list[Apply]:
