@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flowlab.recovery.checkpoint import WorkflowCheckpoint
     from flowlab.recovery.incremental import Cached, Incremental
     from flowlab.recovery.policies import BySize, EveryEvents, EveryInterval, Lawful, Never
+    from flowlab.recovery.recovering import Recovered, RecoveryReport, recover
     from flowlab.recovery.schemes import Checkpointed
     from flowlab.runtime import Replay
 
@@ -21,8 +22,11 @@ _NAMES: Final = {
     "Incremental": "flowlab.recovery.incremental",
     "Lawful": "flowlab.recovery.policies",
     "Never": "flowlab.recovery.policies",
+    "Recovered": "flowlab.recovery.recovering",
+    "RecoveryReport": "flowlab.recovery.recovering",
     "Replay": "flowlab.runtime",
     "WorkflowCheckpoint": "flowlab.recovery.checkpoint",
+    "recover": "flowlab.recovery.recovering",
 }
 
 __all__ = [
@@ -34,8 +38,11 @@ __all__ = [
     "Incremental",
     "Lawful",
     "Never",
+    "Recovered",
+    "RecoveryReport",
     "Replay",
     "WorkflowCheckpoint",
+    "recover",
 ]
 
 

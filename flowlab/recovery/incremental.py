@@ -70,6 +70,9 @@ class Incremental(Checkpointed):
         every: object = "by the law" if self.full_every is None else self.full_every
         return f"{super().__repr__()[:-1]}, full_every={every})"
 
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "full_every": self.full_every}
+
     def _encoded(self, content: WorkflowCheckpoint, track: Track) -> tuple[bytes, str]:
         whole = content.encode()
         read = msgspec.json.decode(whole)
@@ -132,6 +135,10 @@ class Cached:
     def __repr__(self) -> str:
         return f"Cached({self.inner!r}, {len(self._live)} of {self.size} in memory)"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process without the executions."""
+        return _again, (self.inner, self.size)
+
     def restore(
         self, store: EventStore, stream: Stream, process: Process, *, seed: object = 0
     ) -> Restored:
@@ -175,3 +182,7 @@ class Cached:
 def _runs(execution: Executing, process: Process, seed: object) -> bool:
     own: Process = execution.program if isinstance(execution, PlanExecution) else execution.workflow
     return own is process and execution.seed == seed
+
+
+def _again(inner: RecoveryScheme, size: int) -> Cached:
+    return Cached(inner, size=size)

@@ -115,6 +115,10 @@ class Checkpointed:
         then = f", then={self.then!r}" if self.then else ""
         return f"{type(self).__name__}({self.policy!r}, keep={self.keep}{then})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process without what it remembers of workflows."""
+        return _again, (type(self), self._options())
+
     # -- getting back -----------------------------------------------------------------------------
 
     def restore(
@@ -196,6 +200,10 @@ class Checkpointed:
 
     # -- inside -----------------------------------------------------------------------------------
 
+    def _options(self) -> dict[str, Any]:
+        names = ("policy", "keep", "then", "clock")
+        return {name: getattr(self, name) for name in names}
+
     def _keep(self, stream: Stream, track: Track) -> None:
         self._tracks[stream] = track
         if len(self._tracks) > MAX_TRACKED:
@@ -266,3 +274,7 @@ class Checkpointed:
             store.compact()
         elif upto > store.snapshot().bases.base(stream):
             store.truncate(stream[2], upto=upto, namespace=stream[0], run_id=stream[1])
+
+
+def _again(kind: type[Checkpointed], options: dict[str, Any]) -> Checkpointed:
+    return kind(**options)
