@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flowlab.errors import FlowlabError
     from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo, upcast
     from flowlab.interop import export_log, import_log
+    from flowlab.recovery import recommend
     from flowlab.simulation import (
         Agent,
         Faults,
@@ -76,6 +77,7 @@ _NAMES: Final[dict[str, str]] = {
     "field": "flowlab.workflow",
     "import_log": "flowlab.interop",
     "projection": "flowlab.store",
+    "recommend": "flowlab.recovery",
     "scenario": "flowlab.simulation",
     "simulate": "flowlab.simulation",
     "simulate_many": "flowlab.simulation",
@@ -127,6 +129,7 @@ __all__ = [
     "field",
     "import_log",
     "projection",
+    "recommend",
     "scenario",
     "simulate",
     "simulate_many",

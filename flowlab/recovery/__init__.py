@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from flowlab.recovery.checkpoint import WorkflowCheckpoint
+    from flowlab.recovery.estimates import Costs, Estimates
     from flowlab.recovery.incremental import Cached, Incremental
     from flowlab.recovery.policies import BySize, EveryEvents, EveryInterval, Lawful, Never
+    from flowlab.recovery.recommendation import Recommendation
+    from flowlab.recovery.recommending import recommend
     from flowlab.recovery.recovering import Recovered, RecoveryReport, recover
     from flowlab.recovery.schemes import Checkpointed
     from flowlab.runtime import Replay
@@ -17,15 +20,19 @@ _NAMES: Final = {
     "BySize": "flowlab.recovery.policies",
     "Cached": "flowlab.recovery.incremental",
     "Checkpointed": "flowlab.recovery.schemes",
+    "Costs": "flowlab.recovery.estimates",
+    "Estimates": "flowlab.recovery.estimates",
     "EveryEvents": "flowlab.recovery.policies",
     "EveryInterval": "flowlab.recovery.policies",
     "Incremental": "flowlab.recovery.incremental",
     "Lawful": "flowlab.recovery.policies",
     "Never": "flowlab.recovery.policies",
+    "Recommendation": "flowlab.recovery.recommendation",
     "Recovered": "flowlab.recovery.recovering",
     "RecoveryReport": "flowlab.recovery.recovering",
     "Replay": "flowlab.runtime",
     "WorkflowCheckpoint": "flowlab.recovery.checkpoint",
+    "recommend": "flowlab.recovery.recommending",
     "recover": "flowlab.recovery.recovering",
 }
 
@@ -33,15 +40,19 @@ __all__ = [
     "BySize",
     "Cached",
     "Checkpointed",
+    "Costs",
+    "Estimates",
     "EveryEvents",
     "EveryInterval",
     "Incremental",
     "Lawful",
     "Never",
+    "Recommendation",
     "Recovered",
     "RecoveryReport",
     "Replay",
     "WorkflowCheckpoint",
+    "recommend",
     "recover",
 ]
 

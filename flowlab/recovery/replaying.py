@@ -20,6 +20,8 @@ from flowlab.recovery.lambert import lambert_w0, one_plus_w0
 from flowlab.recovery.numbers import at_least, positive
 
 _HALF: Final = 0.5
+_OVERFLOW: Final = 700.0
+_RARE: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def recovery_s(x: float, *, rate: float, D: float = 0.0) -> float:  # noqa: N803
     at_least(0.0, x=x, rate=rate, D=D)
     if rate == 0:
         return float(x + D)
+    if rate * x > _OVERFLOW:
+        return math.inf
     return math.expm1(rate * x) / rate + D * math.exp(rate * x)
 
 
@@ -81,6 +85,14 @@ def cost(
     at_least(1, N=N)
     if rate == 0:
         return S / N + p * (L + D + r * (N - 1) / 2.0)
+    longest = rate * (L + r * N)
+    if longest > _OVERFLOW:
+        return math.inf
+    if longest < _RARE:
+        # There the sum below would subtract 1/rate from nearly itself: two terms of its series.
+        x = L + r * (N - 1) / 2.0
+        square = L * L + L * r * (N - 1) + r * r * (N - 1) * (2.0 * N - 1) / 6.0
+        return S / N + p * (D + x + rate * (square / 2.0 + D * x))
     # The mean of recovery_s(L + r n) over n from 0 to N-1, as a geometric sum.
     mean = math.expm1(rate * r * N) / (N * math.expm1(rate * r))
     factor = (1.0 / rate + D) * math.exp(rate * L)
@@ -114,8 +126,9 @@ def best_interval(
     if rate == 0:
         real = math.sqrt(2.0 * S / (p * r))
     else:
-        a = p * (1.0 / rate + D) * math.exp(rate * L) / math.expm1(rate * r)
-        real = _one_plus_w0_at(S / a) / (rate * r)
+        # S / A, in which nothing overflows however long a load is.
+        ratio = S * math.expm1(min(rate * r, _OVERFLOW)) * math.exp(-rate * L)
+        real = _one_plus_w0_at(ratio / (p * (1.0 / rate + D))) / (rate * r)
     candidates = sorted({max(1, math.floor(real)), max(1, math.ceil(real))})
     costs = {n: cost(n, S=S, L=L, r=r, p=p, rate=rate, D=D) for n in candidates}
     best = min(candidates, key=lambda n: costs[n])
