@@ -316,7 +316,7 @@ def test_what_a_notebook_shows_is_the_words_and_a_table_and_the_same_each_time()
         "events costs at most 5 % more of what the interval changes. 1 of 1 workflow is long "
         "enough for one. As failures were few, N* is 388 to 950 with 95 % confidence."
     )
-    assert page.count("<tr>") == page.count("</tr>") == 14
+    assert page.count("<tr>") == page.count("</tr>") == 13
     for part in ("law R0", "law R1", "with no checkpoint at all", "longest workflow"):
         assert part in page
 
