@@ -70,6 +70,10 @@ class NotAStoreError(FlowlabError, OSError):
     """The folder holds no flowlab store, or holds something else."""
 
 
+class ReadOnlyError(FlowlabError, PermissionError):
+    """This process may not write in the store's folder; reading goes on."""
+
+
 class TruncatedError(FlowlabError, LookupError):
     """The events asked for lie before the stream's base; the message says where they went."""
 

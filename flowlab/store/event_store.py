@@ -130,6 +130,7 @@ class EventStore(
             ProjectionError: an inline projection refuses the events.
             FencedError: another writer has taken over.
             LockedError: another process has held the commit lock for too long.
+            ReadOnlyError: this process may not write in the folder.
             PoisonedError: a sync failed, now or earlier.
         """
         self._check_writable()

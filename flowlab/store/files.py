@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-from flowlab.errors import LockedError
+from flowlab.errors import LockedError, ReadOnlyError
 from flowlab.store.clock import monotonic_s, process_id, sleep_s
 
 if sys.platform != "win32":
@@ -67,7 +68,8 @@ class Disk:
     def open_rw(self, path: Path, *, create: bool = False) -> int:
         """Open a file for reading and writing at offsets; return its descriptor."""
         flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        return os.open(path, flags | (os.O_CREAT | os.O_EXCL if create else 0), 0o644)
+        with _told_where_unwritable(path):
+            return os.open(path, flags | (os.O_CREAT | os.O_EXCL if create else 0), 0o644)
 
     def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> None:
         """Write all of the bytes at the offset."""
@@ -118,7 +120,8 @@ class Disk:
 
     def mkdir(self, path: Path) -> None:
         """Make one directory; fail if the name is taken."""
-        path.mkdir()
+        with _told_where_unwritable(path):
+            path.mkdir()
 
     # -- what is made of them -----------------------------------------------------------------
 
@@ -205,6 +208,21 @@ class Disk:
                 self.mkdir(folder)
             self.sync_directory(folder.parent)
             self._settled.add(folder.parent)
+
+
+@contextmanager
+def _told_where_unwritable(path: Path) -> Iterator[None]:
+    """Say what to do where this process may not write."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise
+        message = (
+            f"{path} cannot be written: {error.strerror}; open the store with read_only=True to "
+            "read it, or write as a user who may write in its folder"
+        )
+        raise ReadOnlyError(message) from error
 
 
 class _NewFile(io.RawIOBase):

@@ -18,7 +18,7 @@ from flowlab.studies.store_operations import counted, marks, record_run
 from flowlab.testing.crash_disk import place
 
 QUICK_PLACES: Final = 1
-FULL_PLACES: Final = 5
+FULL_PLACES: Final = 3
 DEEP_PLACES: Final = 400
 QUICK_STEP: Final = 499
 MANY_EVENTS: Final = 100_000
