@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo, upcast
     from flowlab.interop import export_log, import_log
     from flowlab.recovery import recommend
+    from flowlab.runtime import Runtime
     from flowlab.simulation import (
         Agent,
         Faults,
@@ -63,6 +64,7 @@ _NAMES: Final[dict[str, str]] = {
     "Plan": "flowlab.workflow",
     "RetryPolicy": "flowlab.workflow",
     "RunInfo": "flowlab.events",
+    "Runtime": "flowlab.runtime",
     "Sequential": "flowlab.workflow",
     "Snapshot": "flowlab.store",
     "Start": "flowlab.simulation",
@@ -114,6 +116,7 @@ __all__ = [
     "Plan",
     "RetryPolicy",
     "RunInfo",
+    "Runtime",
     "Sequential",
     "Snapshot",
     "Start",

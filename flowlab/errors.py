@@ -185,6 +185,29 @@ class ChildWorkflowError(FlowlabError, RuntimeError):
         self.uncompensated = uncompensated
 
 
+class WorkflowError(FlowlabError, RuntimeError):
+    """A workflow that a runtime carried out failed, or was canceled.
+
+    Attributes:
+        workflow_id: its stream.
+        error_type: the name of the error's type, as its history has it.
+        uncompensated: the steps whose effects are left.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        workflow_id: str = "",
+        error_type: str = "",
+        uncompensated: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.workflow_id = workflow_id
+        self.error_type = error_type
+        self.uncompensated = uncompensated
+
+
 class CancelledError(FlowlabError, RuntimeError):
     """The workflow was asked to stop, or what it waits for was given up.
 

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from flowlab.runtime.context import ActivityContext
+from flowlab.runtime.effect import Done, Effect, Gone
+from flowlab.runtime.handle import WorkflowHandle
+from flowlab.runtime.runtime import Runtime
 from flowlab.runtime.scheme import RecoveryScheme, Replay, Restored
 from flowlab.runtime.standing import Standing
 
-__all__ = ["RecoveryScheme", "Replay", "Restored", "Standing"]
+__all__ = [
+    "ActivityContext",
+    "Done",
+    "Effect",
+    "Gone",
+    "RecoveryScheme",
+    "Replay",
+    "Restored",
+    "Runtime",
+    "Standing",
+    "WorkflowHandle",
+]

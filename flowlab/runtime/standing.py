@@ -27,6 +27,9 @@ ANSWERS: Final = frozenset(
 )
 """The events that answer one; it is among their causes."""
 
+_LINEAGE: Final = frozenset("ActivityFailed ActivityTimedOut CompensationFailed TimerFired".split())
+"""The answers that may lead to the next attempt."""
+
 
 class Standing:
     """A fold over one workflow's history, newest generation first in mind.
@@ -37,6 +40,7 @@ class Standing:
         started: the event that began the newest generation.
         open: requests of that generation without an answer, by sequence.
         withdrawn: sequences of those that the workflow has asked to give up.
+        keys: the idempotency keys of requests, and of what leads to their next attempts.
 
     Example:
         >>> standing = Standing()
@@ -46,7 +50,7 @@ class Standing:
         Standing('open', head=2, 1 open)
     """
 
-    __slots__ = ("head", "open", "started", "status", "withdrawn")
+    __slots__ = ("head", "keys", "open", "started", "status", "withdrawn")
 
     def __init__(self) -> None:
         self.head = 0
@@ -54,6 +58,7 @@ class Standing:
         self.started: Event | None = None
         self.open: dict[int, Event] = {}
         self.withdrawn: set[int] = set()
+        self.keys: dict[int, str] = {}
 
     def __repr__(self) -> str:
         return f"Standing({self.status!r}, head={self.head}, {len(self.open)} open)"
@@ -105,12 +110,9 @@ class Standing:
         kind = event.event_type
         if kind in REQUESTS:
             self.open[event.sequence] = event
+            self._name(event)
         elif kind in ANSWERS:
-            for cause in event.causes:
-                if cause.workflow_id == event.workflow_id and cause.sequence in self.open:
-                    del self.open[cause.sequence]
-                    self.withdrawn.discard(cause.sequence)
-                    return
+            self._answer(event)
         elif kind == "ActivityCancelRequested":
             mine = (c.sequence for c in event.causes if c.workflow_id == event.workflow_id)
             self.withdrawn.update(sequence for sequence in mine if sequence in self.open)
@@ -118,6 +120,42 @@ class Standing:
             self._begin(event)
         elif kind in TERMINAL_STATUS:
             self.status = TERMINAL_STATUS[kind]
+
+    def _answer(self, event: Event) -> None:
+        for cause in event.causes:
+            sequence = cause.sequence
+            if cause.workflow_id == event.workflow_id and sequence in self.open:
+                del self.open[sequence]
+                self.withdrawn.discard(sequence)
+                key = self.keys.pop(sequence, None)
+                if key is not None and event.event_type in _LINEAGE:
+                    self.keys[event.sequence] = key
+                return
+
+    def _name(self, request: Event) -> None:
+        """Give a request the key that its earlier attempts had, or one of its own."""
+        key = None
+        for cause in request.causes:
+            if cause.workflow_id == request.workflow_id and cause.sequence in self.keys:
+                key = self.keys[cause.sequence]
+                if cause.sequence not in self.open:
+                    del self.keys[cause.sequence]
+        if request.event_type in EFFECTS:
+            if request.step_id is not None or key is None:
+                key = self._new_key(request)
+        elif request.event_type != "TimerStarted":
+            return
+        if key is not None:
+            self.keys[request.sequence] = key
+
+    def _new_key(self, request: Event) -> str:
+        undo = "~" if request.event_type == "CompensationScheduled" else ""
+        label = request.step_id or f"{request.name}.{request.sequence}"
+        owner = request.workflow_id
+        if request.coordination_id not in {None, owner}:
+            label = f"{label}#{str(request.coordination_id).removeprefix(f'{owner}#')}"
+        later = f"@{self.generation}" if self.generation else ""
+        return f"{owner}{later}/{undo}{label}"
 
     def _begin(self, started: Event) -> None:
         parent = self.parent
@@ -128,6 +166,7 @@ class Standing:
         self.status = OPEN
         self.open.clear()
         self.withdrawn.clear()
+        self.keys.clear()
 
     @staticmethod
     def parent_of(started: Event) -> Cause | None:
@@ -143,6 +182,7 @@ class Standing:
                 "started": self.started,
                 "open": list(self.open.values()),
                 "withdrawn": sorted(self.withdrawn),
+                "keys": list(self.keys.items()),
             }
         )
         return found
@@ -163,6 +203,7 @@ class Standing:
         standing.head, standing.status, standing.started = read.head, read.status, read.started
         standing.open = {event.sequence: event for event in read.open}
         standing.withdrawn = set(read.withdrawn)
+        standing.keys = dict(read.keys)
         return standing
 
 
@@ -172,3 +213,4 @@ class _Saved(msgspec.Struct):
     started: Event | None
     open: list[Event]
     withdrawn: list[int]
+    keys: list[tuple[int, str]] = []

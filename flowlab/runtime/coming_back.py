@@ -1,0 +1,205 @@
+"""Getting workflows back: from the store into memory, with what a crash left open named first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from flowlab.errors import CorruptionError, InvalidArgumentError, NotFoundError
+from flowlab.events import Cause, CauseKind, Event
+from flowlab.events.keys import Key
+from flowlab.runtime.effect import Effect, Gone
+from flowlab.runtime.host import Host
+from flowlab.runtime.instance import Instance
+from flowlab.runtime.scheme import Process, RecoveryScheme, Restored
+from flowlab.runtime.standing import OPEN, Standing
+from flowlab.runtime.uncertain import UNCERTAIN_EFFECT, Policy, left_open
+from flowlab.store import EventStore
+from flowlab.workflow.names import listed
+
+Told = Callable[[Restored, Instance], None]
+
+UNFINISHED: Final = """
+SELECT workflow_id, name FROM workflows
+WHERE run_id = '' AND namespace = $namespace AND status IN ('open', 'running')
+ORDER BY started_ns, workflow_id
+"""
+
+
+class ComingBack:
+    """Restores workflows of one runtime.
+
+    Args:
+        store: where their histories are.
+        processes: code and plans by name.
+        scheme: of recovery.
+        seed: of the streams of chance.
+        namespace: of every stream.
+        policies: what becomes of an activity that may have happened, by its name; "" for all.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        processes: Mapping[str, Process],
+        scheme: RecoveryScheme,
+        *,
+        seed: object,
+        namespace: str,
+        policies: Mapping[str, Policy],
+    ) -> None:
+        self._store = store
+        self._processes = processes
+        self._scheme = scheme
+        self._seed = seed
+        self._namespace = namespace
+        self._policies = policies
+
+    def __repr__(self) -> str:
+        return f"ComingBack({self._scheme!r})"
+
+    def first(self, workflow_id: str) -> Event | None:
+        """Return the oldest event of a stream that is there; None where there is no stream."""
+        key = Key("workflows", workflow_id, section="events", namespace=self._namespace)
+        try:
+            events = self._store.read(str(key), limit=1).events()
+        except NotFoundError:
+            return None
+        # A key without a run may mean that of the only run which has the stream.
+        return events[0] if events and not events[0].run_id else None
+
+    def load(self, workflow_id: str, name: str | None = None) -> tuple[Instance, Restored] | None:
+        """Return a workflow from the store as it stands; None where there is none.
+
+        Raises:
+            InvalidArgumentError: its code is not here, or it is no workflow.
+            NonDeterminismError: the code does not fit its history.
+        """
+        first = self.first(workflow_id)
+        if first is None:
+            return None
+        begun = first.event_type == "WorkflowStarted"
+        if name is None and not begun:
+            message = (
+                f"the history of {workflow_id!r} begins with {first.event_type}, since it was "
+                "truncated; say which workflow it is: start(workflow, id=...)"
+            )
+            raise CorruptionError(message)
+        name = first.name if name is None else name
+        process = self._processes.get(name)
+        if process is None:
+            message = (
+                f"{workflow_id!r} is an instance of {name!r}, which this runtime does not have; "
+                f"it has {listed(sorted(self._processes))}: give it workflows=[...]"
+            )
+            raise InvalidArgumentError(message)
+        stream = (self._namespace, "", workflow_id)
+        restored = self._scheme.restore(self._store, stream, process, seed=self._seed)
+        standing = restored.standing
+        parent = standing.parent or (Standing.parent_of(first) if begun else None)
+        instance = Instance(workflow_id, process, restored.execution, standing, parent)
+        if standing.status != OPEN:
+            instance.result = self._end_of(workflow_id, standing)
+            instance.settled = True
+        return instance, restored
+
+    def _end_of(self, workflow_id: str, standing: Standing) -> Any:
+        """Return the result that a workflow's end says."""
+        key = Key("workflows", workflow_id, section="events", namespace=self._namespace)
+        events = self._store.read(str(key), reverse=True, limit=64).events()
+        ends = [e for e in events if e.event_type in _ENDS]
+        if not ends:
+            return None
+        data = ends[0].data or {}
+        return data.get("result") if standing.status == "completed" else data
+
+    def unfinished(self) -> list[tuple[str, str]]:
+        """Return (workflow_id, name) of every workflow that has not ended, the oldest first."""
+        snapshot = self._store.snapshot()
+        table = snapshot.sql(UNFINISHED.replace("$namespace", f"'{self._namespace}'"))
+        return list(table.iter_rows())
+
+    def take_up(self, host: Host, instance: Instance, restored: Restored) -> list[Effect]:
+        """Let a workflow go on; return what may have happened before, which is named first."""
+        standing = instance.standing
+        host.instances[instance.workflow_id] = instance
+        if standing.status != OPEN:
+            return []
+        uncertain, untouched = left_open(
+            self._store, standing, host.agents, instance.workflow_id, namespace=self._namespace
+        )
+        self._name(host, instance, restored, uncertain, untouched)
+        for request in list(standing.open.values()):
+            if request.event_type == "TimerStarted":
+                host.arm_again(instance, request)
+            elif request.event_type == "ChildWorkflowInitiated":
+                self._check_child(host, instance, request)
+        for effect in sorted([*uncertain, *untouched], key=lambda effect: effect.sequence):
+            asked = standing.open.get(effect.sequence)
+            if asked is None:
+                continue
+            if effect in untouched or self._policy(effect) == "repeat":
+                host.ask(instance, asked, delivery=effect.delivery + (effect in uncertain))
+            else:
+                told = (
+                    f"{effect.key} may have happened before the process stopped, and is not to be "
+                    "repeated"
+                )
+                host.answer(None, effect, Gone(UNCERTAIN_EFFECT, told))
+        host.resume(instance)
+        return uncertain
+
+    def _policy(self, effect: Effect) -> Policy:
+        return self._policies.get(effect.activity, self._policies[""])
+
+    def _name(
+        self,
+        host: Host,
+        instance: Instance,
+        restored: Restored,
+        uncertain: list[Effect],
+        untouched: list[Effect],
+    ) -> None:
+        """Write that the host is back, and which effects it cannot know of."""
+        workflow_id = instance.workflow_id
+        host.recording.beside(
+            f"@{workflow_id}",
+            workflow_id,
+            "AgentRestarted",
+            name=instance.standing.name,
+            payload={
+                "scheme": repr(self._scheme),
+                "checkpoint": restored.checkpoint,
+                "events_read": restored.events_read,
+                "events_replayed": restored.replayed,
+                "uncertain": [
+                    {**effect.facts(), "policy": self._policy(effect)} for effect in uncertain
+                ],
+                "not_begun": [effect.facts() for effect in untouched],
+            },
+            causes=(Cause(workflow_id, instance.standing.head, int(CauseKind.FAULT)),),
+            coordination_id=workflow_id,
+        )
+
+    def _check_child(self, host: Host, parent: Instance, asked: Event) -> None:
+        """Look after a child whose end, or whose beginning, its parent has not heard of."""
+        child_id = asked.data["workflow_id"]
+        child = host.instances.get(child_id)
+        if child is None:
+            found = self.load(child_id)
+            if found is None:
+                host.begin_child(parent, asked)
+                return
+            child = found[0]
+            if child.standing.status == OPEN:
+                self.take_up(host, *found)
+                return
+            host.instances[child_id] = child
+        if child.standing.status != OPEN and child.parent is not None:
+            key = Key("workflows", child_id, section="events", namespace=self._namespace)
+            events = self._store.read(str(key), reverse=True, limit=64).events()
+            end = next(event for event in events if event.event_type in _ENDS)
+            host.tell_parent(child, end)
+
+
+_ENDS: Final = frozenset({"WorkflowCompleted", "WorkflowFailed", "WorkflowCanceled"})

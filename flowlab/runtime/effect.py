@@ -1,0 +1,121 @@
+"""One attempt of an activity, from its durable request to its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from flowlab.events import Event
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent is asked to do, once the request is durable.
+
+    Args:
+        workflow_id: whose request it is.
+        sequence: of the request in that stream.
+        activity: what is to be done.
+        agent: who was asked; None leaves it to the runtime.
+        value: its input, a JSON value.
+        attempt: which one, from 1.
+        undo: whether it is a compensation.
+        key: the idempotency key, equal for all attempts and deliveries of one step.
+        timeout_ns: how long an answer is waited for; None is for ever.
+        step_id, coordination_id: the step and the saga that it belongs to.
+        delivery: how often it has been handed out, this one included: more than 1 after a crash
+            that left open whether it had happened.
+    """
+
+    workflow_id: str
+    sequence: int
+    activity: str
+    agent: str | None
+    value: Any
+    attempt: int
+    undo: bool
+    key: str
+    timeout_ns: int | None
+    step_id: str | None
+    coordination_id: str | None
+    delivery: int = 1
+
+    @classmethod
+    def of(cls, request: Event, key: str, *, delivery: int = 1) -> Effect:
+        """Read what a request asks for.
+
+        Example:
+            >>> request = Event.of("ActivityScheduled", workflow_id="trip-1", sequence=2,
+            ...                    name="book", payload={"input": 7, "attempt": 1})
+            >>> Effect.of(request, "trip-1/book.2")
+            Effect('book' for 'trip-1', attempt 1)
+        """
+        data = request.data
+        return cls(
+            workflow_id=request.workflow_id,
+            sequence=request.sequence,
+            activity=request.name,
+            agent=data.get("agent"),
+            value=data["input"],
+            attempt=data["attempt"],
+            undo=request.event_type == "CompensationScheduled",
+            key=key,
+            timeout_ns=data.get("timeout_ns"),
+            step_id=request.step_id,
+            coordination_id=request.coordination_id,
+            delivery=delivery,
+        )
+
+    @property
+    def family(self) -> str:
+        """What the event types of its answers begin with."""
+        return "Compensation" if self.undo else "Activity"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what names it in an event, or in a table."""
+        return {
+            "key": self.key,
+            "activity": self.activity,
+            "agent": self.agent,
+            "workflow_id": self.workflow_id,
+            "sequence": self.sequence,
+            "attempt": self.attempt,
+        }
+
+    def __repr__(self) -> str:
+        again = f", delivery {self.delivery}" if self.delivery > 1 else ""
+        return f"Effect({self.activity!r} for {self.workflow_id!r}, attempt {self.attempt}{again})"
+
+
+class Done(msgspec.Struct, frozen=True):
+    """An effect succeeded.
+
+    Args:
+        result: a JSON value.
+
+    Example:
+        >>> Done({"seat": "12A"})
+        Done(result={'seat': '12A'})
+    """
+
+    result: Any = None
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """An effect failed, and nothing of it stays.
+
+    Args:
+        error_type: the name of the error's type, which retry policies look at.
+        message: what it says.
+
+    Example:
+        >>> Gone("SoldOutError", "nothing is free")
+        Gone(error_type='SoldOutError', message='nothing is free')
+    """
+
+    error_type: str
+    message: str
+
+
+Outcome = Done | Gone
+"""How an effect ended."""

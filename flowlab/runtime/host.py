@@ -1,0 +1,485 @@
+"""The core of the durable host: what has happened goes in, what is to be done comes out.
+
+It does no waiting and runs nobody's activity. A turn takes answers, timers and messages, lets the
+workflows that they concern go on, and commits everything that follows in one durable write. Only
+then are the effects, which the turn asked for, handed out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from flowlab.errors import FlowlabError, InvalidArgumentError, InvalidEventError, NotFoundError
+from flowlab.events import MAX_PAYLOAD_BYTES, Cause, CauseKind, Event, grouped
+from flowlab.events.codec import encode_payload
+from flowlab.events.vocabulary import TERMINAL_STATUS, WORLD_STREAM
+from flowlab.events.wording import error_facts
+from flowlab.runtime.agents import Agents, Lane
+from flowlab.runtime.clock import Clock
+from flowlab.runtime.effect import Done, Effect, Gone, Outcome
+from flowlab.runtime.instance import Instance
+from flowlab.runtime.recording import Recording
+from flowlab.runtime.scheme import Process, RecoveryScheme, execution_of
+from flowlab.runtime.standing import EFFECTS, OPEN, Standing
+from flowlab.store import EventStore
+from flowlab.workflow import PlanExecution
+from flowlab.workflow.cells import Cells
+from flowlab.workflow.retry import UNKNOWN_ACTIVITY
+
+PROGRAM: Final = int(CauseKind.PROGRAM)
+FORK: Final = int(CauseKind.FORK)
+JOIN: Final = int(CauseKind.JOIN)
+MESSAGE: Final = int(CauseKind.MESSAGE)
+
+INVALID_RESULT: Final = "InvalidResult"
+"""The type of the error of an activity whose result is no JSON, or too large for an event."""
+
+_CHILD_ENDS: Final = {
+    "completed": "ChildWorkflowCompleted",
+    "failed": "ChildWorkflowFailed",
+    "canceled": "ChildWorkflowCanceled",
+}
+
+Loader = Callable[[str], Instance | None]
+"""Gets a workflow that is not in memory; None where there is none."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """What is to be done once a turn is durable.
+
+    Args:
+        events: what it wrote.
+        effects: to be handed out, each with whose it is: a lane, or nobody's.
+        timers: (workflow_id, sequence, when it is due in nanoseconds).
+        stopped: timers and effects that nothing waits for any more: (workflow_id, sequence).
+        ended: workflows that have ended.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    effects: list[tuple[Lane | None, Effect]] = field(default_factory=list)
+    timers: list[tuple[str, int, int]] = field(default_factory=list)
+    stopped: list[tuple[str, int]] = field(default_factory=list)
+    ended: list[Instance] = field(default_factory=list)
+
+
+class Host:
+    """The workflows in memory, and what becomes of them in each turn.
+
+    Args:
+        store: where everything is recorded.
+        processes: code and plans by name.
+        agents: who carries out activities.
+        scheme: hears of every commit.
+        clock: stamps events.
+        seed: of the streams of chance.
+        namespace: of every stream.
+        load: gets a workflow that is not in memory.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        processes: Mapping[str, Process],
+        agents: Agents,
+        *,
+        scheme: RecoveryScheme,
+        clock: Clock,
+        seed: object,
+        namespace: str,
+        load: Loader,
+    ) -> None:
+        self.processes = processes
+        self.agents = agents
+        self.instances: dict[str, Instance] = {}
+        self.recording = Recording(store, namespace, clock)
+        self._store = store
+        self._scheme = scheme
+        self._clock = clock
+        self._seed = seed
+        self._namespace = namespace
+        self._load = load
+        self._later: deque[Callable[[], None]] = deque()
+        self._turn = Turn()
+        self._touched: dict[str, None] = {}
+
+    def __repr__(self) -> str:
+        return f"Host({len(self.instances)} workflows)"
+
+    # -- what happens -----------------------------------------------------------------------------
+
+    def begin(
+        self,
+        name: str,
+        workflow_id: str,
+        value: Any,
+        *,
+        roles: Mapping[str, str] | None = None,
+        parent: Cause | None = None,
+    ) -> Instance:
+        """Begin a workflow."""
+        process = self.processes[name]
+        execution = execution_of(process, workflow_id, seed=self._seed)
+        instance = Instance(workflow_id, process, execution, Standing(), parent)
+        self.instances[workflow_id] = instance
+        payload = {"input": value} if roles is None else {"input": value, "roles": dict(roles)}
+        causes = () if parent is None else (parent,)
+        self._tell(instance, Event.of("WorkflowStarted", name=name, payload=payload, causes=causes))
+        return instance
+
+    def answer(
+        self, lane: Lane | None, effect: Effect, outcome: Outcome, cells: Cells | None = None
+    ) -> None:
+        """Take the outcome of an effect that was handed out."""
+        causes = [Cause(effect.workflow_id, effect.sequence, PROGRAM)]
+        outcome = _checked(outcome)
+        if lane is not None:
+            lane.busy.pop((effect.workflow_id, effect.sequence), None)
+            error = None
+            if isinstance(outcome, Gone):
+                error = {"message": outcome.message, "type": outcome.error_type}
+            try:
+                causes.append(self.recording.transaction(lane.name, effect, cells, error))
+            except FlowlabError as refused:  # a cell that is no JSON
+                outcome = Gone(type(refused).__name__, str(refused))
+                error = {"message": outcome.message, "type": outcome.error_type}
+                causes.append(self.recording.transaction(lane.name, effect, None, error))
+            self._hand_out(lane)
+        if isinstance(outcome, Done):
+            kind, payload = "Completed", {"result": outcome.result}
+        else:
+            kind = "Failed"
+            error = {"message": outcome.message, "type": outcome.error_type}
+            payload = {"attempt": effect.attempt, "error": error}
+        self._close(effect, f"{effect.family}{kind}", payload, causes)
+
+    def give_up(self, effect: Effect) -> None:
+        """Take note that an effect was not answered in time."""
+        payload: dict[str, Any] = {"attempt": effect.attempt}
+        kind = "ActivityTimedOut"
+        if effect.undo:
+            kind = "CompensationFailed"
+            payload["error"] = {"message": "it was not answered in time", "type": "TimedOut"}
+        self._close(effect, kind, payload, [Cause(effect.workflow_id, effect.sequence, PROGRAM)])
+
+    def canceled(self, effect: Effect, lane: Lane | None = None) -> None:
+        """Take note that an effect was given up; `lane` is whose it was, if it had begun."""
+        causes = [Cause(effect.workflow_id, effect.sequence, PROGRAM)]
+        if lane is not None:
+            lane.busy.pop((effect.workflow_id, effect.sequence), None)
+            error = {"message": "it was given up", "type": "Canceled"}
+            causes.append(self.recording.transaction(lane.name, effect, None, error))
+            self._hand_out(lane)
+        self._close(effect, "ActivityCanceled", {"attempt": effect.attempt}, causes)
+
+    def fired(self, workflow_id: str, sequence: int) -> None:
+        """Take note that the time of a timer has come."""
+        instance = self.instances.get(workflow_id)
+        if instance is None or not instance.is_open:
+            return
+        timer = instance.standing.open.get(sequence)
+        if timer is None:
+            return
+        causes = (Cause(workflow_id, sequence, PROGRAM),)
+        event = Event.of("TimerFired", name=timer.name, causes=causes)
+        if isinstance(instance.execution, PlanExecution):
+            event = event.replace(step_id=timer.step_id, coordination_id=timer.coordination_id)
+        self._tell(instance, event)
+
+    def signal(self, workflow_id: str, name: str, value: Any, cause: Cause | None = None) -> None:
+        """Take an event from outside, or from another workflow."""
+        instance = self._known(workflow_id)
+        if instance is None:
+            self._lost(workflow_id, name, cause)
+            return
+        causes = () if cause is None else (cause,)
+        event = Event.of("Signaled", name=name, payload={"value": value}, causes=causes)
+        self._tell(instance, event)
+
+    def cancel(self, workflow_id: str, reason: str, cause: Cause | None = None) -> None:
+        """Take a request to stop."""
+        instance = self._known(workflow_id)
+        if instance is None:
+            self._lost(workflow_id, "cancel", cause)
+        elif instance.is_open:
+            event = Event.of(
+                "WorkflowCancelRequested",
+                name=instance.standing.name,
+                payload={"reason": reason} if reason else {},
+                causes=() if cause is None else (cause,),
+            )
+            self._tell(instance, event)
+
+    # -- the end of a turn ------------------------------------------------------------------------
+
+    def commit(self) -> Turn:
+        """Make everything that happened durable; return what is to be done now.
+
+        Raises:
+            FlowlabError: why the store refused. What is in memory is then ahead of the log, and the
+                host must be dropped.
+        """
+        self._settle()
+        turn, self._turn = self._turn, Turn()
+        touched, self._touched = self._touched, {}
+        turn.events = self.recording.commit()
+        if turn.events:
+            self._tell_scheme(turn.events, touched)
+        return turn
+
+    def _tell_scheme(self, events: list[Event], touched: dict[str, None]) -> None:
+        for workflow_id in touched:
+            instance = self.instances.get(workflow_id)
+            if instance is not None and instance.error is None:
+                mine = [event for event in events if event.workflow_id == workflow_id]
+                stream = (self._namespace, "", workflow_id)
+                self._scheme.committed(
+                    self._store, stream, instance.execution, instance.standing, mine
+                )
+
+    def _settle(self) -> None:
+        while self._later:
+            self._later.popleft()()
+
+    # -- inside a turn ----------------------------------------------------------------------------
+
+    def _known(self, workflow_id: str) -> Instance | None:
+        return self.instances.get(workflow_id) or self._load(workflow_id)
+
+    def _close(
+        self, effect: Effect, kind: str, payload: dict[str, Any], causes: list[Cause]
+    ) -> None:
+        instance = self.instances.get(effect.workflow_id)
+        if instance is None:
+            return
+        event = Event.of(
+            kind,
+            name=effect.activity,
+            payload=payload,
+            causes=tuple(causes),
+            step_id=effect.step_id,
+            coordination_id=effect.coordination_id,
+        )
+        self._tell(instance, event)
+
+    def _tell(self, instance: Instance, event: Event) -> None:
+        """Write what has happened, and carry out what the code makes of it."""
+        if event.generation != instance.standing.generation:
+            event = event.replace(generation=instance.standing.generation)
+        self._go_on(instance, [self._write(instance, event)])
+        self._settle()
+
+    def _write(self, instance: Instance, event: Event) -> Event:
+        self._touched[instance.workflow_id] = None
+        return self.recording.history(instance, event)
+
+    def _go_on(self, instance: Instance, told: list[Event]) -> None:
+        """Hand events to the code, and carry out what it asks for, until it waits."""
+        while instance.error is None:
+            try:
+                drafts = instance.execution.advance(told)
+            except FlowlabError as error:
+                # What has happened stays in the log; other workflows go on.
+                instance.error = error
+                self._turn.ended.append(instance)
+                return
+            if not drafts:
+                return
+            told = [self._write(instance, draft) for draft in drafts]
+            for asked in told:
+                self._carry_out(instance, asked)
+            if instance.standing.status == "continued_as_new":
+                told = self._renew(instance, told[-1])
+
+    def _renew(self, instance: Instance, end: Event) -> list[Event]:
+        generation = instance.standing.generation + 1
+        name = instance.standing.name
+        instance.execution = execution_of(instance.process, instance.workflow_id, seed=self._seed)
+        started = Event.of(
+            "WorkflowStarted",
+            name=name,
+            payload={"input": end.data["input"]},
+            generation=generation,
+            causes=(Cause(instance.workflow_id, end.sequence, PROGRAM),),
+        )
+        return [self._write(instance, started)]
+
+    def _carry_out(self, instance: Instance, asked: Event) -> None:
+        kind = asked.event_type
+        if kind in EFFECTS:
+            self.ask(instance, asked)
+        elif kind == "TimerStarted":
+            due = asked.time_ns + asked.data["delay_ns"]
+            self._turn.timers.append((instance.workflow_id, asked.sequence, due))
+        elif kind == "TimerCanceled":
+            self._turn.stopped += [(instance.workflow_id, c.sequence) for c in asked.causes]
+        elif kind == "ChildWorkflowInitiated":
+            self._later.append(lambda: self.begin_child(instance, asked))
+        elif kind == "SignalInitiated":
+            data, cause = asked.data, Cause(instance.workflow_id, asked.sequence, MESSAGE)
+            self._later.append(
+                lambda: self.signal(data["workflow_id"], asked.name, data["value"], cause)
+            )
+        elif kind == "CancelInitiated":
+            data, cause = asked.data, Cause(instance.workflow_id, asked.sequence, MESSAGE)
+            self._later.append(
+                lambda: self.cancel(data["workflow_id"], data.get("reason", ""), cause)
+            )
+        elif kind == "ActivityCancelRequested":
+            self._withdraw(instance, asked)
+        elif kind in TERMINAL_STATUS:
+            self._end(instance, asked)
+
+    def ask(self, instance: Instance, request: Event, *, delivery: int = 1) -> None:
+        """Hand a request to whoever carries it out, once the turn is durable."""
+        key = instance.standing.keys[request.sequence]
+        effect = Effect.of(request, key, delivery=delivery)
+        lane, performer = self.agents.find(effect.agent, effect.activity)
+        if performer is None:
+            gone = Gone(UNKNOWN_ACTIVITY, self.agents.unknown(effect.agent, effect.activity))
+            self._later.append(lambda: self.answer(None, effect, gone))
+        elif lane is None:
+            self._turn.effects.append((None, effect))
+        else:
+            lane.waiting.append(effect)
+            self._hand_out(lane)
+
+    def _hand_out(self, lane: Lane) -> None:
+        while (effect := lane.next()) is not None:
+            self.recording.received(lane.name, effect)
+            self._turn.effects.append((lane, effect))
+
+    def _withdraw(self, instance: Instance, asked: Event) -> None:
+        for cause in asked.causes:
+            place = (instance.workflow_id, cause.sequence)
+            if cause.sequence not in instance.standing.open:
+                continue
+            for lane in self.agents.lanes.values():
+                effect = lane.withdraw(*place)
+                if effect is not None:
+                    self._later.append(lambda effect=effect: self.canceled(effect))  # type: ignore[misc]
+                    return
+            self._turn.stopped.append(place)
+
+    def _end(self, instance: Instance, end: Event) -> None:
+        data = end.data or {}
+        if end.event_type == "WorkflowContinuedAsNew":
+            return
+        instance.result = data.get("result") if end.event_type == "WorkflowCompleted" else data
+        self._turn.ended.append(instance)
+        if instance.parent is not None:
+            self._later.append(lambda: self.tell_parent(instance, end))
+
+    # -- parents and children ---------------------------------------------------------------------
+
+    def begin_child(self, parent: Instance, asked: Event) -> None:
+        """Begin the workflow that another one has asked for, or say why it cannot be begun."""
+        data = asked.data
+        workflow_id = data["workflow_id"]
+        problem = ""
+        if asked.name not in self.processes:
+            known = ", ".join(sorted(self.processes))
+            problem = f"there is no workflow {asked.name!r}; the runtime has {known}"
+        elif self._known(workflow_id) is not None:
+            problem = f"workflow id {workflow_id!r} is taken; give each workflow an id of its own"
+        if problem:
+            error = {"message": problem, "type": InvalidArgumentError.__name__}
+            self._child_ended(parent, asked, "ChildWorkflowFailed", {"error": error}, None)
+            return
+        cause = Cause(parent.workflow_id, asked.sequence, FORK)
+        self.begin(asked.name, workflow_id, data["input"], parent=cause)
+
+    def tell_parent(self, child: Instance, end: Event) -> None:
+        """Tell whoever asked for a workflow that it has ended."""
+        assert child.parent is not None
+        parent = self._known(child.parent.workflow_id)
+        if parent is None or child.parent.sequence not in parent.standing.open:
+            return
+        asked = parent.standing.open[child.parent.sequence]
+        status, result = child.standing.status, child.result
+        payload = {"result": result}
+        if status != "completed":
+            left = result.get("uncompensated") if isinstance(result, dict) else None
+            payload = {"error": _error_in(result)} | ({"uncompensated": left} if left else {})
+        kind = _CHILD_ENDS.get(status, "ChildWorkflowFailed")
+        self._child_ended(parent, asked, kind, payload, Cause(end.workflow_id, end.sequence, JOIN))
+
+    def _child_ended(
+        self,
+        parent: Instance,
+        asked: Event,
+        kind: str,
+        payload: dict[str, Any],
+        end: Cause | None,
+    ) -> None:
+        asking = Cause(parent.workflow_id, asked.sequence, PROGRAM)
+        causes = (asking,) if end is None else (asking, end)
+        self._tell(parent, Event.of(kind, name=asked.name, payload=payload, causes=causes))
+
+    def _lost(self, workflow_id: str, name: str, cause: Cause | None) -> None:
+        if cause is None:
+            message = f"there is no workflow {workflow_id!r} to take {name!r}; start it first"
+            raise NotFoundError(message)
+        self.recording.beside(
+            WORLD_STREAM,
+            WORLD_STREAM,
+            "MessageDropped",
+            name=name,
+            payload={"reason": "no workflow has that id", "to": workflow_id},
+            causes=(cause,),
+            coordination_id=cause.workflow_id,
+        )
+
+    # -- coming back ------------------------------------------------------------------------------
+
+    def resume(self, instance: Instance) -> None:
+        """Let a workflow that was restored go on with what its history leaves to be done."""
+        self.instances[instance.workflow_id] = instance
+        if instance.standing.status == OPEN:
+            self._go_on(instance, [])
+        self._settle()
+
+    def arm_again(self, instance: Instance, timer: Event) -> None:
+        """Wait for a timer that was started before: never longer than it was to take."""
+        delay, now = timer.data["delay_ns"], self._clock.now_ns()
+        due = min(timer.time_ns + delay, now + delay)
+        self._turn.timers.append((instance.workflow_id, timer.sequence, due))
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    """Return an outcome that an event can hold."""
+    if isinstance(outcome, Gone):
+        return outcome
+    try:
+        size = len(encode_payload({"result": outcome.result}) or b"")
+    except InvalidEventError as error:
+        return Gone(INVALID_RESULT, f"its result is no JSON value: {error}")
+    if size > MAX_PAYLOAD_BYTES:
+        message = (
+            f"its result takes {grouped(size)} bytes, and MAX_PAYLOAD_BYTES is "
+            f"{grouped(MAX_PAYLOAD_BYTES)}; keep it elsewhere, and return where"
+        )
+        return Gone(INVALID_RESULT, message)
+    return outcome
+
+
+def _error_in(result: Any) -> dict[str, Any]:
+    told = result if isinstance(result, dict) else {}
+    error = told.get("error")
+    if isinstance(error, dict):
+        return error
+    return {"message": str(told.get("reason", "it was canceled")), "type": "Canceled"}
+
+
+def failed(error: BaseException) -> Gone:
+    """Return how an effect ended that raised.
+
+    Example:
+        >>> failed(ValueError("too late"))
+        Gone(error_type='ValueError', message='too late')
+    """
+    facts = error_facts(error)
+    return Gone(facts["type"], facts["message"])

@@ -1,0 +1,157 @@
+"""Carrying effects out: as tasks of the loop, in threads, in processes, or at once."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from threading import Event as Flag
+from typing import Any, Final
+
+from flowlab.runtime.agents import Lane, Performer
+from flowlab.runtime.context import ActivityContext
+from flowlab.runtime.effect import Done, Effect, Gone, Outcome
+from flowlab.runtime.host import failed
+from flowlab.workflow.cells import Cells
+from flowlab.workflow.handlers import Handler, Wants, adapted
+
+Answered = Callable[[Lane | None, Effect, Outcome | None, Cells | None], None]
+"""Hears how an effect ended; None says that it was canceled before it did anything."""
+
+WORKER_CRASHED: Final = "WorkerCrashed"
+"""The type of the error of an activity whose process died under it."""
+
+
+class Performing:
+    """The effects that are being carried out.
+
+    Args:
+        answered: hears how each ended, in the loop.
+        threads: how many functions run at once in threads.
+        processes: how many in other processes.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_flags",
+        "_pool",
+        "_processes",
+        "_tasks",
+        "_thread_count",
+        "_threads",
+    )
+
+    def __init__(self, answered: Answered, *, threads: int, processes: int) -> None:
+        self._answered = answered
+        self._thread_count = threads
+        self._processes = processes
+        self._threads: ThreadPoolExecutor | None = None
+        self._pool: Executor | None = None
+        self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._flags: dict[tuple[str, int], Flag] = {}
+
+    def __repr__(self) -> str:
+        return f"Performing({len(self._tasks)} at work)"
+
+    @property
+    def count(self) -> int:
+        """How many are at work."""
+        return len(self._tasks)
+
+    def begin(self, lane: Lane | None, effect: Effect, performer: Performer) -> None:
+        """Begin an effect, whose request is durable."""
+        place = (effect.workflow_id, effect.sequence)
+        cells = Cells(lane.state) if lane is not None and lane.stateful else None
+        name = None if lane is None else lane.name
+        flag = self._flags[place] = Flag()
+        ctx = ActivityContext(effect, name, cells, flag)
+        if performer.place == "inline":
+            self._flags.pop(place)
+            outcome = _at_once(performer, ctx, effect.value)
+            self._answered(lane, effect, outcome, cells)
+            return
+        coroutine = self._perform(lane, effect, performer, ctx, cells)
+        self._tasks[place] = asyncio.get_running_loop().create_task(coroutine)
+
+    def cancel(self, workflow_id: str, sequence: int) -> None:
+        """Tell an effect that nobody waits for it any more."""
+        place = (workflow_id, sequence)
+        if place in self._flags:
+            self._flags[place].set()
+        if place in self._tasks:
+            self._tasks[place].cancel()
+
+    async def close(self) -> None:
+        """Stop what runs as a task; what runs in threads and processes is left to itself."""
+        tasks = list(self._tasks.values())
+        for flag in self._flags.values():
+            flag.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for pool in (self._threads, self._pool):
+            if pool is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _perform(
+        self,
+        lane: Lane | None,
+        effect: Effect,
+        performer: Performer,
+        ctx: ActivityContext,
+        cells: Cells | None,
+    ) -> None:
+        place = (effect.workflow_id, effect.sequence)
+        outcome: Outcome | None
+        try:
+            if performer.place == "async":
+                result = await adapted(performer.function, performer.wants)(ctx, effect.value)
+            elif performer.place == "thread":
+                result = await self._in_thread(performer, ctx, effect.value)
+            else:
+                result = await self._in_process(performer, ctx, effect)
+            outcome = Done(result)
+        except asyncio.CancelledError:
+            if ctx.is_canceled:
+                outcome = None
+            else:
+                raise
+        except BrokenExecutor as error:
+            self._pool = None
+            told = f"the process that carried out {effect.activity!r} died: {error}"
+            outcome = Gone(WORKER_CRASHED, told)
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - how it failed
+            outcome = failed(error)
+        finally:
+            self._tasks.pop(place, None)
+            self._flags.pop(place, None)
+        self._answered(lane, effect, outcome, cells)
+
+    async def _in_thread(self, performer: Performer, ctx: ActivityContext, value: Any) -> Any:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._thread_count, "flowlab-activity")
+        call = adapted(performer.function, performer.wants)
+        loop = asyncio.get_running_loop()
+        # A thread cannot be stopped: whoever gives it up still waits for what it has done.
+        return await asyncio.shield(loop.run_in_executor(self._threads, call, ctx, value))
+
+    async def _in_process(self, performer: Performer, ctx: ActivityContext, effect: Effect) -> Any:
+        if self._pool is None:
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=spawn)
+        loop = asyncio.get_running_loop()
+        given = (performer.function, performer.wants, effect, ctx.agent)
+        return await loop.run_in_executor(self._pool, in_process, *given)
+
+
+def in_process(function: Handler, wants: Wants, effect: Effect, agent: str | None) -> Any:
+    """Carry out an effect in another process, where no agent's state is."""
+    return adapted(function, wants)(ActivityContext(effect, agent), effect.value)
+
+
+def _at_once(performer: Performer, ctx: ActivityContext, value: Any) -> Outcome:
+    try:
+        return Done(adapted(performer.function, performer.wants)(ctx, value))
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - how it failed
+        return failed(error)

@@ -1,0 +1,70 @@
+"""What a runtime can carry out, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.runtime.scheme import Process
+from flowlab.workflow import Plan, Predicates, Program, Workflow
+from flowlab.workflow.names import listed, shortened
+
+ProcessSpec = Workflow | Plan | Program
+"""Code or a plan, as a person gives it."""
+
+
+def as_processes(
+    given: ProcessSpec | Iterable[ProcessSpec], predicates: Predicates | None
+) -> dict[str, Process]:
+    """Return code and plans by name, with the compensations that workflows declare.
+
+    Raises:
+        InvalidArgumentError: something is neither, there is none, or two have one name.
+
+    Example:
+        >>> from flowlab.workflow import Plan, Step
+        >>> list(as_processes(Plan(Step("say", agent="ann", kind="pivot"), name="greet"), None))
+        ['greet']
+    """
+    several = [given] if isinstance(given, (Workflow, Plan, Program)) else list(given)
+    found: dict[str, Process] = {}
+    for one in several:
+        for name, process in _with_undo(one, predicates):
+            if name in found and found[name] is not process:
+                message = f"two workflows are called {name!r}; give one another name"
+                raise InvalidArgumentError(message)
+            found[name] = process
+    if not found:
+        message = "a runtime needs something to carry out: give it a @workflow or a Plan"
+        raise InvalidArgumentError(message)
+    return found
+
+
+def _with_undo(one: Any, predicates: Predicates | None) -> Iterable[tuple[str, Process]]:
+    if isinstance(one, Workflow):
+        yield one.name, one
+        if one.compensation is not None:
+            yield one.compensation.name, one.compensation
+    elif isinstance(one, Plan):
+        yield one.name, Program.of(one, predicates)
+    elif isinstance(one, Program):
+        yield one.plan.name, one
+    else:
+        message = f"{shortened(one)} is no workflow; give a @workflow function or a Plan"
+        raise InvalidArgumentError(message)
+
+
+def name_of(workflow: ProcessSpec | str, known: Mapping[str, Process]) -> str:
+    """Return the name of something that a runtime has.
+
+    Raises:
+        InvalidArgumentError: the runtime does not have it.
+    """
+    name = workflow if isinstance(workflow, str) else getattr(workflow, "name", None)
+    if isinstance(workflow, Program):
+        name = workflow.plan.name
+    if name not in known:
+        message = f"the runtime has no workflow {shortened(name)}; it has {listed(sorted(known))}"
+        raise InvalidArgumentError(message)
+    return str(name)

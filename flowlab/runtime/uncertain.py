@@ -1,0 +1,100 @@
+"""What a crash left open: which effects may have happened, and which certainly have not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, Literal
+
+from flowlab.errors import NotFoundError
+from flowlab.events import Event
+from flowlab.events.keys import Key
+from flowlab.runtime.agents import Agents
+from flowlab.runtime.effect import Effect
+from flowlab.runtime.standing import Standing
+from flowlab.store import EventStore
+
+UNCERTAIN_EFFECT: Final = "UncertainEffect"
+"""The type of the error of an effect that is not to be repeated, and may have happened."""
+
+Policy = Literal["repeat", "fail"]
+"""What becomes of an effect that may have happened: handed out once more, or failed."""
+
+_CHUNK: Final = 1_024
+
+
+def started_effects(
+    store: EventStore, agent: str, since_ns: int, *, namespace: str
+) -> set[tuple[str, int]]:
+    """Return (key, attempt) of what an agent began since a time and has no end of.
+
+    It reads the agent's stream from its end.
+    """
+    ended: set[tuple[str, int, int]] = set()
+    begun: set[tuple[str, int]] = set()
+    for event in backwards(store, f"@{agent}", namespace=namespace):
+        if event.time_ns < since_ns:
+            break
+        data = event.data if isinstance(event.data, dict) else {}
+        what = (str(data.get("key", "")), int(data.get("attempt", 0)), int(data.get("delivery", 1)))
+        if event.event_type in {"TransactionCommitted", "TransactionAborted"}:
+            ended.add(what)
+        elif event.event_type == "MessageReceived" and what not in ended:
+            begun.add(what[:2])
+    return begun
+
+
+def backwards(store: EventStore, stream: str, *, namespace: str) -> Iterable[Event]:
+    """Yield a stream's events from its end; nothing where there is none."""
+    last: int | None = None
+    while last is None or last > 0:
+        first = None if last is None else 1
+        key = Key(
+            "workflows", stream, section="events", first=first, last=last, namespace=namespace
+        )
+        try:
+            chunk = store.read(str(key), reverse=True, limit=_CHUNK).events()
+        except NotFoundError:
+            return
+        yield from chunk
+        if len(chunk) < _CHUNK:
+            return
+        last = chunk[-1].sequence - 1
+
+
+def left_open(
+    store: EventStore, standing: Standing, agents: Agents, workflow_id: str, *, namespace: str
+) -> tuple[list[Effect], list[Effect]]:
+    """Tell the open effects of a workflow apart: (may have happened, have certainly not).
+
+    An agent's stream says what it had begun. What no agent in particular carries out may have been
+    begun as soon as its request was durable.
+    """
+    named = deliveries(store, workflow_id, namespace=namespace)
+    uncertain: list[Effect] = []
+    untouched: list[Effect] = []
+    begun: dict[str, set[tuple[str, int]]] = {}
+    requests = standing.effects
+    since_ns = min((request.time_ns for request in requests), default=0)
+    for request in requests:
+        effect = Effect.of(request, standing.keys[request.sequence])
+        before = named.get((effect.key, effect.attempt), 0)
+        effect = Effect.of(request, effect.key, delivery=1 + before)
+        lane, _ = agents.find(effect.agent, effect.activity)
+        if lane is not None and lane.name not in begun:
+            begun[lane.name] = started_effects(store, lane.name, since_ns, namespace=namespace)
+        if lane is None or (effect.key, effect.attempt) in begun[lane.name] or before:
+            uncertain.append(effect)
+        else:
+            untouched.append(effect)
+    return uncertain, untouched
+
+
+def deliveries(store: EventStore, workflow_id: str, *, namespace: str) -> dict[Any, int]:
+    """Return how often each (key, attempt) of a workflow was named as uncertain."""
+    found: dict[Any, int] = {}
+    for event in backwards(store, f"@{workflow_id}", namespace=namespace):
+        if event.event_type == "AgentRestarted" and isinstance(event.data, dict):
+            for effect in event.data.get("uncertain", ()):
+                what = (effect["key"], effect["attempt"])
+                found[what] = found.get(what, 0) + 1
+    return found
