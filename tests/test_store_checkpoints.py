@@ -290,9 +290,11 @@ def test_a_savepoint_and_another_workflows_checkpoint_are_never_let_go(store: Ev
     assert store.checkpoints("w") == (kept,)
 
 
+@pytest.mark.parametrize("many", [0, 1_000])
 def test_a_snapshot_of_another_system_gets_the_least_consistent_cut_of_its_event(
-    store: EventStore,
+    store: EventStore, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("flowlab.store.closure.MANY_EVENTS", many)
     store.append("@a", [Event.of("X"), Event.of("Y", causes=(Cause("w", 2),)), Event.of("Z")])
     store.append("v", [Event.of("S", causes=(Cause("@a", 2),)), Event.of("T")])
     store.append("w", Event.of("J", causes=(Cause("v", 1),)))

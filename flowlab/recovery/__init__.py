@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from flowlab.recovery.checkpoint import WorkflowCheckpoint
     from flowlab.recovery.estimates import Costs, Estimates
+    from flowlab.recovery.folds import checkpoint_states
     from flowlab.recovery.incremental import Cached, Incremental
+    from flowlab.recovery.looking_back import StateAt, state_at
     from flowlab.recovery.policies import BySize, EveryEvents, EveryInterval, Lawful, Never
     from flowlab.recovery.recommendation import Recommendation
     from flowlab.recovery.recommending import recommend
@@ -31,9 +33,12 @@ _NAMES: Final = {
     "Recovered": "flowlab.recovery.recovering",
     "RecoveryReport": "flowlab.recovery.recovering",
     "Replay": "flowlab.runtime",
+    "StateAt": "flowlab.recovery.looking_back",
     "WorkflowCheckpoint": "flowlab.recovery.checkpoint",
     "recommend": "flowlab.recovery.recommending",
+    "checkpoint_states": "flowlab.recovery.folds",
     "recover": "flowlab.recovery.recovering",
+    "state_at": "flowlab.recovery.looking_back",
 }
 
 __all__ = [
@@ -51,9 +56,12 @@ __all__ = [
     "Recovered",
     "RecoveryReport",
     "Replay",
+    "StateAt",
     "WorkflowCheckpoint",
     "recommend",
+    "checkpoint_states",
     "recover",
+    "state_at",
 ]
 
 

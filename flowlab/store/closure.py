@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowlab.store.position_read import stream_events
+from flowlab.store.span import Span
 
 if TYPE_CHECKING:
     from flowlab.store.layout import Stream
     from flowlab.store.snapshot import Snapshot
+
+MANY_EVENTS: Final = 1_000
+"""From so many events on, the causes are looked at as columns."""
 
 
 def least_cut(
@@ -46,9 +53,20 @@ def least_cut(
         if last < first:
             continue
         cut[name] = last
-        for event in stream_events(snapshot, (*stream[:2], name), first=first, last=last):
-            for cause in event.causes:
-                if cause.workflow_id != name and cause.sequence > cut.get(cause.workflow_id, 0):
-                    wanted = max(cause.sequence, todo.get(cause.workflow_id, 0))
-                    todo[cause.workflow_id] = wanted
+        for cause, sequence in _causes(snapshot, (*stream[:2], name), first, last):
+            if cause != name and sequence > max(cut.get(cause, 0), todo.get(cause, 0)):
+                todo[cause] = sequence
     return dict(sorted(cut.items()))
+
+
+def _causes(snapshot: Snapshot, stream: Stream, first: int, last: int) -> Iterable[tuple[str, int]]:
+    """Return what events of a stream name as their causes: of many events, the last of each."""
+    if last - first < MANY_EVENTS:
+        events = stream_events(snapshot, stream, first=first, last=last)
+        return ((c.workflow_id, c.sequence) for event in events for c in event.causes)
+    span = Span.of_stream(stream, first, last, snapshot.position)
+    found = pc.list_flatten(snapshot.stream_rows(stream, span).column("causes"))
+    names, sequences = pc.struct_field(found, "workflow_id"), pc.struct_field(found, "sequence")
+    table = pa.table({"name": names, "sequence": sequences})
+    last_of = table.group_by("name").aggregate([("sequence", "max")])
+    return zip(*(last_of.column(n).to_pylist() for n in ("name", "sequence_max")), strict=True)
