@@ -58,8 +58,8 @@ __all__ = [
     "Replay",
     "StateAt",
     "WorkflowCheckpoint",
-    "recommend",
     "checkpoint_states",
+    "recommend",
     "recover",
     "state_at",
 ]
