@@ -60,6 +60,9 @@ class ComingBack:
 
     def first(self, workflow_id: str) -> Event | None:
         """Return the oldest event of a stream that is there; None where there is no stream."""
+        # Asked before the read, which would look far and wide to say what is there instead.
+        if not self._store.snapshot().head(workflow_id, namespace=self._namespace):
+            return None
         key = Key("workflows", workflow_id, section="events", namespace=self._namespace)
         try:
             events = self._store.read(str(key), limit=1).events()

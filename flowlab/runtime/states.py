@@ -29,6 +29,8 @@ def agent_values(store: EventStore, agent: str, *, namespace: str = "default") -
     """
     key = Key("workflows", f"@{agent}", section="events", namespace=namespace)
     values: dict[str, Any] = {}
+    if not store.snapshot().head(f"@{agent}", namespace=namespace):
+        return values
     try:
         events = store.read(str(key)).events()
     except NotFoundError:

@@ -46,6 +46,8 @@ def started_effects(
 def backwards(store: EventStore, stream: str, *, namespace: str) -> Iterable[Event]:
     """Yield a stream's events from its end; nothing where there is none."""
     last: int | None = None
+    if not store.snapshot().head(stream, namespace=namespace):
+        return
     while last is None or last > 0:
         first = None if last is None else 1
         key = Key(
