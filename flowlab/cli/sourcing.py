@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from flowlab.cli.loading import load_module
 from flowlab.cli.output import answer, answer_json, say, text_table
 from flowlab.cli.stores import directory, open_to_write
 from flowlab.cli.verb import OK, Verb
@@ -67,11 +64,7 @@ def _loaded(target: str) -> Projection:
     if not source or not name:
         message = f"a projection is given as MODULE:NAME or FILE.py:NAME, not {target!r}"
         raise InvalidArgumentError(message)
-    try:
-        module = _module(source)
-    except Exception as error:
-        message = f"{source!r} cannot be loaded: {type(error).__name__}: {error}"
-        raise InvalidArgumentError(message) from error
+    module = load_module(source)
     found = getattr(module, name, None)
     if not isinstance(found, Projection):
         known = sorted(key for key, value in vars(module).items() if isinstance(value, Projection))
@@ -81,21 +74,6 @@ def _loaded(target: str) -> Projection:
         )
         raise NotFoundError(message)
     return found
-
-
-def _module(source: str) -> Any:
-    if not source.endswith(".py"):
-        sys.path.insert(0, str(Path.cwd()))
-        try:
-            return import_module(source)
-        finally:
-            sys.path.remove(str(Path.cwd()))
-    spec = spec_from_file_location(Path(source).stem, source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _told(found: ViewState) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from flowlab.cli import (
     claims,
     determinism,
     differences,
+    executing,
     law,
     logs,
     pages,
@@ -30,5 +31,6 @@ VERBS: Final[tuple[Verb, ...]] = (
     *claims.VERBS,
     *worlds.VERBS,
     *determinism.VERBS,
+    *executing.VERBS,
     *law.VERBS,
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from flowlab.events import Event
+from flowlab.errors import InvalidEventError
+from flowlab.events import MAX_PAYLOAD_BYTES, Event, grouped
+from flowlab.events.codec import encode_payload
+from flowlab.events.wording import error_facts
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,3 +122,40 @@ class Gone(msgspec.Struct, frozen=True):
 
 Outcome = Done | Gone
 """How an effect ended."""
+
+
+INVALID_RESULT: Final = "InvalidResult"
+"""The type of the error of an activity whose result is no JSON, or too large for an event."""
+
+
+def checked(outcome: Outcome) -> Outcome:
+    """Return an outcome that an event can hold.
+
+    Example:
+        >>> checked(Done({1, 2})).error_type
+        'InvalidResult'
+    """
+    if isinstance(outcome, Gone):
+        return outcome
+    try:
+        size = len(encode_payload({"result": outcome.result}) or b"")
+    except InvalidEventError as error:
+        return Gone(INVALID_RESULT, f"its result is no JSON value: {error}")
+    if size > MAX_PAYLOAD_BYTES:
+        message = (
+            f"its result takes {grouped(size)} bytes, and MAX_PAYLOAD_BYTES is "
+            f"{grouped(MAX_PAYLOAD_BYTES)}; keep it elsewhere, and return where"
+        )
+        return Gone(INVALID_RESULT, message)
+    return outcome
+
+
+def failed(error: BaseException) -> Gone:
+    """Return how an effect ended that raised.
+
+    Example:
+        >>> failed(ValueError("too late"))
+        Gone(error_type='ValueError', message='too late')
+    """
+    facts = error_facts(error)
+    return Gone(facts["type"], facts["message"])

@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from flowlab.errors import FlowlabError, InvalidArgumentError, InvalidEventError, NotFoundError
-from flowlab.events import MAX_PAYLOAD_BYTES, Cause, CauseKind, Event, grouped
-from flowlab.events.codec import encode_payload
-from flowlab.events.vocabulary import TERMINAL_STATUS, WORLD_STREAM
-from flowlab.events.wording import error_facts
+from flowlab.errors import FlowlabError
+from flowlab.events import Cause, CauseKind, Event
+from flowlab.events.vocabulary import TERMINAL_STATUS
 from flowlab.runtime.agents import Agents, Lane
 from flowlab.runtime.clock import Clock
-from flowlab.runtime.effect import Done, Effect, Gone, Outcome
+from flowlab.runtime.effect import Done, Effect, Gone, Outcome, checked
+from flowlab.runtime.families import Families
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.recording import Recording
 from flowlab.runtime.scheme import Process, RecoveryScheme, execution_of
@@ -36,12 +35,6 @@ MESSAGE: Final = int(CauseKind.MESSAGE)
 
 INVALID_RESULT: Final = "InvalidResult"
 """The type of the error of an activity whose result is no JSON, or too large for an event."""
-
-_CHILD_ENDS: Final = {
-    "completed": "ChildWorkflowCompleted",
-    "failed": "ChildWorkflowFailed",
-    "canceled": "ChildWorkflowCanceled",
-}
 
 Loader = Callable[[str], Instance | None]
 """Gets a workflow that is not in memory; None where there is none."""
@@ -66,7 +59,7 @@ class Turn:
     ended: list[Instance] = field(default_factory=list)
 
 
-class Host:
+class Host(Families):
     """The workflows in memory, and what becomes of them in each turn.
 
     Args:
@@ -135,7 +128,7 @@ class Host:
     ) -> None:
         """Take the outcome of an effect that was handed out."""
         causes = [Cause(effect.workflow_id, effect.sequence, PROGRAM)]
-        outcome = _checked(outcome)
+        outcome = checked(outcome)
         if lane is not None:
             lane.busy.pop((effect.workflow_id, effect.sequence), None)
             error = None
@@ -373,66 +366,6 @@ class Host:
         if instance.parent is not None:
             self._later.append(lambda: self.tell_parent(instance, end))
 
-    # -- parents and children ---------------------------------------------------------------------
-
-    def begin_child(self, parent: Instance, asked: Event) -> None:
-        """Begin the workflow that another one has asked for, or say why it cannot be begun."""
-        data = asked.data
-        workflow_id = data["workflow_id"]
-        problem = ""
-        if asked.name not in self.processes:
-            known = ", ".join(sorted(self.processes))
-            problem = f"there is no workflow {asked.name!r}; the runtime has {known}"
-        elif self._known(workflow_id) is not None:
-            problem = f"workflow id {workflow_id!r} is taken; give each workflow an id of its own"
-        if problem:
-            error = {"message": problem, "type": InvalidArgumentError.__name__}
-            self._child_ended(parent, asked, "ChildWorkflowFailed", {"error": error}, None)
-            return
-        cause = Cause(parent.workflow_id, asked.sequence, FORK)
-        self.begin(asked.name, workflow_id, data["input"], parent=cause)
-
-    def tell_parent(self, child: Instance, end: Event) -> None:
-        """Tell whoever asked for a workflow that it has ended."""
-        assert child.parent is not None
-        parent = self._known(child.parent.workflow_id)
-        if parent is None or child.parent.sequence not in parent.standing.open:
-            return
-        asked = parent.standing.open[child.parent.sequence]
-        status, result = child.standing.status, child.result
-        payload = {"result": result}
-        if status != "completed":
-            left = result.get("uncompensated") if isinstance(result, dict) else None
-            payload = {"error": _error_in(result)} | ({"uncompensated": left} if left else {})
-        kind = _CHILD_ENDS.get(status, "ChildWorkflowFailed")
-        self._child_ended(parent, asked, kind, payload, Cause(end.workflow_id, end.sequence, JOIN))
-
-    def _child_ended(
-        self,
-        parent: Instance,
-        asked: Event,
-        kind: str,
-        payload: dict[str, Any],
-        end: Cause | None,
-    ) -> None:
-        asking = Cause(parent.workflow_id, asked.sequence, PROGRAM)
-        causes = (asking,) if end is None else (asking, end)
-        self._tell(parent, Event.of(kind, name=asked.name, payload=payload, causes=causes))
-
-    def _lost(self, workflow_id: str, name: str, cause: Cause | None) -> None:
-        if cause is None:
-            message = f"there is no workflow {workflow_id!r} to take {name!r}; start it first"
-            raise NotFoundError(message)
-        self.recording.beside(
-            WORLD_STREAM,
-            WORLD_STREAM,
-            "MessageDropped",
-            name=name,
-            payload={"reason": "no workflow has that id", "to": workflow_id},
-            causes=(cause,),
-            coordination_id=cause.workflow_id,
-        )
-
     # -- coming back ------------------------------------------------------------------------------
 
     def resume(self, instance: Instance) -> None:
@@ -447,39 +380,3 @@ class Host:
         delay, now = timer.data["delay_ns"], self._clock.now_ns()
         due = min(timer.time_ns + delay, now + delay)
         self._turn.timers.append((instance.workflow_id, timer.sequence, due))
-
-
-def _checked(outcome: Outcome) -> Outcome:
-    """Return an outcome that an event can hold."""
-    if isinstance(outcome, Gone):
-        return outcome
-    try:
-        size = len(encode_payload({"result": outcome.result}) or b"")
-    except InvalidEventError as error:
-        return Gone(INVALID_RESULT, f"its result is no JSON value: {error}")
-    if size > MAX_PAYLOAD_BYTES:
-        message = (
-            f"its result takes {grouped(size)} bytes, and MAX_PAYLOAD_BYTES is "
-            f"{grouped(MAX_PAYLOAD_BYTES)}; keep it elsewhere, and return where"
-        )
-        return Gone(INVALID_RESULT, message)
-    return outcome
-
-
-def _error_in(result: Any) -> dict[str, Any]:
-    told = result if isinstance(result, dict) else {}
-    error = told.get("error")
-    if isinstance(error, dict):
-        return error
-    return {"message": str(told.get("reason", "it was canceled")), "type": "Canceled"}
-
-
-def failed(error: BaseException) -> Gone:
-    """Return how an effect ended that raised.
-
-    Example:
-        >>> failed(ValueError("too late"))
-        Gone(error_type='ValueError', message='too late')
-    """
-    facts = error_facts(error)
-    return Gone(facts["type"], facts["message"])

@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from flowlab.runtime.agents import Lane, Performer
 from flowlab.runtime.context import ActivityContext
-from flowlab.runtime.effect import Done, Effect, Gone, Outcome
-from flowlab.runtime.host import failed
+from flowlab.runtime.effect import Done, Effect, Gone, Outcome, failed
 from flowlab.workflow.cells import Cells
 from flowlab.workflow.handlers import Handler, Wants, adapted
 

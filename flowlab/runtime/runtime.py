@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from flowlab.errors import (
-    ConcurrencyError,
-    FencedError,
-    FlowlabError,
     InvalidArgumentError,
     NotFoundError,
 )
-from flowlab.runtime.agents import AgentLike, Agents, AgentSpec, Lane
+from flowlab.runtime.agents import AgentLike, Agents, AgentSpec
 from flowlab.runtime.clock import Clock, WallClock
 from flowlab.runtime.coming_back import ComingBack
-from flowlab.runtime.effect import Effect, Outcome
 from flowlab.runtime.handle import WorkflowHandle
-from flowlab.runtime.host import Host, Turn
+from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
-from flowlab.runtime.performing import Performing
 from flowlab.runtime.processes import ProcessSpec, as_processes, name_of
 from flowlab.runtime.scheme import RecoveryScheme, Replay
 from flowlab.runtime.states import restore_states
+from flowlab.runtime.turns import Turns
 from flowlab.runtime.uncertain import Policy
 from flowlab.store import EventStore
-from flowlab.workflow import Activity, Predicates, armed
-from flowlab.workflow.cells import Cells
+from flowlab.workflow import Activity, Predicates
 from flowlab.workflow.handlers import Handler
 from flowlab.workflow.names import as_id, as_workflow_id
 
@@ -111,6 +106,7 @@ class Runtime:
         self.store = store
         self.namespace = namespace
         scheme = Replay() if recovery is None else recovery
+        time = WallClock() if clock is None else clock
         known = as_processes(workflows, predicates)
         self._back = ComingBack(
             store, known, scheme, seed=seed, namespace=namespace, policies=_policies(uncertain)
@@ -120,23 +116,18 @@ class Runtime:
             known,
             Agents(activities, agents, where=where, at_once=at_once),
             scheme=scheme,
-            clock=WallClock() if clock is None else clock,
+            clock=time,
             seed=seed,
             namespace=namespace,
             load=self._load,
         )
-        self._performing = Performing(
-            self._answered,
+        self._turns = Turns(
+            self._host,
+            time,
+            lambda: restore_states(store, self._host.agents, namespace=namespace),
             threads=_count(threads, "threads"),
             processes=_count(processes, "processes"),
         )
-        self._clock = WallClock() if clock is None else clock
-        self._happened: list[tuple[Callable[[], object], asyncio.Future[Any] | None]] = []
-        self._scheduled = False
-        self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopped: BaseException | None = None
 
     def __repr__(self) -> str:
         return f"Runtime({self.store.path.name!r}, {len(self._host.instances)} workflows)"
@@ -144,7 +135,7 @@ class Runtime:
     # -- what a person calls ----------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._enter()
+        self._turns.enter()
         return self
 
     async def __aexit__(
@@ -180,17 +171,31 @@ class Runtime:
         """
         name = name_of(workflow, self._host.processes)
         workflow_id = as_workflow_id(id)
-        return await self._do(lambda: self._begin(name, workflow_id, input, roles))
+        return await self._turns.do(lambda: self._begin(name, workflow_id, input, roles))
 
     async def recover(self) -> tuple[WorkflowHandle, ...]:
-        """Take up every workflow of the store that has not ended, the oldest first."""
-        handles = []
-        for workflow_id, _ in self._back.unfinished():
-            if workflow_id not in self._host.instances:
-                handles.append(await self._do(partial(self._taken_up, workflow_id)))
-            else:
-                handles.append(self.handle(workflow_id))
-        return tuple(handles)
+        """Take up every workflow of the store that has not ended, the oldest first.
+
+        Raises:
+            NonDeterminismError: the code of one does not fit its history; those before it go on.
+        """
+        return tuple([await self.resume(workflow_id) for workflow_id in self.unfinished()])
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the ids of the store's workflows that have not ended, the oldest first."""
+        return tuple(workflow_id for workflow_id, _ in self._back.unfinished())
+
+    async def resume(self, workflow_id: str) -> WorkflowHandle:
+        """Take up a workflow of the store; durable when this returns.
+
+        Raises:
+            NotFoundError: there is no such workflow.
+            InvalidArgumentError: the runtime does not have its code.
+            NonDeterminismError: the code does not fit its history.
+        """
+        if workflow_id in self._host.instances:
+            return self.handle(workflow_id)
+        return await self._turns.do(partial(self._taken_up, workflow_id))
 
     def handle(self, workflow_id: str) -> WorkflowHandle:
         """Return the handle of a workflow that was started or taken up here.
@@ -211,7 +216,7 @@ class Runtime:
             NotFoundError: there is no such workflow.
         """
         as_id(name, "the name of an event")
-        await self._do(lambda: self._host.signal(workflow_id, name, value))
+        await self._turns.do(lambda: self._host.signal(workflow_id, name, value))
 
     async def cancel(self, workflow_id: str, reason: str = "") -> None:
         """Ask a workflow to stop; durable when this returns.
@@ -219,7 +224,7 @@ class Runtime:
         Raises:
             NotFoundError: there is no such workflow.
         """
-        await self._do(lambda: self._host.cancel(workflow_id, reason))
+        await self._turns.do(lambda: self._host.cancel(workflow_id, reason))
 
     def run(
         self,
@@ -252,157 +257,23 @@ class Runtime:
         raise InvalidArgumentError(message)
 
     async def ended(self, instance: Instance) -> None:
-        """Wait until a workflow has ended, or the runtime has stopped."""
-        if instance.settled:
-            return
-        self._enter()
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(instance.workflow_id, []).append(future)
-        await future
+        """Wait until a workflow's end is durable, or the runtime has stopped."""
+        await self._turns.ended(instance)
+
+    async def quiet(self) -> None:
+        """Wait until nothing is at work and no timer runs: what is open waits for outside events.
+
+        Raises:
+            FlowlabError: the runtime had to stop.
+        """
+        await self._turns.quiet()
 
     async def close(self) -> None:
         """Stop; what has not ended goes on when it is started or recovered again.
 
         The store stays open. Activities that are tasks are canceled, and count as uncertain.
         """
-        if self._stopped is None:
-            message = "the runtime was closed; make another one on the store to go on"
-            self._stop(InvalidArgumentError(message))
-        await self._performing.close()
-
-    # -- turns ------------------------------------------------------------------------------------
-
-    def _enter(self) -> None:
-        if self._stopped is not None:
-            raise self._stopped
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            restore_states(self.store, self._host.agents, namespace=self.namespace)
-            self._loop = loop
-        elif self._loop is not loop:
-            message = "this runtime lives in another event loop; make one in this loop"
-            raise InvalidArgumentError(message)
-
-    async def _do(self, action: Callable[[], T]) -> T:
-        """Do something in the next turn; return once it is durable."""
-        self._enter()
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._occur(action, future)
-        return await future
-
-    def _occur(
-        self, action: Callable[[], object], future: asyncio.Future[Any] | None = None
-    ) -> None:
-        self._happened.append((action, future))
-        if not self._scheduled and self._loop is not None:
-            self._scheduled = True
-            self._loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        """Take all that has happened, make it durable, and do what is to be done then."""
-        self._scheduled = False
-        if self._stopped is not None:
-            return
-        happened, self._happened = self._happened, []
-        answers: list[tuple[asyncio.Future[Any], Any]] = []
-        try:
-            with armed():
-                for action, future in happened:
-                    self._take(action, future, answers)
-                turn = self._host.commit()
-        except BaseException as error:
-            self._happened = [*happened, *self._happened]  # so that everybody hears of it
-            self._stop(_told(error))
-            if not isinstance(error, (FlowlabError, OSError)):
-                raise
-            return
-        for future, value in answers:
-            if not future.done():
-                future.set_result(value)
-        self._carry_out(turn)
-
-    @staticmethod
-    def _take(
-        action: Callable[[], object],
-        future: asyncio.Future[Any] | None,
-        answers: list[tuple[asyncio.Future[Any], Any]],
-    ) -> None:
-        if future is None:
-            action()
-            return
-        try:
-            answers.append((future, action()))
-        except FlowlabError as error:  # a caller's mistake is the caller's to hear of
-            if not future.done():
-                future.set_exception(error)
-
-    def _carry_out(self, turn: Turn) -> None:
-        for place in turn.stopped:
-            timer = self._timers.pop(place, None)
-            if timer is not None:
-                timer.cancel()
-            self._performing.cancel(*place)
-        for workflow_id, sequence, due_ns in turn.timers:
-            self._wait(workflow_id, sequence, due_ns)
-        for lane, effect in turn.effects:
-            self._hand_out(lane, effect)
-        for instance in turn.ended:
-            instance.settled = True
-            for future in self._waiting.pop(instance.workflow_id, ()):
-                if not future.done():
-                    future.set_result(None)
-
-    def _wait(self, workflow_id: str, sequence: int, due_ns: int) -> None:
-        assert self._loop is not None
-        place = (workflow_id, sequence)
-
-        def fire() -> None:
-            self._timers.pop(place, None)
-            self._occur(lambda: self._host.fired(workflow_id, sequence))
-
-        delay = max(0, due_ns - self._clock.now_ns()) / 1e9
-        self._timers[place] = self._loop.call_later(delay, fire)
-
-    def _hand_out(self, lane: Lane | None, effect: Effect) -> None:
-        assert self._loop is not None
-        _, performer = self._host.agents.find(effect.agent, effect.activity)
-        assert performer is not None
-        if effect.timeout_ns is not None:
-            place = (effect.workflow_id, effect.sequence)
-
-            def expire() -> None:
-                self._timers.pop(place, None)
-                self._occur(lambda: self._host.give_up(effect))
-
-            self._timers[place] = self._loop.call_later(effect.timeout_ns / 1e9, expire)
-        self._performing.begin(lane, effect, performer)
-
-    def _answered(
-        self, lane: Lane | None, effect: Effect, outcome: Outcome | None, cells: Cells | None
-    ) -> None:
-        if self._stopped is not None:
-            return
-        timer = self._timers.pop((effect.workflow_id, effect.sequence), None)
-        if timer is not None:
-            timer.cancel()
-        if outcome is None:
-            self._occur(lambda: self._host.canceled(effect, lane))
-        else:
-            self._occur(lambda: self._host.answer(lane, effect, outcome, cells))
-
-    def _stop(self, error: BaseException) -> None:
-        """Do nothing any more: what is in memory may be ahead of the log."""
-        self._stopped = error
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        waiting = [future for futures in self._waiting.values() for future in futures]
-        waiting += [future for _, future in self._happened if future is not None]
-        self._waiting.clear()
-        self._happened.clear()
-        for future in waiting:
-            if not future.done():
-                future.set_exception(error)
+        await self._turns.close()
 
     # -- inside a turn ----------------------------------------------------------------------------
 
@@ -422,7 +293,9 @@ class Runtime:
 
     def _taken_up(self, workflow_id: str) -> WorkflowHandle:
         instance = self._load(workflow_id)
-        assert instance is not None
+        if instance is None:
+            message = f"there is no workflow {workflow_id!r} in the store; start it"
+            raise NotFoundError(message)
         return WorkflowHandle(self, instance)
 
     def _load(self, workflow_id: str) -> Instance | None:
@@ -461,14 +334,3 @@ def _count(value: int, what: str) -> int:
         message = f"{what} is {value!r}; expected an int of 1 or more"
         raise InvalidArgumentError(message)
     return value
-
-
-def _told(error: BaseException) -> BaseException:
-    """Return the error that everybody who waits is given."""
-    if isinstance(error, ConcurrencyError):
-        fenced = FencedError(
-            f"another runtime, or somebody else, writes to this runtime's workflows: {error}"
-        )
-        fenced.__cause__ = error
-        return fenced
-    return error

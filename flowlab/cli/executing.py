@@ -1,0 +1,291 @@
+"""Verbs of the durable host: run, recover."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from flowlab.cli.loading import load_module
+from flowlab.cli.output import answer, answer_json, say, text_table
+from flowlab.cli.verb import FOUND, OK, Verb, add_json
+
+if TYPE_CHECKING:
+    from flowlab.runtime import Runtime
+    from flowlab.runtime.code import Code
+    from flowlab.runtime.scheme import RecoveryScheme
+    from flowlab.store import EventStore
+
+SCHEMES: Final = ("replay", "checkpoint", "incremental", "cache")
+_SOURCES: Final = "code"
+"""The attribute of the live run that says which modules its workflows are in."""
+
+
+def _add_scheme(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--scheme",
+        choices=SCHEMES,
+        default="replay",
+        help="how workflows are got back, and what is kept for that (replay)",
+    )
+    parser.add_argument(
+        "--every",
+        metavar="N",
+        type=int,
+        default=None,
+        help="events between two checkpoints (by the law, from what they turn out to cost)",
+    )
+
+
+def _run_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("target", metavar="MODULE:WORKFLOW", help="or FILE.py:WORKFLOW")
+    parser.add_argument("--id", required=True, metavar="ID", help="the workflow's id")
+    parser.add_argument("--store", required=True, metavar="DIR", help="made if it is not there")
+    parser.add_argument("--input", metavar="JSON", default="null", help="its input; null without")
+    _add_scheme(parser)
+    add_json(parser)
+
+
+def _run(arguments: Namespace) -> int:
+    from flowlab.errors import InvalidArgumentError, WorkflowError  # noqa: PLC0415
+    from flowlab.runtime.code import code_in  # noqa: PLC0415
+    from flowlab.store import EventStore  # noqa: PLC0415
+
+    source, _, name = arguments.target.rpartition(":")
+    if not source or not name:
+        message = f"a workflow is given as MODULE:WORKFLOW or FILE.py:WORKFLOW, not {name!r}"
+        raise InvalidArgumentError(message)
+    try:
+        value = json.loads(arguments.input)
+    except ValueError as error:
+        message = f"--input is no JSON: {error}; a text stands in double quotes"
+        raise InvalidArgumentError(message) from None
+    code = code_in(load_module(source))
+    workflow = code.workflow(name)
+    told: dict[str, Any]
+    with EventStore(arguments.store) as store:
+        _remember(store, [source])
+        runtime = _runtime(store, code, _scheme(arguments))
+        try:
+            result = runtime.run(workflow, value, id=arguments.id)
+        except WorkflowError as error:
+            told = {"id": arguments.id, "error": {"type": error.error_type, "message": str(error)}}
+            code_ = FOUND
+        else:
+            told, code_ = {"id": arguments.id, "result": result}, OK
+        told["uncertain"] = _named(store, arguments.id)
+    if arguments.json:
+        answer_json(told)
+    elif code_ == OK:
+        answer(json.dumps(told["result"], ensure_ascii=False))
+    else:
+        say(told["error"]["message"])
+    for effect in told["uncertain"]:
+        say(f"uncertain: {effect['key']} may have happened before a crash ({effect['policy']})")
+    return code_
+
+
+def _recover_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--store", required=True, metavar="DIR", help="of the store")
+    parser.add_argument(
+        "--code",
+        action="append",
+        metavar="MODULE",
+        default=None,
+        help="or FILE.py, several times: where the workflows are (where `run` found them)",
+    )
+    parser.add_argument(
+        "--survey", action="store_true", help="only say how everything stands; run nothing"
+    )
+    _add_scheme(parser)
+    add_json(parser)
+
+
+def _recover(arguments: Namespace) -> int:
+    from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
+    from flowlab.runtime.code import code_in  # noqa: PLC0415
+    from flowlab.runtime.ledger import survey  # noqa: PLC0415
+    from flowlab.store import EventStore  # noqa: PLC0415
+
+    with EventStore(arguments.store, read_only=True) as store:
+        before = {row["workflow_id"]: row for row in survey(store).to_dicts()}
+        sources = arguments.code or _remembered(store)
+    unfinished = [row for row in before.values() if row["standing"] != "finished"]
+    reports: list[dict[str, Any]] = []
+    if unfinished and not arguments.survey:
+        if not sources:
+            message = (
+                "the store does not say where the code of its workflows is; give --code MODULE, "
+                "or --survey to see how they stand"
+            )
+            raise InvalidArgumentError(message)
+        code = _joined(code_in(load_module(source)) for source in sources)
+        with EventStore(arguments.store) as store:
+            reports = asyncio.run(_taken_up(store, code, _scheme(arguments)))
+            before = {row["workflow_id"]: row for row in survey(store).to_dicts()}
+    rows = [
+        {**_row(before[known["workflow_id"]]), **known}
+        for known in reports or [{"workflow_id": row["workflow_id"]} for row in unfinished]
+    ]
+    if arguments.json:
+        answer_json({"scheme": arguments.scheme, "workflows": rows})
+    else:
+        _show(rows, len(before))
+    return FOUND if any(row.get("error") for row in rows) else OK
+
+
+async def _taken_up(store: EventStore, code: Code, scheme: RecoveryScheme) -> list[dict[str, Any]]:
+    from flowlab.errors import FlowlabError  # noqa: PLC0415
+
+    reports = []
+    async with _runtime(store, code, scheme) as runtime:
+        for workflow_id in runtime.unfinished():
+            report: dict[str, Any] = {"workflow_id": workflow_id}
+            try:
+                await runtime.resume(workflow_id)
+            except FlowlabError as error:
+                report["error"] = str(error)
+            else:
+                report |= _restarted(store, workflow_id)
+            reports.append(report)
+            say(f"{workflow_id}: {report.get('error') or 'taken up'}")
+        await runtime.quiet()
+    return reports
+
+
+def _runtime(store: EventStore, code: Code, scheme: RecoveryScheme) -> Runtime:
+    from flowlab.runtime import Runtime  # noqa: PLC0415
+
+    several = list({id(process): process for process in code.workflows.values()}.values())
+    return Runtime(store, several, activities=code.activities, agents=code.agents, recovery=scheme)
+
+
+def _scheme(arguments: Namespace) -> RecoveryScheme:
+    from flowlab.recovery import (  # noqa: PLC0415
+        Cached,
+        Checkpointed,
+        EveryEvents,
+        Incremental,
+        Lawful,
+        Replay,
+    )
+
+    policy = Lawful() if arguments.every is None else EveryEvents(arguments.every)
+    if arguments.scheme == "replay":
+        return Replay()
+    if arguments.scheme == "incremental":
+        return Incremental(policy)
+    if arguments.scheme == "cache":
+        return Cached(Checkpointed(policy))
+    return Checkpointed(policy)
+
+
+def _joined(several: Iterable[Code]) -> Code:
+    from flowlab.runtime.code import Code  # noqa: PLC0415
+
+    whole = Code({}, {}, {})
+    for code in several:
+        whole.workflows.update(code.workflows)
+        whole.activities.update(code.activities)
+        whole.agents.update(code.agents)
+    return whole
+
+
+def _remember(store: EventStore, sources: list[str]) -> None:
+    """Record where the code of the store's workflows is, so that `recover` finds it."""
+    from flowlab.events import RunInfo  # noqa: PLC0415
+
+    known = next((run for run in store.runs if run.key == ("default", "")), RunInfo())
+    told = [str(Path(s).resolve()) if s.endswith(".py") else s for s in sources]
+    listed = list(dict.fromkeys([*known.attributes.get(_SOURCES, []), *told]))
+    if listed != known.attributes.get(_SOURCES):
+        import msgspec  # noqa: PLC0415
+
+        attributes = {**known.attributes, _SOURCES: listed}
+        store.record_run(msgspec.structs.replace(known, attributes=attributes))
+
+
+def _remembered(store: EventStore) -> list[str]:
+    runs = [run for run in store.runs if run.key == ("default", "")]
+    return list(runs[0].attributes.get(_SOURCES, [])) if runs else []
+
+
+def _restarted(store: EventStore, workflow_id: str) -> dict[str, Any]:
+    """Return what the log says of the newest time that a workflow was taken up."""
+    from flowlab.runtime.uncertain import backwards  # noqa: PLC0415
+
+    for event in backwards(store, f"@{workflow_id}", namespace="default"):
+        if event.event_type == "AgentRestarted":
+            names = ("checkpoint", "events_read", "events_replayed", "uncertain")
+            return {name: event.data.get(name) for name in names}
+    return {}
+
+
+def _named(store: EventStore, workflow_id: str) -> list[dict[str, Any]]:
+    from flowlab.runtime.uncertain import backwards  # noqa: PLC0415
+
+    events = backwards(store, f"@{workflow_id}", namespace="default")
+    told = [event.data["uncertain"] for event in events if event.event_type == "AgentRestarted"]
+    return [effect for effects in reversed(told) for effect in effects]
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "workflow_id": row["workflow_id"],
+        "workflow": row["name"],
+        "status": row["status"],
+        "standing": row["standing"],
+        "events": row["events"],
+        "open_effects": row["effects"] or [],
+    }
+
+
+def _show(rows: list[dict[str, Any]], count: int) -> None:
+    if not rows:
+        answer(f"nothing is unfinished; {count} workflows have ended")
+        return
+    head = ("workflow", "status", "checkpoint", "read", "replayed", "uncertain")
+    lines = [
+        (
+            row["workflow_id"],
+            row.get("error") or row["status"],
+            row.get("checkpoint") or "",
+            row.get("events_read", ""),
+            row.get("events_replayed", ""),
+            ", ".join(effect["key"] for effect in row.get("uncertain") or ())
+            or ", ".join(row["open_effects"]),
+        )
+        for row in rows
+    ]
+    answer("".join(text_table(head, lines)).rstrip("\n"))
+
+
+VERBS: Final = (
+    Verb(
+        name="run",
+        summary="Run a workflow for real on a store; after a kill, the same command resumes it.",
+        text="Loads the module, and carries the workflow out: what it asks for is durable before "
+        "it is begun, and its results before anything depends on them. Activities are the module's "
+        "functions and agents. An id that was started before goes on where it stopped; one that "
+        "has ended gives its result. Prints the result as JSON, and names every effect that may "
+        "have happened before a crash.",
+        example="flowlab run trips.py:trip --input '{\"nights\": 2}' --id trip-1 --store S",
+        run=_run,
+        arguments=_run_arguments,
+        found="the workflow failed or was canceled",
+    ),
+    Verb(
+        name="recover",
+        summary="Take up every workflow of a store that has not ended.",
+        text="Restores each by the scheme, names the effects of which nobody knows whether they "
+        "happened, and goes on until all have ended or wait for events from outside. The code is "
+        "where `run` found it, or where --code says.",
+        example="flowlab recover --store S --scheme checkpoint --json",
+        run=_recover,
+        arguments=_recover_arguments,
+        found="a workflow could not be taken up",
+    ),
+)

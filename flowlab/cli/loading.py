@@ -1,0 +1,44 @@
+"""Modules that a person names on the command line."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+
+def load_module(source: str) -> ModuleType:
+    """Return the module of a name, or of a file of Python code; the current folder is looked at.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InvalidArgumentError: it cannot be loaded.
+    """
+    from flowlab.errors import InvalidArgumentError, NotFoundError  # noqa: PLC0415
+
+    if source.endswith(".py") and not Path(source).is_file():
+        message = f"{source} is no file of Python code"
+        raise NotFoundError(message)
+    folder = str(Path(source).resolve().parent if source.endswith(".py") else Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        if not source.endswith(".py"):
+            return import_module(source)
+        return _from_file(Path(source))
+    except Exception as error:
+        message = f"{source!r} cannot be loaded: {type(error).__name__}: {error}"
+        raise InvalidArgumentError(message) from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    # Other processes find what the module defines by its name.
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,116 @@
+"""Parents and children: workflows that other workflows ask for, and hear of."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.events import Cause, CauseKind, Event
+from flowlab.events.vocabulary import WORLD_STREAM
+from flowlab.runtime.instance import Instance
+from flowlab.runtime.recording import Recording
+from flowlab.runtime.scheme import Process
+
+PROGRAM: Final = int(CauseKind.PROGRAM)
+FORK: Final = int(CauseKind.FORK)
+JOIN: Final = int(CauseKind.JOIN)
+
+_CHILD_ENDS: Final = {
+    "completed": "ChildWorkflowCompleted",
+    "failed": "ChildWorkflowFailed",
+    "canceled": "ChildWorkflowCanceled",
+}
+
+
+class Families:
+    """What a host does for workflows that ask for others."""
+
+    processes: Mapping[str, Process]
+    recording: Recording
+    _later: deque[Callable[[], None]]
+
+    def begin(
+        self,
+        name: str,
+        workflow_id: str,
+        value: Any,
+        *,
+        roles: Mapping[str, str] | None = None,
+        parent: Cause | None = None,
+    ) -> Instance:
+        """Begin a workflow."""
+        raise NotImplementedError
+
+    def _known(self, workflow_id: str) -> Instance | None:
+        raise NotImplementedError
+
+    def _tell(self, instance: Instance, event: Event) -> None:
+        raise NotImplementedError
+
+    def begin_child(self, parent: Instance, asked: Event) -> None:
+        """Begin the workflow that another one has asked for, or say why it cannot be begun."""
+        data = asked.data
+        workflow_id = data["workflow_id"]
+        problem = ""
+        if asked.name not in self.processes:
+            known = ", ".join(sorted(self.processes))
+            problem = f"there is no workflow {asked.name!r}; the runtime has {known}"
+        elif self._known(workflow_id) is not None:
+            problem = f"workflow id {workflow_id!r} is taken; give each workflow an id of its own"
+        if problem:
+            error = {"message": problem, "type": InvalidArgumentError.__name__}
+            self._child_ended(parent, asked, "ChildWorkflowFailed", {"error": error}, None)
+            return
+        cause = Cause(parent.workflow_id, asked.sequence, FORK)
+        self.begin(asked.name, workflow_id, data["input"], parent=cause)
+
+    def tell_parent(self, child: Instance, end: Event) -> None:
+        """Tell whoever asked for a workflow that it has ended."""
+        assert child.parent is not None
+        parent = self._known(child.parent.workflow_id)
+        if parent is None or child.parent.sequence not in parent.standing.open:
+            return
+        asked = parent.standing.open[child.parent.sequence]
+        status, result = child.standing.status, child.result
+        payload = {"result": result}
+        if status != "completed":
+            left = result.get("uncompensated") if isinstance(result, dict) else None
+            payload = {"error": _error_in(result)} | ({"uncompensated": left} if left else {})
+        kind = _CHILD_ENDS.get(status, "ChildWorkflowFailed")
+        self._child_ended(parent, asked, kind, payload, Cause(end.workflow_id, end.sequence, JOIN))
+
+    def _child_ended(
+        self,
+        parent: Instance,
+        asked: Event,
+        kind: str,
+        payload: dict[str, Any],
+        end: Cause | None,
+    ) -> None:
+        asking = Cause(parent.workflow_id, asked.sequence, PROGRAM)
+        causes = (asking,) if end is None else (asking, end)
+        self._tell(parent, Event.of(kind, name=asked.name, payload=payload, causes=causes))
+
+    def _lost(self, workflow_id: str, name: str, cause: Cause | None) -> None:
+        if cause is None:
+            message = f"there is no workflow {workflow_id!r} to take {name!r}; start it first"
+            raise NotFoundError(message)
+        self.recording.beside(
+            WORLD_STREAM,
+            WORLD_STREAM,
+            "MessageDropped",
+            name=name,
+            payload={"reason": "no workflow has that id", "to": workflow_id},
+            causes=(cause,),
+            coordination_id=cause.workflow_id,
+        )
+
+
+def _error_in(result: Any) -> dict[str, Any]:
+    told = result if isinstance(result, dict) else {}
+    error = told.get("error")
+    if isinstance(error, dict):
+        return error
+    return {"message": str(told.get("reason", "it was canceled")), "type": "Canceled"}

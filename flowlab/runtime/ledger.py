@@ -1,0 +1,116 @@
+"""The ledger of effects, and how every workflow of a store stands: read from the log alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from flowlab.store import EventStore, Snapshot
+
+_EFFECTS: Final = """
+WITH requests AS (
+    SELECT namespace, workflow_id, sequence, position, event_type, name AS activity, time_ns,
+           step_id, payload_json(payload) AS told
+    FROM events
+    WHERE run_id = '' AND event_type IN ('ActivityScheduled', 'CompensationScheduled')
+), answers AS (
+    SELECT namespace, workflow_id, cause.sequence AS sequence, arg_min(event_type, position) AS how,
+           min(time_ns) AS ended_ns
+    FROM (SELECT namespace, workflow_id, event_type, position, time_ns, unnest(causes) AS cause
+          FROM events
+          WHERE run_id = '' AND event_type IN (
+              'ActivityCompleted', 'ActivityFailed', 'ActivityTimedOut', 'ActivityCanceled',
+              'CompensationCompleted', 'CompensationFailed'))
+    WHERE cause.workflow_id = workflow_id
+    GROUP BY ALL
+), begun AS (
+    SELECT namespace, cause.workflow_id AS workflow_id, cause.sequence AS sequence,
+           count(*) AS deliveries
+    FROM (SELECT namespace, unnest(causes) AS cause FROM events
+          WHERE run_id = '' AND event_type = 'MessageReceived')
+    GROUP BY ALL
+), named AS (
+    SELECT namespace, effect->>'workflow_id' AS workflow_id,
+           (effect->>'sequence')::BIGINT AS sequence, any_value(effect->>'key') AS key,
+           count(*) AS times
+    FROM (SELECT namespace, unnest((payload_json(payload)->'$.uncertain')::JSON[]) AS effect
+          FROM events WHERE run_id = '' AND event_type = 'AgentRestarted')
+    GROUP BY ALL
+), ends AS (
+    SELECT namespace, workflow_id, status FROM workflows WHERE run_id = ''
+)
+SELECT r.namespace, r.workflow_id, r.sequence, r.activity, r.told->>'agent' AS agent,
+       (r.told->>'attempt')::BIGINT AS attempt, r.step_id,
+       r.event_type = 'CompensationScheduled' AS undo,
+       CASE WHEN a.how IS NOT NULL THEN
+                CASE WHEN a.how LIKE '%Completed' THEN 'done'
+                     WHEN a.how LIKE '%Failed' THEN 'failed'
+                     WHEN a.how LIKE '%TimedOut' THEN 'timed out' ELSE 'canceled' END
+            WHEN r.told->>'agent' IS NULL OR b.deliveries > 0 OR n.times > 0 THEN 'open'
+            ELSE 'not begun' END AS status,
+       coalesce(n.times, 0)::BIGINT AS times_uncertain,
+       n.key AS uncertain_key,
+       r.time_ns AS asked_ns, a.ended_ns
+FROM requests r
+LEFT JOIN answers a USING (namespace, workflow_id, sequence)
+LEFT JOIN begun b USING (namespace, workflow_id, sequence)
+LEFT JOIN named n USING (namespace, workflow_id, sequence)
+ORDER BY r.position
+"""
+
+_SURVEY: Final = """
+WITH open AS (
+    SELECT namespace, workflow_id, count(*) AS waits,
+           count(*) FILTER (status = 'open') AS uncertain,
+           list(activity ORDER BY sequence) FILTER (status = 'open') AS effects
+    FROM ledger WHERE status IN ('open', 'not begun') GROUP BY ALL
+)
+SELECT w.namespace, w.workflow_id, w.name, w.status, w.events,
+       CASE WHEN w.status NOT IN ('open', 'running') THEN 'finished'
+            WHEN coalesce(o.uncertain, 0) > 0 THEN 'unknown' ELSE 'unfinished' END AS standing,
+       coalesce(o.uncertain, 0)::BIGINT AS uncertain, o.effects
+FROM workflows w LEFT JOIN open o USING (namespace, workflow_id)
+WHERE w.run_id = '' ORDER BY w.started_ns, w.workflow_id
+"""
+
+
+def ledger(store: EventStore | Snapshot) -> pl.DataFrame:
+    """Return every effect that workflows have asked for, and what is known of it.
+
+    One row for each attempt: `status` is `done`, `failed`, `timed out`, `canceled`, `open` (it may
+    have happened: nobody knows) or `not begun` (it certainly has not); `times_uncertain` says how
+    often a crash left it open, after which it was named in the log and handed out once more.
+
+    Args:
+        store: a store, or a snapshot of one.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from flowlab import EventStore
+        >>> with TemporaryDirectory() as folder, EventStore(folder) as store:
+        ...     ledger(store).columns[:6]
+        ['namespace', 'workflow_id', 'sequence', 'activity', 'agent', 'attempt']
+    """
+    return store.sql(_EFFECTS)
+
+
+def survey(store: EventStore | Snapshot) -> pl.DataFrame:
+    """Return how every live workflow stands: finished, unfinished, or unknown.
+
+    `unknown` means that effects are open of which nobody knows whether they happened: `effects`
+    names them. Nothing is executed, and no code is needed.
+
+    Args:
+        store: a store, or a snapshot of one.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from flowlab import EventStore
+        >>> with TemporaryDirectory() as folder, EventStore(folder) as store:
+        ...     result = store.append("w", {"event_type": "WorkflowStarted", "name": "trip"})
+        ...     survey(store)["standing"].to_list()
+        ['unfinished']
+    """
+    return store.sql(_SURVEY.replace("FROM ledger", f"FROM ({_EFFECTS})"))

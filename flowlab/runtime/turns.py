@@ -1,0 +1,241 @@
+"""The turns of a durable host in an asyncio loop: take what has happened, commit, carry out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flowlab.errors import ConcurrencyError, FencedError, FlowlabError, InvalidArgumentError
+from flowlab.runtime.agents import Lane
+from flowlab.runtime.clock import Clock
+from flowlab.runtime.effect import Effect, Outcome
+from flowlab.runtime.host import Host, Turn
+from flowlab.runtime.instance import Instance
+from flowlab.runtime.performing import Performing
+from flowlab.workflow import armed
+from flowlab.workflow.cells import Cells
+
+T = TypeVar("T")
+
+
+class Turns:
+    """Runs a host: one turn after the other, each one durable commit.
+
+    Args:
+        host: the core.
+        clock: of the host.
+        before: called once, before the first turn.
+        threads, processes: how many of each carry out activities.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        clock: Clock,
+        before: Callable[[], None],
+        *,
+        threads: int,
+        processes: int,
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._before = before
+        self._performing = Performing(self._answered, threads=threads, processes=processes)
+        self._happened: list[tuple[Callable[[], object], asyncio.Future[Any] | None]] = []
+        self._scheduled = False
+        self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"Turns({self._host!r})"
+
+    async def ended(self, instance: Instance) -> None:
+        """Wait until a workflow has ended, or the runtime has stopped."""
+        if instance.settled:
+            return
+        self.enter()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(instance.workflow_id, []).append(future)
+        await future
+
+    async def quiet(self) -> None:
+        """Wait until nothing is at work and no timer runs: what is open waits for outside events.
+
+        Raises:
+            FlowlabError: the runtime had to stop.
+        """
+        self.enter()
+        if not self._is_quiet():
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault("", []).append(future)
+            await future
+
+    def _is_quiet(self) -> bool:
+        return not (self._timers or self._happened or self._performing.count)
+
+    async def close(self) -> None:
+        """Stop; what has not ended goes on when it is started or recovered again.
+
+        The store stays open. Activities that are tasks are canceled, and count as uncertain.
+        """
+        if self._stopped is None:
+            message = "the runtime was closed; make another one on the store to go on"
+            self._stop(InvalidArgumentError(message))
+        await self._performing.close()
+
+    def enter(self) -> None:
+        """Bind it to the loop that runs.
+
+        Raises:
+            FlowlabError: it has stopped: why it did.
+            InvalidArgumentError: it lives in another loop.
+        """
+        if self._stopped is not None:
+            raise self._stopped
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._before()
+            self._loop = loop
+        elif self._loop is not loop:
+            message = "this runtime lives in another event loop; make one in this loop"
+            raise InvalidArgumentError(message)
+
+    async def do(self, action: Callable[[], T]) -> T:
+        """Do something in the next turn; return once it is durable."""
+        self.enter()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._occur(action, future)
+        return await future
+
+    def _occur(
+        self, action: Callable[[], object], future: asyncio.Future[Any] | None = None
+    ) -> None:
+        self._happened.append((action, future))
+        if not self._scheduled and self._loop is not None:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Take all that has happened, make it durable, and do what is to be done then."""
+        self._scheduled = False
+        if self._stopped is not None:
+            return
+        happened, self._happened = self._happened, []
+        answers: list[tuple[asyncio.Future[Any], Any]] = []
+        try:
+            with armed():
+                for action, future in happened:
+                    self._take(action, future, answers)
+                turn = self._host.commit()
+        except BaseException as error:
+            self._happened = [*happened, *self._happened]  # so that everybody hears of it
+            self._stop(_told(error))
+            if not isinstance(error, (FlowlabError, OSError)):
+                raise
+            return
+        for future, value in answers:
+            if not future.done():
+                future.set_result(value)
+        self._carry_out(turn)
+
+    @staticmethod
+    def _take(
+        action: Callable[[], object],
+        future: asyncio.Future[Any] | None,
+        answers: list[tuple[asyncio.Future[Any], Any]],
+    ) -> None:
+        if future is None:
+            action()
+            return
+        try:
+            answers.append((future, action()))
+        except FlowlabError as error:  # a caller's mistake is the caller's to hear of
+            if not future.done():
+                future.set_exception(error)
+
+    def _carry_out(self, turn: Turn) -> None:
+        for place in turn.stopped:
+            timer = self._timers.pop(place, None)
+            if timer is not None:
+                timer.cancel()
+            self._performing.cancel(*place)
+        for workflow_id, sequence, due_ns in turn.timers:
+            self._wait(workflow_id, sequence, due_ns)
+        for lane, effect in turn.effects:
+            self._hand_out(lane, effect)
+        for instance in turn.ended:
+            instance.settled = True
+            self._wake(instance.workflow_id)
+        if "" in self._waiting and self._is_quiet():
+            self._wake("")
+
+    def _wake(self, waits_for: str) -> None:
+        for future in self._waiting.pop(waits_for, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def _wait(self, workflow_id: str, sequence: int, due_ns: int) -> None:
+        assert self._loop is not None
+        place = (workflow_id, sequence)
+
+        def fire() -> None:
+            self._timers.pop(place, None)
+            self._occur(lambda: self._host.fired(workflow_id, sequence))
+
+        delay = max(0, due_ns - self._clock.now_ns()) / 1e9
+        self._timers[place] = self._loop.call_later(delay, fire)
+
+    def _hand_out(self, lane: Lane | None, effect: Effect) -> None:
+        assert self._loop is not None
+        _, performer = self._host.agents.find(effect.agent, effect.activity)
+        assert performer is not None
+        if effect.timeout_ns is not None:
+            place = (effect.workflow_id, effect.sequence)
+
+            def expire() -> None:
+                self._timers.pop(place, None)
+                self._occur(lambda: self._host.give_up(effect))
+
+            self._timers[place] = self._loop.call_later(effect.timeout_ns / 1e9, expire)
+        self._performing.begin(lane, effect, performer)
+
+    def _answered(
+        self, lane: Lane | None, effect: Effect, outcome: Outcome | None, cells: Cells | None
+    ) -> None:
+        if self._stopped is not None:
+            return
+        timer = self._timers.pop((effect.workflow_id, effect.sequence), None)
+        if timer is not None:
+            timer.cancel()
+        if outcome is None:
+            self._occur(lambda: self._host.canceled(effect, lane))
+        else:
+            self._occur(lambda: self._host.answer(lane, effect, outcome, cells))
+
+    def _stop(self, error: BaseException) -> None:
+        """Do nothing any more: what is in memory may be ahead of the log."""
+        self._stopped = error
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        waiting = [future for futures in self._waiting.values() for future in futures]
+        waiting += [future for _, future in self._happened if future is not None]
+        self._waiting.clear()
+        self._happened.clear()
+        for future in waiting:
+            if not future.done():
+                future.set_exception(error)
+
+
+def _told(error: BaseException) -> BaseException:
+    """Return the error that everybody who waits is given."""
+    if isinstance(error, ConcurrencyError):
+        fenced = FencedError(
+            f"another runtime, or somebody else, writes to this runtime's workflows: {error}"
+        )
+        fenced.__cause__ = error
+        return fenced
+    return error
