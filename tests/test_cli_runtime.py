@@ -1,0 +1,172 @@
+"""`flowlab run` and `flowlab recover`, killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowlab.cli import main
+from flowlab.store import EventStore
+
+CODE = """
+import os, time
+from pathlib import Path
+from datetime import timedelta
+import flowlab as fl
+
+HERE = Path(__file__).parent
+
+
+@fl.workflow
+async def trip(ctx, request):
+    room = await ctx.call_activity("book", request["nights"], agent="hotel")
+    await ctx.call_activity("pay", room)
+    return room
+
+
+@fl.workflow
+async def wait(ctx, _):
+    return await ctx.wait_for_event("go")
+
+
+@fl.workflow
+async def fail(ctx, _):
+    raise ValueError("not today")
+
+
+def book(ctx, nights):
+    ctx.state["rooms"] -= 1
+    return {"nights": nights, "left": ctx.state["rooms"]}
+
+
+def pay(ctx, room):
+    with open(HERE / "paid", "a") as file:
+        file.write(ctx.idempotency_key + chr(10))
+    while (HERE / "hold").exists():
+        time.sleep(0.01)
+
+
+hotel = fl.Agent("hotel", book, state={"rooms": 5})
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    path = tmp_path / "trips.py"
+    path.write_text(CODE)
+    return path
+
+
+def command(*words: str) -> list[str]:
+    start = "import sys; from flowlab.cli import main; sys.exit(main())"
+    return [sys.executable, "-c", start, *words]
+
+
+def killed(words: list[str], seen: Path) -> None:
+    """Run a command, and kill it once a file is there."""
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not seen.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def answered(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    status = main([*words, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not there")
+def test_the_same_command_resumes_after_a_kill_and_names_what_is_uncertain(
+    code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(code.parent / "s")
+    words = ["run", f"{code}:trip", "--input", '{"nights": 2}', "--id", "t-1", "--store", store]
+    (code.parent / "hold").touch()
+    killed(command(*words), code.parent / "paid")
+    (code.parent / "hold").unlink()
+
+    status, survey = answered(capsys, "recover", "--store", store, "--survey")
+    assert status == 0
+    (row,) = survey["workflows"]
+    assert (row["standing"], row["open_effects"]) == ("unknown", ["pay"])
+
+    status, told = answered(capsys, *words)
+    assert status == 0
+    assert told["result"] == {"left": 4, "nights": 2}
+    assert [effect["activity"] for effect in told["uncertain"]] == ["pay"]
+    keys = (code.parent / "paid").read_text().split()
+    assert keys == [told["uncertain"][0]["key"]] * 2
+    # A third time gives the result, and does nothing.
+    assert answered(capsys, *words)[1]["result"] == told["result"]
+    assert len((code.parent / "paid").read_text().split()) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not there")
+@pytest.mark.parametrize("scheme", ["replay", "checkpoint", "incremental", "cache"])
+def test_recover_finds_the_code_and_goes_on(
+    code: Path, scheme: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(code.parent / "s")
+    (code.parent / "hold").touch()
+    words = ["run", f"{code}:trip", "--input", '{"nights": 2}', "--id", "t-1", "--store", store]
+    killed(command(*words), code.parent / "paid")
+    (code.parent / "hold").unlink()
+
+    status, told = answered(capsys, "recover", "--store", store, "--scheme", scheme)
+
+    assert status == 0
+    (row,) = told["workflows"]
+    assert (row["status"], row["standing"]) == ("completed", "finished")
+    assert [effect["activity"] for effect in row["uncertain"]] == ["pay"]
+    assert answered(capsys, "recover", "--store", store)[1]["workflows"] == []
+
+
+def test_a_workflow_that_failed_is_exit_code_1(
+    code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("run", f"{code}:fail", "--id", "f", "--store", str(code.parent / "s"))
+    status, told = answered(capsys, *words)
+    assert (status, told["error"]["type"]) == (1, "ValueError")
+
+
+def test_what_waits_for_events_from_outside_is_left_waiting(
+    code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = code.parent / "s"
+    with EventStore(folder) as store:
+        store.append(
+            "w", {"event_type": "WorkflowStarted", "name": "wait", "payload": {"input": 1}}
+        )
+    words = ("recover", "--store", str(folder), "--code", str(code))
+    status, told = answered(capsys, *words)
+    assert (status, told["workflows"][0]["status"]) == (0, "open")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "trip", "--id", "a", "--store", "{s}"], "MODULE:WORKFLOW"),
+        (["run", "{code}:none", "--id", "a", "--store", "{s}"], "there are: fail, trip, wait"),
+        (["run", "{s}.py:trip", "--id", "a", "--store", "{s}"], "is no file of Python code"),
+        (["run", "{code}:trip", "--id", "a", "--store", "{s}", "--input", "x"], "is no JSON"),
+        (["run", "{code}:trip", "--id", "@a", "--store", "{s}"], "give another"),
+        (["recover", "--store", "{s}"], "is not there"),
+    ],
+)
+def test_bad_use_is_exit_code_2_and_says_the_next_step(
+    code: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"code": str(code), "s": str(code.parent / "none")}
+    assert main([word.format(**places) for word in words]) == 2
+    assert said in capsys.readouterr().err
