@@ -15,6 +15,7 @@ from flowlab.errors import InvalidArgumentError
 from flowlab.events import Event, EventLog
 from flowlab.recovery.estimates import Costs, Estimates
 from flowlab.recovery.failures import Exponential, Weibull
+from flowlab.recovery.measured import fit_costs
 from flowlab.recovery.observed import observe
 from flowlab.recovery.recommending import poisson_interval, recommend
 from flowlab.recovery.replaying import band, best_interval, cost
@@ -226,6 +227,10 @@ def test_costs_may_be_measured_or_learned() -> None:
 
     assert recommend(LONG, costs=measure) == recommend(LONG, costs=COSTS)
     assert asked == [LONG]
+    fitted = fit_costs([(n, 0.02 + 0.0005 * n) for n in (10, 100, 500, 900)], [0.05])
+    assert recommend(SEEN, costs=fitted).best.n_star == pytest.approx(
+        recommend(SEEN, costs=COSTS).best.n_star
+    )
     learned = Estimates.start()
     assert recommend(LONG, costs=learned).costs == learned.costs()
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flowlab.recovery.folds import checkpoint_states
     from flowlab.recovery.incremental import Cached, Incremental
     from flowlab.recovery.looking_back import StateAt, state_at
+    from flowlab.recovery.measured import fit_costs
     from flowlab.recovery.policies import BySize, EveryEvents, EveryInterval, Lawful, Never
     from flowlab.recovery.recommendation import Recommendation
     from flowlab.recovery.recommending import recommend
@@ -35,8 +36,9 @@ _NAMES: Final = {
     "Replay": "flowlab.runtime",
     "StateAt": "flowlab.recovery.looking_back",
     "WorkflowCheckpoint": "flowlab.recovery.checkpoint",
-    "recommend": "flowlab.recovery.recommending",
     "checkpoint_states": "flowlab.recovery.folds",
+    "fit_costs": "flowlab.recovery.measured",
+    "recommend": "flowlab.recovery.recommending",
     "recover": "flowlab.recovery.recovering",
     "state_at": "flowlab.recovery.looking_back",
 }
@@ -59,6 +61,7 @@ __all__ = [
     "StateAt",
     "WorkflowCheckpoint",
     "checkpoint_states",
+    "fit_costs",
     "recommend",
     "recover",
     "state_at",

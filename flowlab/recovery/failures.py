@@ -223,10 +223,9 @@ def checked_gaps(gaps: Any, name: str = "gaps", *, least: int = 1) -> Numbers:
     wrong = np.flatnonzero(~(np.isfinite(found) & (found > 0)))
     if len(wrong):
         place = int(wrong[0])
-        message = (
-            f"{name}[{place}] is {found[place]:g}; expected a finite number above 0 (failures at "
-            "the same moment are one failure: give it once)"
-        )
+        message = f"{name}[{place}] is {found[place]:g}; expected a finite number above 0"
+        if name == "gaps" and found[place] == 0:
+            message += ": failures at the same moment are one failure, so give it once"
         raise InvalidArgumentError(message)
     return found
 

@@ -16,6 +16,7 @@ from flowlab.events.wording import brief
 from flowlab.recovery.estimates import Costs, Estimates
 from flowlab.recovery.failures import Empirical, as_failures
 from flowlab.recovery.fitting import MIN_GAPS, fit
+from flowlab.recovery.measured import CostsFit
 from flowlab.recovery.numbers import at_least, positive
 from flowlab.recovery.observed import Kind, Observed, observe
 from flowlab.recovery.recommendation import AtRate, Recommendation
@@ -35,7 +36,7 @@ _STEPS: Final = 100
 def recommend(
     log: EventLog | Observed,
     failures: Any = None,
-    costs: Costs | Estimates | Callable[[EventLog], Costs] | None = None,
+    costs: Costs | CostsFit | Estimates | Callable[[EventLog], Costs | CostsFit] | None = None,
     *,
     p: float | None = None,
     loads_per_event: float = 0.0,
@@ -54,7 +55,8 @@ def recommend(
         log: of one or more runs, or what has one as `.log`, or what `observe` said of one.
         failures: of the host of one workflow: mean seconds between them, observed gaps in seconds,
             or a distribution (`flowlab.recovery.failures`). By default the crashes of the log.
-        costs: of a checkpoint, a load and the replay of an event, or what measures them on the log.
+        costs: of a checkpoint, a load and the replay of an event: given, fitted (`fit_costs`),
+            learned (`Lawful().estimates`), or a function that measures them on the log.
         p: probability of a recovery at an event, where that is known and no time is.
         loads_per_event: cold loads, each of which is a recovery, too.
         downtime_s: before a recovery; by default the log's mean from crash to restart, or 0.
@@ -225,12 +227,14 @@ def _costs(costs: Any, log: EventLog | Observed) -> Costs:
     if isinstance(costs, Estimates):
         return costs.costs()
     found = costs(log) if callable(costs) and isinstance(log, EventLog) else costs
+    if isinstance(found, CostsFit):
+        return found.costs
     if isinstance(found, Costs):
         return found
     message = (
-        f"costs are {brief(found)}; expected Costs(snapshot_s=..., load_s=..., replay_s=...), the "
-        "estimates of a policy, or a function of the log that measures them: a log does not hold "
-        "what a checkpoint costs"
+        f"costs are {brief(found)}; expected Costs(snapshot_s=..., load_s=..., replay_s=...), what "
+        "fit_costs made of measured recoveries, the estimates of a policy, or a function of the "
+        "log that measures them: a log does not hold what a checkpoint costs"
     )
     raise InvalidArgumentError(message)
 
