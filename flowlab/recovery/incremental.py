@@ -161,6 +161,10 @@ class Cached:
                     return Restored(execution, standing, len(events), len(events), None)
         return self.inner.restore(store, stream, process, seed=seed)
 
+    def identify(self, store: EventStore, stream: Stream) -> str | None:
+        """Return what the inner scheme does."""
+        return self.inner.identify(store, stream)
+
     def committed(
         self,
         store: EventStore,

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from flowlab.errors import CorruptionError, InvalidArgumentError, NotFoundError
+from flowlab.errors import (
+    CorruptionError,
+    InvalidArgumentError,
+    NotFoundError,
+    TruncatedError,
+)
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.keys import Key
 from flowlab.runtime.effect import Effect, Gone
@@ -59,14 +64,11 @@ class ComingBack:
         return f"ComingBack({self._scheme!r})"
 
     def first(self, workflow_id: str) -> Event | None:
-        """Return the oldest event of a stream that is there; None where there is no stream."""
-        # Asked before the read, which would look far and wide to say what is there instead.
-        if not self._store.snapshot().head(workflow_id, namespace=self._namespace):
-            return None
+        """Return the oldest event of a stream that is left; None where it is gone."""
         key = Key("workflows", workflow_id, section="events", namespace=self._namespace)
         try:
             events = self._store.read(str(key), limit=1).events()
-        except NotFoundError:
+        except (NotFoundError, TruncatedError):
             return None
         # A key without a run may mean that of the only run which has the stream.
         return events[0] if events and not events[0].run_id else None
@@ -78,17 +80,23 @@ class ComingBack:
             InvalidArgumentError: its code is not here, or it is no workflow.
             NonDeterminismError: the code does not fit its history.
         """
-        first = self.first(workflow_id)
-        if first is None:
+        if not self._store.snapshot().head(workflow_id, namespace=self._namespace):
             return None
-        begun = first.event_type == "WorkflowStarted"
-        if name is None and not begun:
+        stream = (self._namespace, "", workflow_id)
+        first = self.first(workflow_id)
+        begun = first is not None and first.event_type == "WorkflowStarted"
+        if name is None:
+            if first is not None and begun:
+                name = first.name
+            else:
+                name = self._scheme.identify(self._store, stream)
+        if name is None:
             message = (
-                f"the history of {workflow_id!r} begins with {first.event_type}, since it was "
-                "truncated; say which workflow it is: start(workflow, id=...)"
+                f"the beginning of {workflow_id!r} is gone, since it was truncated; recover it by "
+                "the scheme that took its checkpoints, or say which workflow it is: "
+                "start(workflow, id=...)"
             )
             raise CorruptionError(message)
-        name = first.name if name is None else name
         process = self._processes.get(name)
         if process is None:
             message = (
@@ -96,10 +104,11 @@ class ComingBack:
                 f"it has {listed(sorted(self._processes))}: give it workflows=[...]"
             )
             raise InvalidArgumentError(message)
-        stream = (self._namespace, "", workflow_id)
         restored = self._scheme.restore(self._store, stream, process, seed=self._seed)
         standing = restored.standing
-        parent = standing.parent or (Standing.parent_of(first) if begun else None)
+        parent = standing.parent
+        if parent is None and first is not None and begun:
+            parent = Standing.parent_of(first)
         instance = Instance(workflow_id, process, restored.execution, standing, parent)
         if standing.status != OPEN:
             instance.result = self._end_of(workflow_id, standing)

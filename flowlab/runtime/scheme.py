@@ -60,6 +60,10 @@ class RecoveryScheme(Protocol):
         """
         ...
 
+    def identify(self, store: EventStore, stream: Stream) -> str | None:
+        """Return what a workflow is an instance of, where its history does not say; else None."""
+        ...
+
     def committed(
         self,
         store: EventStore,
@@ -93,6 +97,11 @@ class Replay:
         execution = execution_of(process, stream[2], seed=seed)
         execution.advance(events)
         return Restored(execution, Standing.of(events), len(events), len(events))
+
+    @staticmethod
+    def identify(store: EventStore, stream: Stream) -> str | None:  # noqa: ARG004 - a scheme's
+        """Return None: only the history would say."""
+        return None
 
     def committed(
         self,
