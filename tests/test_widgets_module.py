@@ -8,27 +8,39 @@ from pathlib import Path
 
 import pytest
 
-from flowlab.widgets.module import FILES, module
+from flowlab.widgets.module import COST_FILES, FILES, joined, module
 from flowlab.widgets.page import page_of
 
-FOLDER = Path(__file__).parent.parent / "flowlab" / "widgets" / "js"
-SOURCES = sorted(FOLDER.glob("*.js"))
+FOLDER = Path(__file__).parent.parent / "flowlab" / "widgets"
+SOURCES = sorted(FOLDER.glob("js*/*.js"))
+OTHERS = {"js_cost": COST_FILES}
+"""The modules beside that of the view of a log, by their folder."""
 MAX_LINES = 400
 MAX_WIDTH = 120
 
 
 def test_the_module_is_every_file_once_and_the_style_sheet() -> None:
-    assert sorted(FILES) == [source.stem for source in SOURCES]
+    own = [source for source in SOURCES if source.parent.name == "js"]
+    assert sorted(FILES) == [source.stem for source in own]
     text = module()
-    assert all(source.read_text(encoding="utf-8") in text for source in SOURCES)
+    assert all(source.read_text(encoding="utf-8") in text for source in own)
     assert "</script" not in text
     assert "\nexport default { initialize, render };" in text
 
 
-def test_no_two_files_of_the_module_give_one_name_to_two_things() -> None:
-    found = re.findall(
-        r"^(?:const|let|class|function|async function) (\w+)", module(), re.MULTILINE
-    )
+@pytest.mark.parametrize("folder", OTHERS)
+def test_another_module_is_every_file_of_its_folder_and_shared_ones(folder: str) -> None:
+    own = [f"{folder}/{source.stem}" for source in SOURCES if source.parent.name == folder]
+    assert sorted(name for name in OTHERS[folder] if name.startswith(folder)) == own
+    text = joined(OTHERS[folder], f"{folder}/style")
+    assert "</script" not in text
+    assert "\nexport default { initialize, render };" in text
+
+
+@pytest.mark.parametrize("folder", ["js", *OTHERS])
+def test_no_two_files_of_a_module_give_one_name_to_two_things(folder: str) -> None:
+    text = module() if folder == "js" else joined(OTHERS[folder], f"{folder}/style")
+    found = re.findall(r"^(?:const|let|class|function|async function) (\w+)", text, re.MULTILINE)
     assert [name for name, count in Counter(found).items() if count > 1] == []
 
 

@@ -270,7 +270,7 @@ def recovery_time(scheme: str, h: float, N: float, costs: RecoveryCosts) -> floa
         taken = math.floor(h / N)
         deltas = 0.0
         if scheme == "incremental":
-            deltas = (taken - 1) % max(1, round(full_every(N, c)))
+            deltas = (taken - 1) % max(1, math.floor(full_every(N, c) + 0.5))
         load = (c.L + c.growth * taken * N) * (1.0 + c.delta * deltas)
         whole = c.D + load + c.r * (h - taken * N)
     return whole * (1.0 - c.hit_ratio) if scheme == "cache" else whole

@@ -276,7 +276,7 @@ def saw(
         share = 1.0 - costs.hit_ratio if scheme == "cache" else 1.0
         extra = 1.0
         if scheme == "incremental":
-            chain = max(0, round(bests[scheme].full_every) - 1)
+            chain = max(0, math.floor(bests[scheme].full_every + 0.5) - 1)
             extra += costs.delta * min(chain, max(0, m - 1))
         load = max(0.0, low - costs.D)
         high = costs.D + load * extra + costs.r * min(h, every)

@@ -6,12 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from flowlab.widgets.cost_view import RecoveryCostView, recovery_cost
     from flowlab.widgets.explorer import Explorer
     from flowlab.widgets.page import save_page
 
-_NAMES: Final = {"Explorer": "explorer", "save_page": "page"}
+_NAMES: Final = {
+    "Explorer": "explorer",
+    "RecoveryCostView": "cost_view",
+    "recovery_cost": "cost_view",
+    "save_page": "page",
+}
 
-__all__ = ["Explorer", "save_page"]
+__all__ = ["Explorer", "RecoveryCostView", "recovery_cost", "save_page"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from itertools import count
@@ -19,21 +18,16 @@ from flowlab.causality.choosing import many
 from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
 from flowlab.events import EventId, EventLog, counted
 from flowlab.figures import space_time
-from flowlab.figures.text import clean, escape
 from flowlab.widgets.content import read_content
 from flowlab.widgets.kernel import Kernel
 from flowlab.widgets.module import module
 from flowlab.widgets.packing import pack
-from flowlab.widgets.page import page_of, write_page
+from flowlab.widgets.page import html_target, page_of, write_page
+from flowlab.widgets.placeholder import WidgetView, bundle, image_of
 
 MAX_PICTURE: Final = 300
 """Events of the static picture, which stands where no view can be live."""
 _numbers = count(1)
-_DARK: Final = (
-    '<style>[data-jp-theme-light="false"] .flowlab-view>img'
-    "{filter:invert(.9) hue-rotate(180deg)}</style>"
-)
-"""An image knows nothing of its page's theme: a trusted page turns it dark."""
 
 
 class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
@@ -145,14 +139,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         Raises:
             InvalidArgumentError: the file has another ending than .html.
         """
-        target = Path(path)
-        if target.suffix.lower() not in {".html", ".htm"}:
-            message = (
-                f"the file is {target.name!r}; expected a name in .html; "
-                "log.diagram().save(...) writes .svg, .png and .txt"
-            )
-            raise InvalidArgumentError(message)
-        return write_page(target, page_of(self._content))
+        return write_page(html_target(path, "log.diagram()"), page_of(self._content))
 
     def widget(self) -> WidgetView:
         """Return the view as an ordinary widget, for hosts that keep each output apart."""
@@ -164,9 +151,7 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:  # type: ignore[override]
         if not self._picture:
             self._picture = _picture(self.log, self.title)
-        name = escape(self._place)
-        html = f'<div data-flowlab-view="{name}" class="flowlab-view">{_DARK}{self._picture}</div>'
-        return {"text/plain": repr(self), "text/html": html}
+        return bundle(self._place, self._picture, repr(self))
 
     # -- what the page says, and what it is told
 
@@ -258,24 +243,6 @@ class Explorer(anywidget.AnyWidget):  # type: ignore[misc]
         return self._content.order.event(row).id
 
 
-class WidgetView:
-    """An explorer as an ordinary widget: what a host shows that keeps each output apart."""
-
-    def __init__(self, explorer: Explorer) -> None:
-        self._explorer = explorer
-
-    def __repr__(self) -> str:
-        return f"WidgetView({self._explorer.title!r})"
-
-    def _repr_mimebundle_(self, **_: Any) -> Any:
-        kind = "application/vnd.jupyter.widget-view+json"
-        view = {"version_major": 2, "version_minor": 0, "model_id": self._explorer.model_id}
-        return {"text/plain": repr(self), kind: view}
-
-
 def _picture(log: EventLog, title: str) -> str:
-    """Return the static picture as an image: hosts that do not trust a page keep images alone."""
     figure = space_time(log, limit=MAX_PICTURE, title=title)
-    data = b64encode(figure.svg.encode()).decode()
-    words = escape(clean(figure.text.split("\n")[1]))
-    return f'<img alt="{escape(title)}: {words}" src="data:image/svg+xml;base64,{data}">'
+    return image_of(figure, figure.text.split("\n")[1])

@@ -6,10 +6,12 @@ import json
 import os
 import threading
 from base64 import b64encode
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from flowlab.errors import InvalidArgumentError
 from flowlab.events import EventLog
 from flowlab.figures.text import escape
 from flowlab.widgets.content import MAX_LOCAL, Content, part_of, read_content
@@ -81,8 +83,19 @@ def page_of(content: Content, *, most: int = MAX_LOCAL) -> str:
     if len(content.log) > most:
         content = thin(content)
     directory, data = pack(content.columns)
-    header = json.dumps({**content.header, "local": True, "columns": directory})
-    title = escape(content.header["title"])
+    header = {**content.header, "local": True, "columns": directory}
+    return shell(header, data, module())
+
+
+def shell(header: Mapping[str, Any], data: bytes, code: str) -> str:
+    """Return a page that opens a view of a header and bytes: nothing of them is ever markup.
+
+    Args:
+        header: what JSON can hold; its `title` is the page's.
+        data: columns.
+        code: the module, whose `openPage` shows them.
+    """
+    title, facts = escape(header["title"]), _inert(json.dumps(header))
     return "\n".join(
         (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -91,11 +104,31 @@ def page_of(content: Content, *, most: int = MAX_LOCAL) -> str:
             '<meta name="color-scheme" content="light dark">',
             f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             '<main id="flowlab-view"><noscript>This page draws with JavaScript.</noscript></main>',
-            f'<script type="application/json" id="flowlab-header">{_inert(header)}</script>',
+            f'<script type="application/json" id="flowlab-header">{facts}</script>',
             f'<script type="text/plain" id="flowlab-data">{b64encode(data).decode()}</script>',
-            f'<script type="module">\n{module()}\nopenPage();\n</script>\n</body>\n</html>\n',
+            f'<script type="module">\n{code}\nopenPage();\n</script>\n</body>\n</html>\n',
         )
     )
+
+
+def html_target(path: str | PathLike[str], other: str) -> Path:
+    """Return the path of a page to write.
+
+    Args:
+        path: with the ending .html.
+        other: what writes files with other endings.
+
+    Raises:
+        InvalidArgumentError: the file has another ending.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in {".html", ".htm"}:
+        message = (
+            f"the file is {target.name!r}; expected a name in .html; "
+            f"{other}.save(...) writes .svg, .png and .txt"
+        )
+        raise InvalidArgumentError(message)
+    return target
 
 
 def _inert(text: str) -> str:

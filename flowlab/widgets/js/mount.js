@@ -1,7 +1,4 @@
-// Where views live: in the output of a cell, as a widget of its own, or in a page.
-
-const PLACEHOLDER = "data-flowlab-view";
-const MOST_FORGOTTEN = 3;
+// A view of a log and its model: what one chooses, the other hears.
 
 /** Shows a view of a model's log in an element; returns how to end it. */
 function showModel(model, element) {
@@ -19,12 +16,6 @@ function showModel(model, element) {
     unlink();
     view.dispose();
   };
-}
-
-/** Says on the element how long it took from the data to the first picture. */
-function tellDrawn(host, started) {
-  performance.mark("flowlab-drawn");
-  host.setAttribute("data-drawn-ms", (performance.now() - started).toFixed(1));
 }
 
 /** Keeps the selection, the range and the cut of a view and of its model the same. */
@@ -88,65 +79,10 @@ function takeCut(view, counts) {
   if (counts.length) view.setCut(Int32Array.from(counts), false); else if (view.cut) view.dropCut();
 }
 
-/** Shows a model wherever its placeholder stands in the page, now or later. */
-function initialize({ model }) {
-  const shown = new Map();
-  const selector = `[${PLACEHOLDER}="${CSS.escape(model.get("_place"))}"]`;
-  const look = () => {
-    endForgotten(shown);
-    for (const element of document.querySelectorAll(selector)) {
-      if (!shown.has(element)) shown.set(element, showModel(model, element));
-    }
-  };
-  let pending = 0;
-  const observer = new MutationObserver(() => {
-    // A notebook changes at every key: one look a frame is enough.
-    pending = pending || requestAnimationFrame(() => {
-      pending = 0;
-      look();
-    });
-  });
-  observer.observe(document.body, { childList: true, subtree: true });
-  look();
-  return () => {
-    observer.disconnect();
-    cancelAnimationFrame(pending);
-  };
-}
-
-/**
- * Ends the views that have been out of the page longest. A few stay: a notebook takes cells that
- * are far away out of the page, and puts them back as they were.
- */
-function endForgotten(shown) {
-  const gone = [...shown].filter(([element]) => !element.isConnected);
-  for (const [element, end] of gone.slice(0, Math.max(0, gone.length - MOST_FORGOTTEN))) {
-    end();
-    shown.delete(element);
-  }
-}
-
-/** The ordinary view of the widget, for hosts that keep each output apart. */
-function render({ model, el }) {
-  const element = make("div");
-  el.append(element);
-  return showModel(model, element);
-}
-
 /** Shows the log that a page holds. */
 function openPage() {
-  const started = performance.now();
-  const header = JSON.parse(document.getElementById("flowlab-header").textContent);
-  const text = atob(document.getElementById("flowlab-data").textContent.trim());
-  const bytes = new Uint8Array(text.length);
-  for (let n = 0; n < text.length; n++) bytes[n] = text.charCodeAt(n);
-  const log = new Log(header, bytes.buffer);
-  const host = make("div", { class: "flowlab-live" });
-  document.getElementById("flowlab-view").replaceChildren(host);
-  const view = new View(host, log, new OwnAnswers(log));
-  host.flowlab = view;
-  tellDrawn(host, started);
-  return view;
+  return openWith((header, bytes, host) => {
+    const log = new Log(header, bytes.buffer);
+    return new View(host, log, new OwnAnswers(log));
+  });
 }
-
-export default { initialize, render };

@@ -21,11 +21,17 @@ function figures(value) {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
+/** Rounds as Python does: a half goes to the even number. */
+function roundEven(value) {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
+}
+
 function duration(ns) {
   if (ns < 0) return `-${duration(-ns)}`;
   const seconds = ns / 1e9;
   if (seconds >= 119.5) {
-    const whole = Math.round(seconds);
+    const whole = roundEven(seconds);
     for (const [unit, name, smaller, smallerName] of LONG_UNITS) {
       if (whole >= unit) {
         const count = Math.floor(whole / unit);
