@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flowlab.errors import CorruptionError, FlowlabError
+from flowlab.store import checkpoints
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import TableState
+from flowlab.store.leftovers import unnamed
 from flowlab.store.log_checkpoint import checkpoint_path, read_checkpoint
 from flowlab.store.segments import file_crc
-from flowlab.store.sidecar import FOLDER, MetadataLog, Sidecar, read_sidecar
-from flowlab.store.vacuum import drafts, needless
+from flowlab.store.sidecar import MetadataLog, Sidecar, read_sidecar
+from flowlab.store.vacuum import needless
 
 Found = tuple[str, str, str]
 """Kind, file, detail."""
@@ -120,10 +122,12 @@ class CheckedLog:
         for path, size in needless(self._root / "workflows", state, self._log, ()):
             detail = f"{size} bytes that no version names; vacuum removes them"
             yield "orphan", path.relative_to(self._root).as_posix(), detail
-        for path, _ in drafts(self._log.folder, self._root / FOLDER):
-            detail = "a draft that a stopped writer left; vacuum removes it"
-            yield "orphan", path.relative_to(self._root).as_posix(), detail
-        for row in MetadataLog(self._root).bases(state).rows:
+        truncations = MetadataLog(self._root).bases(state).rows
+        for path, _ in unnamed(self._root, self._log, truncations):
+            if path.parent.parent.name != checkpoints.FOLDER:
+                detail = "a stopped writer left it; vacuum removes it"
+                yield "orphan", path.relative_to(self._root).as_posix(), detail
+        for row in truncations:
             if row.archive and not (self._root / row.archive).exists():
                 detail = (
                     f"the archive of events that truncation took from {row.stream[2]!r} is gone"

@@ -21,7 +21,14 @@ from flowlab.store import checkpoints
 from flowlab.store.admission import Batch
 from flowlab.store.checkpoints import Checkpoint, LoadedCheckpoint
 from flowlab.store.closure import least_cut
-from flowlab.store.containers import CHECKPOINT, SUFFIX, Container, add_container
+from flowlab.store.containers import (
+    CHECKPOINT,
+    MAX_TRIES,
+    SUFFIX,
+    Added,
+    Container,
+    add_container,
+)
 from flowlab.store.group_commit import Request
 from flowlab.store.layout import Stream
 from flowlab.store.position_read import stream_events
@@ -92,20 +99,8 @@ class StoreCheckpoints(StoreReading):
         stream = (namespace, run_id, workflow_id)
         gone = _droppable(drops, stream)
         meta = {"stream": list(stream), "at": at, "causality": _plain(causality)}
-        name, path, digest = self._write_checkpoint(stream, at, Container(CHECKPOINT, meta, state))
-        found = Checkpoint(
-            id=name,
-            stream=stream,
-            at=at,
-            savepoint=savepoint,
-            origin=origin,
-            position=0,
-            taken_ns=0,
-            path=path,
-            sha256=digest,
-            size_bytes=len(state),
-        )
-        position = self._tell(found, gone)
+        content = Container(CHECKPOINT, meta, state)
+        position = self._taken(content, stream, gone, at=at, savepoint=savepoint, origin=origin)
         self.disk.discard(self.path / dropped.path for dropped in gone)
         return next(
             known
@@ -212,7 +207,42 @@ class StoreCheckpoints(StoreReading):
         """
         return checkpoints.load(self.path, checkpoint)
 
-    def _tell(self, found: Checkpoint, drops: tuple[Checkpoint, ...]) -> int:
+    def _taken(
+        self,
+        content: Container,
+        stream: Stream,
+        drops: tuple[Checkpoint, ...],
+        *,
+        at: int,
+        savepoint: bool,
+        origin: str,
+    ) -> int:
+        """Write a state and the event that makes it count; return the event's position.
+
+        Where vacuum took the file away in between, since no event named it, both are done again.
+        """
+        for turn in range(MAX_TRIES):
+            name, path, added = self._write_checkpoint(stream, at, content)
+            found = Checkpoint(
+                id=name,
+                stream=stream,
+                at=at,
+                savepoint=savepoint,
+                origin=origin,
+                position=0,
+                taken_ns=0,
+                path=path,
+                sha256=added.sha256,
+                size_bytes=len(content.body),
+            )
+            try:
+                return self._tell(found, drops, added.inode)
+            except NotFoundError:
+                if turn == MAX_TRIES - 1:
+                    raise
+        raise AssertionError
+
+    def _tell(self, found: Checkpoint, drops: tuple[Checkpoint, ...], inode: int) -> int:
         """Append the event that makes a checkpoint count; return its position."""
         event = Event.of(
             checkpoints.TAKEN,
@@ -221,27 +251,30 @@ class StoreCheckpoints(StoreReading):
             causes=(Cause(found.stream[2], found.at),),
             payload=checkpoints.taken_event(found, (dropped.id for dropped in drops)),
         )
+        path = self.path / found.path
         try:
             batch = Batch((*found.stream[:2], WORLD_STREAM), [event])
-            return self._writer.submit(Request(batch)).first_position
+            return self._writer.submit(Request(batch, needs=(path, inode))).first_position
         except FlowlabError as error:
             if not isinstance(error, PoisonedError):  # then the event may be durable after all
                 with suppress(OSError):
-                    self.disk.remove(self.path / found.path)
+                    # Once vacuum took it away, it may be another's of that name.
+                    if path.stat().st_ino == inode:
+                        self.disk.remove(path)
             raise
 
     def _write_checkpoint(
         self, stream: tuple[str, str, str], at: int, content: Container
-    ) -> tuple[str, str, str]:
-        """Write a state file under a name that is free; return the id, the path and the digest."""
+    ) -> tuple[str, str, Added]:
+        """Write a state file under a name that is free; return the id, the path and the file."""
         folder = checkpoints.folder_of(stream)
         for number, name in enumerate(checkpoints.names(at)):
             if number == MAX_CHECKPOINTS_AT:
                 break
             path = f"{folder}/{name}{SUFFIX}"
-            digest = add_container(self.path / path, content, self.disk)
-            if digest is not None:
-                return name, path, digest
+            added = add_container(self.path / path, content, self.disk)
+            if added is not None:
+                return name, path, added
         message = (
             f"{stream[2]!r} has MAX_CHECKPOINTS_AT ({MAX_CHECKPOINTS_AT}) checkpoints after event "
             f"{at} already; append before taking more"

@@ -124,6 +124,7 @@ def folder_of(stream: Stream) -> str:
 @dataclass(slots=True)
 class _World:
     seen: int = 0
+    sequences: dict[int, int] = field(default_factory=dict)
     found: dict[str, list[Checkpoint]] = field(default_factory=dict)
     gone: dict[int, int] = field(default_factory=dict)
 
@@ -151,11 +152,14 @@ class CheckpointIndex:
                     for dropped in let_go(event, held):
                         world.gone.setdefault(dropped.position, event.position)
                     held.append(found)
-            upto = snapshot.position
+                    world.sequences[found.position] = event.sequence
+            upto, base = snapshot.position, snapshot.bases.base(log)
             shown = [
                 found
                 for found in world.found.get(stream[2], ())
-                if found.position <= upto and world.gone.get(found.position, upto + 1) > upto
+                if found.position <= upto
+                and world.sequences[found.position] > base
+                and world.gone.get(found.position, upto + 1) > upto
             ]
         return sorted(shown, key=lambda found: (found.at, found.position))
 

@@ -26,6 +26,8 @@ SUFFIX: Final = ".state"
 """How the name of a state file ends."""
 MAX_STATE_BYTES: Final = 1 << 30
 """Largest body of a state file."""
+MAX_TRIES: Final = 3
+"""Drafts of a state file that are written, where vacuum takes them away."""
 CHECKPOINT: Final = 1
 AGGREGATE: Final = 2
 PROJECTION: Final = 3
@@ -143,10 +145,30 @@ def write_container(path: Path, content: Container, disk: Disk) -> None:
     disk.replace(path, data)
 
 
-def add_container(path: Path, content: Container, disk: Disk) -> str | None:
-    """Put a new state file in place; return its SHA-256, or None where there is one already."""
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A state file that was put in place.
+
+    Args:
+        sha256: of its bytes.
+        inode: by which it is told from another of its name.
+    """
+
+    sha256: str
+    inode: int
+
+
+def add_container(path: Path, content: Container, disk: Disk) -> Added | None:
+    """Put a new state file in place; return None where there is one of that name already."""
     data = encode_container(content)
     disk.make_directory(path.parent)
-    if not disk.publish(path, data, scratch=f"{random_salt():016x}"):
-        return None
-    return hashlib.sha256(data).hexdigest()
+    for turn in range(MAX_TRIES):
+        try:
+            inode = disk.publish(path, data, scratch=f"{random_salt():016x}")
+        except FileNotFoundError:
+            # Vacuum takes drafts away: it cannot know that this one's writer is alive.
+            if turn == MAX_TRIES - 1:
+                raise
+        else:
+            return None if inode is None else Added(hashlib.sha256(data).hexdigest(), inode)
+    raise AssertionError

@@ -312,8 +312,8 @@ def write_commit(
         json.dumps(action, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
         for action in actions
     )
-    appeared = disk.publish(commit_path(folder, version), with_crc(data), scratch=f"e{epoch}")
-    if exclusive and not appeared:
+    made = disk.publish(commit_path(folder, version), with_crc(data), scratch=f"e{epoch}")
+    if exclusive and made is None:
         message = (
             f"commit {version} exists already: another writer has taken over; open the store again"
         )

@@ -150,8 +150,11 @@ class Disk:
             end.is_open = False
             os.close(descriptor)
 
-    def publish(self, path: Path, data: bytes, *, scratch: str) -> bool:
-        """Make a file appear whole and durable, or not at all; return False if it exists already.
+    def publish(self, path: Path, data: bytes, *, scratch: str) -> int | None:
+        """Make a file appear whole and durable, or not at all.
+
+        Returns:
+            Its inode; None if a file of that name exists already.
 
         Linking, unlike renaming, refuses to replace: two writers cannot both win a commit number.
         """
@@ -159,13 +162,14 @@ class Disk:
         self.remove(temporary)
         with self.create(temporary) as stream:
             stream.write(data)
+        inode = temporary.stat().st_ino
         if not self._appears(temporary, path):
             self.discard([temporary])
-            return False
+            return None
         # Until it is synced the file has two names: so a reader knows that it may be lost yet.
         self.sync_directory(path.parent)
         self.discard([temporary])
-        return True
+        return inode
 
     def _appears(self, draft: Path, path: Path) -> bool:
         """Give a draft its name; return False if that is taken."""

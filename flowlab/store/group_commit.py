@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from flowlab.errors import InvalidArgumentError
+from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import RunInfo
 from flowlab.store.admission import Batch, NoEvents
 from flowlab.store.layout import Stream
@@ -32,7 +33,11 @@ class AppendResult:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One append that waits for its commit: to one stream, or `together` to several."""
+    """One append that waits for its commit: to one stream, or `together` to several.
+
+    It is refused where a file that it `needs`, by path and inode, is gone: vacuum, which has the
+    lock as a commit has, removes files that no event names.
+    """
 
     batch: Batch | NoEvents | None
     expected_version: int | None = None
@@ -41,6 +46,7 @@ class Request:
     runs: list[RunInfo] = field(default_factory=list)
     together: tuple[Batch, ...] = ()
     expected_versions: Mapping[str, int] = field(default_factory=dict)
+    needs: tuple[Path, int] | None = None
     result: AppendResult | None = None
     error: BaseException | None = None
     woken: threading.Event | None = None
@@ -50,6 +56,23 @@ class Request:
         """How many bytes its events take."""
         alone = 0 if self.batch is None else len(self.batch.encoded)
         return alone + sum([len(batch.encoded) for batch in self.together])
+
+    def check_file(self) -> None:
+        """Check that the file which its events name is there.
+
+        Raises:
+            NotFoundError: it is not.
+        """
+        if self.needs is None:
+            return
+        path, inode = self.needs
+        try:
+            found = path.stat().st_ino
+        except FileNotFoundError:
+            found = None
+        if found != inode:
+            message = f"{path} is gone before an event could name it; write it again"
+            raise NotFoundError(message)
 
     @property
     def done(self) -> bool:

@@ -27,9 +27,9 @@ from flowlab.store.compaction import (
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.heads import Heads
 from flowlab.store.layout import Stream
+from flowlab.store.leftovers import remove_view_drafts, unnamed, unnamed_checkpoints
 from flowlab.store.pins import pinned
 from flowlab.store.reading import StoreReading
-from flowlab.store.sidecar import FOLDER as METADATA_FOLDER
 from flowlab.store.snapshot import Snapshot
 from flowlab.store.truncation import (
     BaseRow,
@@ -39,7 +39,7 @@ from flowlab.store.truncation import (
     archived,
     truncation_events,
 )
-from flowlab.store.vacuum import MAX_NAMES, RETAINED_NS, VacuumResult, drafts, floor_of, needless
+from flowlab.store.vacuum import MAX_NAMES, RETAINED_NS, VacuumResult, floor_of, needless
 from flowlab.store.verify import Verifier, VerifyReport
 from flowlab.store.view_keeping import keep_states
 
@@ -188,11 +188,12 @@ class StoreMaintenance(StoreReading):
     def vacuum(
         self, *, retain: timedelta | int = RETAINED_NS, dry_run: bool = False
     ) -> VacuumResult:
-        """Remove sealed files that no version needs which is still to be read.
+        """Remove files that no version needs which is still to be read, and what was left behind.
 
         Versions that were the newest at some time within `retain` stay readable, and those that
         any reader has pinned; of what is older, `as_of(version=...)` says that it is gone.
-        Positions stay readable, whatever is removed, but for what was truncated.
+        Positions stay readable, whatever is removed, but for what was truncated. Drafts of stopped
+        writers go too, and sidecars, archives and states of checkpoints that nothing names.
 
         Args:
             retain: how long versions stay readable, a timedelta or nanoseconds; 0: the newest only.
@@ -232,10 +233,13 @@ class StoreMaintenance(StoreReading):
             kept = tuple(data for data in state.removed if data.version > floor)
             state = replace(state, removed=kept)
         found = needless(self.path / "workflows", state, self._log, held)
-        found += drafts(self._log.folder, self.path / METADATA_FOLDER)
+        now = self.snapshot()
+        found += unnamed(self.path, self._log, now.bases.rows)
+        found += unnamed_checkpoints(self.path, now, floor)
         if not dry_run:
             for path, _ in found:
                 self.disk.remove(path)
+        found += remove_view_drafts(self.path, self.disk, dry_run=dry_run)
         return VacuumResult(
             version,
             floor,

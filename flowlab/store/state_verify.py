@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +24,17 @@ _REBUILT: Final = (
     (PROJECTION, f"{PROJECTIONS}/*{SUFFIX}"),
     (AGGREGATE, f"{AGGREGATES}/*/*{SUFFIX}"),
 )
-_QUERY: Final = (
-    "SELECT namespace, run_id, workflow_id, sequence, position, time_ns, payload FROM events "
+_COLUMNS: Final = (
+    "namespace",
+    "run_id",
+    "workflow_id",
+    "sequence",
+    "position",
+    "time_ns",
+    "payload",
+)
+TAKEN_QUERY: Final = (
+    f"SELECT {', '.join(_COLUMNS)} FROM events "
     f"WHERE workflow_id = '{WORLD_STREAM}' AND event_type = '{TAKEN}' ORDER BY position"
 )
 
@@ -43,7 +52,8 @@ def verify_states(
     """
     checked = {"checkpoints": 0, "states": 0}
     named = set()
-    for taken in _counting(connection):
+    found_rows = connection.execute(TAKEN_QUERY).fetchall()
+    for taken in _counting(dict(zip(_COLUMNS, row, strict=True)) for row in found_rows):
         checked["checkpoints"] += 1
         named.add(taken.path)
         try:
@@ -54,7 +64,7 @@ def verify_states(
     for path in sorted((root / checkpoints.FOLDER).glob("*/*")):
         where = path.relative_to(root).as_posix()
         if where not in named:
-            note("orphan", where, "no event needs it: its writer was stopped before it was done")
+            note("orphan", where, "no event needs it: a stopped writer left it; vacuum removes it")
     for number, pattern in _REBUILT:
         for path in sorted(root.glob(pattern)):
             if path.name.startswith("."):
@@ -68,27 +78,41 @@ def verify_states(
     return {name: count for name, count in checked.items() if count}
 
 
-def _counting(connection: duckdb.DuckDBPyConnection) -> list[checkpoints.Checkpoint]:
+def named_by_events(rows: Iterable[Mapping[str, Any]]) -> Callable[[str], bool]:
+    """Return what says whether an event names a file that is still needed.
+
+    Args:
+        rows: of `TAKEN_QUERY`.
+    """
+    rows = list(rows)
+    named = {taken.path for taken in _counting(rows)}
+    # What a later flowlab writes may not be understood here: what it names is left alone.
+    others = [row["payload"] for row in rows if row["payload"] and _taken(row) is None]
+
+    def is_named(path: str) -> bool:
+        return path in named or any(path.encode() in payload for payload in others)
+
+    return is_named
+
+
+def _taken(row: Mapping[str, Any]) -> checkpoints.Checkpoint | None:
+    return checkpoint_of(_event(row))
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    return Event(**row, event_type=TAKEN)
+
+
+def _counting(rows: Iterable[Mapping[str, Any]]) -> list[checkpoints.Checkpoint]:
     """Return the checkpoints that events have taken, and that none has let go."""
     taken: dict[Stream, list[checkpoints.Checkpoint]] = {}
     gone: set[int] = set()
-    for row in connection.execute(_QUERY).fetchall():
-        namespace, run_id, workflow_id, sequence, position, time_ns, payload = row
-        event = Event(
-            namespace=namespace,
-            run_id=run_id,
-            workflow_id=workflow_id,
-            sequence=sequence,
-            position=position,
-            time_ns=time_ns,
-            event_type=TAKEN,
-            payload=payload,
-        )
-        found = checkpoint_of(event)
+    for row in rows:
+        found = _taken(row)
         if found is None:
             continue
         held = taken.setdefault(found.stream, [])
-        gone.update(dropped.position for dropped in checkpoints.let_go(event, held))
+        gone.update(dropped.position for dropped in checkpoints.let_go(_event(row), held))
         held.append(found)
     every = (found for held in taken.values() for found in held)
     return sorted(

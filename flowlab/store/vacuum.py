@@ -107,13 +107,3 @@ def needless(
         if not place.parts[0].startswith(("_", ".")) and place.as_posix() not in named:
             found.append((path, path.stat().st_size))
     return found
-
-
-def drafts(*folders: Path) -> list[tuple[Path, int]]:
-    """Return the drafts that stopped writers left, with sizes; nobody writes meanwhile."""
-    return [
-        (path, path.stat().st_size)
-        for folder in folders
-        for path in sorted(folder.glob(".*"))
-        if path.is_file()
-    ]

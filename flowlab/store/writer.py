@@ -228,6 +228,7 @@ class Writer:
                 "append_log"
             )
             raise LimitError(message)
+        request.check_file()
         if request.together:
             return self._admit_together(request, position, now_ns)
         batch = request.batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from flowlab.events import Cell, Event, EventLog, RunInfo
@@ -191,6 +192,26 @@ def _checkpoints_hold(store: EventStore, model: StoreModel) -> None:
     assert found is None or found.state == str(found.checkpoint.at).encode()
 
 
+def litter(root: Path) -> None:
+    """Leave in a store whatever a stopped writer can leave, in each of its folders."""
+    home = root / "checkpoints" / ("0" * 32)
+    for path in (
+        root / "workflows" / "_delta_log" / f".{9:020d}.json.e9",
+        root / "metadata" / f".{1:020d}-e9.json.gz.new",
+        root / "metadata" / f"{1:020d}-e9.json.gz",
+        root / "metadata" / f"{999:020d}-e9.json.gz",
+        root / "metadata" / f"{1:020d}-{3:020d}-e9.json.gz",
+        root / "archive" / f"w-{1:012d}-v9-e9.parquet",
+        home / f"{1:08d}-9.state",
+        home / f".{1:08d}.state.0123456789abcdef",
+        root / "aggregates" / ("0" * 32) / f".{1:012d}-v1.state.0123456789abcdef",
+        root / "projections" / ".counted.state.new",
+        root / ".flowlab.json.0123456789abcdef",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"left")
+
+
 ACCOUNT: Final = aggregate(
     name="account",
     initial=0,
@@ -271,6 +292,17 @@ OPERATIONS: Final[tuple[StoreOperation, ...]] = (
         (quietly(lambda store: store.vacuum(retain=0)), append("w", "g")),
         _COMPACTED,
         keeps_old=False,
+    ),
+    StoreOperation(
+        "vacuum of leftovers",
+        (quietly(EventStore.vacuum), append("w", "g")),
+        (
+            append("w", "a"),
+            checkpoint("w"),
+            seal(),
+            quietly(lambda store: litter(store.path)),
+        ),
+        look=_checkpoints_hold,
     ),
     StoreOperation("cluster", (quietly(EventStore.cluster), append("w", "g")), _PIECES),
     StoreOperation(
