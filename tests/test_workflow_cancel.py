@@ -15,11 +15,11 @@ from flowlab.events import Cause, Event
 from flowlab.workflow import (
     NO_RETRY,
     Execution,
-    Handle,
     RetryPolicy,
     WorkflowContext,
     workflow,
 )
+from flowlab.workflow.handles import Promise
 
 
 def causes_of(event: Event) -> list[int]:
@@ -410,7 +410,7 @@ def test_a_result_that_is_not_json_is_how_the_workflow_failed() -> None:
 
 
 def test_handles_and_errors_say_what_was_given_up() -> None:
-    handle = Handle("a wish")
+    handle = Promise("a wish")
     handle.cancel()
     assert not handle.done
     assert ChildWorkflowError("it failed").uncompensated == ()

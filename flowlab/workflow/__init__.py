@@ -27,6 +27,7 @@ from flowlab.workflow.guard_rules import GUARD_RULES, Finding, GuardRule
 from flowlab.workflow.guard_source import source_findings
 from flowlab.workflow.guard_trial import TryOut, Violation, try_out
 from flowlab.workflow.handles import MAX_FIBERS, Handle
+from flowlab.workflow.history import History
 from flowlab.workflow.locks import MAX_STASHED, Claim, Grant, LockMode, LockPolicy, SemanticLocks
 from flowlab.workflow.plan import (
     MAX_PLAN_DEPTH,
@@ -155,6 +156,7 @@ __all__ = [
     "Grant",
     "GuardRule",
     "Handle",
+    "History",
     "Initiated",
     "JoinOp",
     "Located",

@@ -6,7 +6,8 @@ from collections import deque
 from typing import Any, Final
 
 from flowlab.events import CauseKind, Event
-from flowlab.workflow.handles import Because, Handle
+from flowlab.workflow.handles import Handle, Promise
+from flowlab.workflow.past import Because
 
 ANSWERS: Final = {
     "ActivityCompleted": CauseKind.PROGRAM,
@@ -96,9 +97,9 @@ class Inbox:
         """The names that something waits for."""
         return tuple(name for name, waiting in self._waiting.items() if waiting)
 
-    def expect(self, name: str) -> Handle:
+    def expect(self, name: str) -> Promise:
         """Return a handle for the next event of a name."""
-        handle = Handle(f"event {name!r}")
+        handle = Promise(f"event {name!r}")
         kept = self._kept.get(name)
         if kept:
             handle.resolve(*kept.popleft())

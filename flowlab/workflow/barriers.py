@@ -9,7 +9,8 @@ from flowlab.errors import CancelledError, InvalidArgumentError
 from flowlab.events import CauseKind, Event
 from flowlab.workflow.answers import told
 from flowlab.workflow.commands import Commands
-from flowlab.workflow.handles import Because, Handle
+from flowlab.workflow.handles import Handle, Promise
+from flowlab.workflow.past import Because
 
 
 class _Place:
@@ -50,7 +51,7 @@ class Barriers:
         place = self._places.get(name) or _Place(required)
         self._check(name, place, required, here)
         self._places[name] = place
-        handle = Handle(f"barrier {name!r}")
+        handle = Promise(f"barrier {name!r}")
         handle.stopper = partial(self._leave, handle)
         self._ask("BarrierArrived", name, here, None, partial(self._arrived, name, here, handle))
         return handle
@@ -93,15 +94,15 @@ class Barriers:
         recorded: partial[None],
     ) -> None:
         # The shape that a plan's barrier has: both are read by the same queries.
-        draft = self._commands.draft(
+        self._commands.ask(
             event_type,
             name,
             {"agents": sorted(agents)},
             why=why,
             step_id=name,
             coordination_id=self._commands.workflow_id,
+            recorded=recorded,
         )
-        self._commands.ask(draft, recorded=recorded)
 
     def _arrived(self, name: str, here: frozenset[str], handle: Handle, event: Event) -> None:
         place = self._places[name]

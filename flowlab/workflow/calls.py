@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 import msgspec
 
-from flowlab.errors import ActivityError, CancelledError
-from flowlab.events import Event
+from flowlab.errors import ActivityError, CancelledError, InvalidEventError
+from flowlab.events import MAX_ID_BYTES, Event
+from flowlab.events.codec import encode_json, encode_payload, encode_quickly
 from flowlab.workflow.answers import because, data_of, error_of, told
-from flowlab.workflow.commands import Command, Commands
-from flowlab.workflow.handles import Because, Handle
+from flowlab.workflow.commands import MAX_ASKED, Command, Commands, Hears, check_name
+from flowlab.workflow.handles import Handle
+from flowlab.workflow.past import Because
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
-from flowlab.workflow.section import Section
 
 Family = Literal["Activity", "Compensation"]
+
+MAX_KEPT: Final = 4_096
+"""Requests, and what stands around their inputs, that are kept for the next call."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,120 +45,213 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     family: Family = "Activity"
 
 
-class Call:
+class Call(Handle, eq=False):
     """Asks for each attempt, and decides by the policy what a failure means.
+
+    It is its own handle, and the command of its first attempt; see `Command`.
 
     Args:
         commands: what the workflow asks for.
         request: what is asked for.
-        section: where the chance of a policy with jitter comes from.
+        value: its input.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_commands",
-        "_first",
-        "_last",
-        "_request",
-        "_section",
-        "_stopped",
-        "handle",
-    )
+    _commands: Commands
+    request: Request
+    _input: Any
+    recorded: Hears | None = None
+    draft: Event | None = None
+    place: int = -1
+    sequence: int = 0
+    time_ns: int = 0
+    _attempt: int = 1
+    _stopped: bool = False
+    _last: Command | None = None
 
-    def __init__(self, commands: Commands, request: Request, section: Section) -> None:
-        self._commands = commands
-        self._request = request
-        self._section = section
-        self._attempt = 1
-        self._stopped = False
-        self.handle = Handle(f"{request.family.lower()} {request.activity!r}")
-        if request.family == "Activity":
-            # What undoes is never given up.
-            self.handle.stopper = self._stop
-        self._first = self._last = self._ask(None)
+    @property
+    def what(self) -> str:
+        """A word for what is waited for."""
+        return f"{self.request.family.lower()} {self.request.activity!r}"
+
+    @property
+    def event_type(self) -> str:
+        """Of the command."""
+        return f"{self.request.family}Scheduled"
+
+    @property
+    def name(self) -> str:
+        """Of the command."""
+        return self.request.activity
+
+    @property
+    def step_id(self) -> str | None:
+        """Of the command."""
+        return self.request.step_id
+
+    @property
+    def coordination_id(self) -> str | None:
+        """Of the command."""
+        return self.request.coordination_id
+
+    def stop(self, reason: str, because: Because | None) -> None:
+        """Give it up, if it is not done and can be: what undoes is never given up."""
+        if self.done or self._stopped or self.request.family != "Activity":
+            return
+        self._stopped = True
+        if not self._end_waiting(because, reason):
+            last = self if self._last is None else self._last
+            self._commands.withdraw(last, "ActivityCancelRequested", because)
 
     def give_up(self) -> None:
         """Let the attempt in flight be the last one."""
         self._stopped = True
         self._end_waiting(None)
 
-    def _ask(self, why: Because | None) -> Command:
-        request = self._request
-        payload: dict[str, Any] = {"input": request.value, "attempt": self._attempt}
-        if request.agent is not None:
-            payload["agent"] = request.agent
-        if request.timeout_ns is not None:
-            payload["timeout_ns"] = request.timeout_ns
-        return self._command(f"{request.family}Scheduled", payload, why, self._answered)
-
-    def _command(
-        self, event_type: str, payload: Any, why: Because | None, answered: Callable[[Event], None]
-    ) -> Command:
-        request = self._request
-        draft = self._commands.draft(
-            event_type,
-            request.activity,
-            payload,
-            why=why,
-            step_id=request.step_id,
-            coordination_id=request.coordination_id,
-        )
-        return self._commands.ask(draft, answered)
-
-    def _stop(self, reason: str, why: Because | None) -> None:
-        if self._stopped:
-            return
-        self._stopped = True
-        if not self._end_waiting(why, reason):
-            self._commands.withdraw(self._last, "ActivityCancelRequested", why)
-
     def _end_waiting(self, why: Because | None, reason: str = "") -> bool:
         """Say whether the call waited to be tried again, and end that."""
-        if self._last.draft.event_type != "TimerStarted" or self.handle.done:
+        last = self._last
+        if last is None or last.event_type != "TimerStarted" or self.done:
             return False
-        self._commands.withdraw(self._last, "TimerCanceled", why)
-        error = CancelledError(told(f"{self.handle.what} was canceled", reason))
-        self.handle.reject(error, self._commands.reasons(why))
+        self._commands.withdraw(last, "TimerCanceled", why)
+        error = CancelledError(told(f"{self.what} was canceled", reason))
+        self.reject(error, self._commands.reasons(why))
         return True
 
-    def _answered(self, event: Event) -> None:
+    def answered(self, event: Event) -> None:
+        """Take the answer to the attempt in flight."""
         kind, why = event.event_type, because(event)
         if kind.endswith("Completed"):
-            self.handle.resolve(data_of(event).get("result"), why)
+            self.resolve(data_of(event).get("result"), why)
         elif kind.endswith("Canceled"):
             reason = str(data_of(event).get("reason", ""))
-            error = CancelledError(told(f"{self.handle.what} was canceled", reason))
-            self.handle.reject(error, why)
+            self.reject(CancelledError(told(f"{self.what} was canceled", reason)), why)
         else:
             self._failed(event, why)
 
     def _failed(self, event: Event, why: Because) -> None:
-        request = self._request
+        request = self.request
         timed_out = event.event_type.endswith("TimedOut")
         error_type, message = error_of(event, "TimedOut" if timed_out else "Error")
-        due = None
+        due, chance = None, self._commands.section.chance
         if not self._stopped:
             due = request.policy.next_attempt_ns(
                 self._attempt,
                 error_type=error_type,
                 now_ns=event.time_ns,
-                first_scheduled_ns=self._first.time_ns,
-                draw=self._section.chance("retry").random() if request.policy.jitter else 0.5,
+                first_scheduled_ns=self.time_ns,
+                draw=chance("retry").random() if request.policy.jitter else 0.5,
             )
         if due is None:
-            what = f"{request.family.lower()} {request.activity!r}"
             error = ActivityError(
-                f"{what} failed in attempt {self._attempt}: {message}",
+                f"{self.what} failed in attempt {self._attempt}: {message}",
                 activity=request.activity,
                 error_type=error_type,
                 timed_out=timed_out,
             )
-            self.handle.reject(error, why)
+            self.reject(error, why)
             return
         self._attempt += 1
         delay = {"delay_ns": due - event.time_ns, "attempt": self._attempt}
-        self._last = self._command("TimerStarted", delay, why, self._again)
+        self._ask("TimerStarted", delay, why, self._again)
 
     def _again(self, timer: Event) -> None:
-        if not self.handle.done:
-            self._last = self._ask(because(timer))
+        if not self.done:
+            payload = payload_of(self.request, self._input, self._attempt)
+            self._ask(self.event_type, payload, because(timer), self.answered)
+
+    def _ask(self, event_type: str, payload: Any, why: Because, answered: Hears) -> None:
+        self._last = self._commands.ask(
+            event_type,
+            self.name,
+            payload,
+            why=why,
+            step_id=self.step_id,
+            coordination_id=self.coordination_id,
+            answered=answered,
+        )
+
+
+def payload_of(request: Request, value: Any, attempt: int) -> dict[str, Any]:
+    """Return what the event of an attempt carries."""
+    payload: dict[str, Any] = {"input": value, "attempt": attempt}
+    if request.agent is not None:
+        payload["agent"] = request.agent
+    if request.timeout_ns is not None:
+        payload["timeout_ns"] = request.timeout_ns
+    return payload
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def plain_request(activity: str, agent: str | None) -> tuple[Request, bytes, bytes]:
+    """Return a request without retries, timeout and input, and what stands around its input."""
+    if not activity.isascii() or len(activity) > MAX_ID_BYTES:
+        check_name(activity, "ActivityScheduled")
+    return (Request(activity=activity, agent=agent), *_around(agent, None))
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _around(agent: str | None, timeout_ns: int | None) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the input in the payload of a first attempt."""
+    first = {} if agent is None else {"agent": agent}
+    last = {} if timeout_ns is None else {"timeout_ns": timeout_ns}
+    whole = encode_json({**first, "attempt": 1, "input": 0, **last})
+    head, tail = whole.rsplit(b'"input":0', 1)
+    return head + b'"input":', tail
+
+
+def schedule(commands: Commands, request: Request, head: bytes, tail: bytes, value: Any) -> Call:
+    """Ask for the first attempt of a call, whose payload is the input between head and tail.
+
+    Raises:
+        InvalidArgumentError: the log cannot keep the name, or the workflow has ended.
+        InvalidEventError: the input is not JSON.
+        LimitError: the workflow asks for more and more, and never waits.
+    """
+    encoded = encode_quickly(value)
+    payload: bytes | None
+    if encoded is None:
+        payload = encode_payload(payload_of(request, value, 1))
+    else:
+        payload = head + encoded + tail
+    asked = commands.asked
+    if commands.closed or len(asked) >= MAX_ASKED:
+        commands.check_room()
+    call = Call(commands, request, value)
+    ahead, ground = commands.ahead, commands.ground
+    if ahead and ground is not None:
+        place = ahead[-1]
+        if (
+            ground.payloads[place] == payload
+            and ground.names[place] == request.activity
+            and ground.types[place] == _SCHEDULED[request.family]
+            and ground.steps[place] == request.step_id
+        ):
+            ahead.pop()
+            call.place = place
+            asked.append(call)
+            return call
+    commands.put(call, payload)
+    return call
+
+
+def schedule_request(commands: Commands, request: Request) -> Call:
+    """Ask for the first attempt of a call whose request holds its input.
+
+    Raises:
+        InvalidArgumentError: the log cannot keep the name, or the workflow has ended.
+        InvalidEventError: the input is not JSON.
+        LimitError: the workflow asks for more and more, and never waits.
+    """
+    name = request.activity
+    if not name.isascii() or len(name) > MAX_ID_BYTES:
+        check_name(name, _SCHEDULED[request.family])
+    try:
+        head, tail = _around(request.agent, request.timeout_ns)
+    except (TypeError, InvalidEventError):
+        # An agent that is no text, or no Unicode: what can be said of the whole is said there.
+        encode_payload(payload_of(request, None, 1))
+        raise
+    return schedule(commands, request, head, tail, request.value)
+
+
+_SCHEDULED: Final = {"Activity": "ActivityScheduled", "Compensation": "CompensationScheduled"}

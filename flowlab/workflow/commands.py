@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
 
 from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import MAX_ID_BYTES, Cause, CauseKind, Event
 from flowlab.events.codec import encode_payload
-from flowlab.workflow.handles import Because, Loop
-from flowlab.workflow.matching import check_command
-from flowlab.workflow.past import Past
+from flowlab.workflow.handles import Loop
+from flowlab.workflow.matching import Grade, check_command
+from flowlab.workflow.past import Because, Past
+from flowlab.workflow.section import Section
+
+if TYPE_CHECKING:
+    from flowlab.workflow.history import History
 
 Hears = Callable[[Event], None]
 
@@ -18,28 +24,53 @@ MAX_ASKED: Final = 50_000
 """Most events that a workflow may ask for at once."""
 
 
-class Command:
+class Command(msgspec.Struct, eq=False):
     """One event that was asked for.
 
     Attributes:
-        draft: what was asked for.
+        event_type, name, step_id, coordination_id: of the event.
         answered: hears the event that answers it; None if none does.
         recorded: hears the event itself, once it is in the history.
-        sequence: its place there; 0 before.
+        draft: what was asked for; None where the history at hand holds it.
+        place: where that is, in the history at hand; -1 where it does not.
+        sequence: its place in the stream; 0 before it is recorded.
         time_ns: its time there.
     """
 
-    __slots__ = ("answered", "draft", "recorded", "sequence", "time_ns")
-
-    def __init__(self, draft: Event, answered: Hears | None, recorded: Hears | None) -> None:
-        self.draft = draft
-        self.answered = answered
-        self.recorded = recorded
-        self.sequence = 0
-        self.time_ns = 0
+    event_type: str
+    name: str
+    step_id: str | None
+    coordination_id: str | None
+    answered: Hears | None = None
+    recorded: Hears | None = None
+    draft: Event | None = None
+    place: int = -1
+    sequence: int = 0
+    time_ns: int = 0
 
     def __repr__(self) -> str:
-        return f"Command({self.draft.event_type!r}, sequence={self.sequence})"
+        return f"Command({self.event_type!r}, sequence={self.sequence})"
+
+
+class Asked(Protocol):
+    """What a call, too, is: an event that was asked for."""
+
+    recorded: Hears | None
+    draft: Event | None
+    place: int
+    sequence: int
+    time_ns: int
+
+    @property
+    def event_type(self) -> str: ...  # noqa: D102 - as of a command
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def step_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def coordination_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def answered(self) -> Hears | None: ...  # noqa: D102
 
 
 class Commands:
@@ -49,58 +80,90 @@ class Commands:
         workflow_id: its stream.
         loop: runs its code, and so knows why it asks.
         past: of its stream.
+        section: where the chance of retries comes from.
+        grade: how much of what the history holds must be what was asked for.
 
     Attributes:
+        asked: what was asked for, from `next` on not recorded yet.
+        open: what is recorded and not answered, by sequence.
+        taken_up: the sequence of what was taken up, by that of the event that says so.
+        ground: the history at hand, where that is read ahead.
+        ahead: the places in it of commands that nobody has asked for yet, the next one last.
         generation: of its events.
         closed: it has ended, and asks for nothing more.
         owed: requests to take back as soon as they are in the history; it does not end before.
     """
 
     __slots__ = (
-        "_asked",
+        "_grade",
         "_loop",
-        "_next",
-        "_open",
         "_past",
-        "_taken_up",
+        "ahead",
+        "asked",
         "closed",
         "generation",
+        "ground",
+        "next",
+        "open",
         "owed",
+        "section",
+        "taken_up",
         "workflow_id",
     )
 
-    def __init__(self, workflow_id: str, loop: Loop, past: Past) -> None:
+    def __init__(
+        self,
+        workflow_id: str,
+        loop: Loop,
+        past: Past,
+        section: Section,
+        grade: Grade = "result",
+    ) -> None:
         self.workflow_id = workflow_id
+        self.section = section
         self.generation = 0
         self.closed = False
         self.owed = 0
+        self.asked: list[Asked] = []
+        self.next = 0
+        self.open: dict[int, Asked] = {}
+        self.taken_up: dict[int, int] = {}
+        self.ground: History | None = None
+        self.ahead: list[int] = []
         self._loop = loop
         self._past = past
-        self._asked: list[Command] = []
-        self._next = 0
-        self._open: dict[int, Command] = {}
-        self._taken_up: dict[int, int] = {}
+        self._grade = grade
 
     def __repr__(self) -> str:
-        return f"Commands({self.workflow_id!r}, {self.waiting} asked, {len(self._open)} open)"
+        return f"Commands({self.workflow_id!r}, {self.waiting} asked, {len(self.open)} open)"
+
+    def enter(self, ground: History) -> None:
+        """Let a history be at hand: what is asked for is looked up in it first."""
+        self.ground = ground
+        self.ahead = ground.commands_after(self.waiting)
+
+    def leave(self) -> None:
+        """Let no history be at hand."""
+        self.ground, self.ahead = None, []
 
     @property
     def drafts(self) -> tuple[Event, ...]:
         """What is to be recorded, in order."""
-        return tuple([command.draft for command in self._asked[self._next :]])
+        asked = self.asked[self.next :]
+        return tuple([command.draft for command in asked if command.draft is not None])
 
     @property
     def waiting(self) -> int:
         """How many are to be recorded."""
-        return len(self._asked) - self._next
+        return len(self.asked) - self.next
 
     @property
     def in_flight(self) -> list[str]:
         """A word for each request that is to be recorded or answered."""
-        waiting = self._asked[self._next :]
+        waiting = self.asked[self.next :]
         asked = [c for c in waiting if c.answered is not None or c.recorded is not None]
-        drafts = [command.draft for command in (*self._open.values(), *asked)]
-        return [f"{draft.event_type} {draft.name}".rstrip() for draft in drafts]
+        commands = (*self.open.values(), *asked)
+        return [f"{command.event_type} {command.name}".rstrip() for command in commands]
 
     def reasons(self, why: Because | None) -> Because:
         """Return what was given, or else why the code runs now."""
@@ -110,7 +173,7 @@ class Commands:
         """Take out of some events those from which others of them follow."""
         return self._past.minimal(why)
 
-    def draft(
+    def ask(
         self,
         event_type: str,
         name: str = "",
@@ -119,35 +182,36 @@ class Commands:
         why: Because | None = None,
         step_id: str | None = None,
         coordination_id: str | None = None,
-    ) -> Event:
-        """Make an event of this stream whose causes are `why`, or why the code runs now.
+        answered: Hears | None = None,
+        recorded: Hears | None = None,
+    ) -> Command:
+        """Ask for an event of this stream whose causes are `why`, or why the code runs now.
+
+        Args:
+            event_type: of the event.
+            name: of the event.
+            payload: of the event.
+            why: its causes.
+            step_id: of the event.
+            coordination_id: of the event.
+            answered: hears its answer.
+            recorded: hears the event itself, once it is recorded.
 
         Raises:
-            InvalidArgumentError: the log cannot keep the name.
+            InvalidArgumentError: the log cannot keep the name, or the workflow has ended.
+            InvalidEventError: the payload is not JSON.
+            LimitError: it asks for more and more, and never waits.
         """
         if not name.isascii() or len(name) > MAX_ID_BYTES:
-            _check_name(name, event_type)
-        if why is None:
-            why = self._loop.why
-        mine = self.workflow_id
-        # Causes stand in the order of the stream; nearly always there is one.
-        pairs = why.items() if len(why) == 1 else sorted(why.items())
-        return Event(
-            event_type=event_type,
-            name=name,
-            payload=encode_payload(payload),
-            workflow_id=mine,
-            generation=self.generation,
-            follows_lane=False,
-            causes=tuple([Cause(mine, sequence, kind) for sequence, kind in pairs]),
-            step_id=step_id,
-            coordination_id=coordination_id,
-        )
+            check_name(name, event_type)
+        encoded = encode_payload(payload)
+        self.check_room()
+        command = Command(event_type, name, step_id, coordination_id, answered, recorded)
+        self.put(command, encoded, why)
+        return command
 
-    def ask(
-        self, draft: Event, answered: Hears | None = None, recorded: Hears | None = None
-    ) -> Command:
-        """Ask for an event, and say who hears its answer, and the event once it is recorded.
+    def check_room(self) -> None:
+        """Check that something may be asked for.
 
         Raises:
             InvalidArgumentError: the workflow has ended.
@@ -156,23 +220,53 @@ class Commands:
         if self.closed:
             message = f"workflow {self.workflow_id!r} has ended; it can ask for nothing more"
             raise InvalidArgumentError(message)
-        if len(self._asked) - self._next >= MAX_ASKED:
+        if len(self.asked) - self.next >= MAX_ASKED:
             message = (
                 f"workflow {self.workflow_id!r} asks for more than MAX_ASKED ({MAX_ASKED:,}) "
                 "events without waiting for any; await what it asks for"
             )
             raise LimitError(message)
-        command = Command(draft, answered, recorded)
-        self._asked.append(command)
-        return command
 
-    def end(self, draft: Event) -> None:
-        """Ask for the event that ends the workflow."""
-        self._asked.append(Command(draft, None, None))
+    def put(self, command: Asked, payload: bytes | None, why: Because | None = None) -> None:
+        """Put a command behind those asked for, as a draft unless the history at hand holds it."""
+        if self.ground is not None and self.ahead:
+            place = self.ahead.pop()
+            if self.ground.holds(place, command, payload, self._grade):
+                command.place = place
+                self.asked.append(command)
+                return
+        if why is None:
+            why = self._loop.why
+        mine = self.workflow_id
+        # Causes stand in the order of the stream; nearly always there is one.
+        pairs = why.items() if len(why) == 1 else sorted(why.items())
+        command.draft = Event(
+            event_type=command.event_type,
+            name=command.name,
+            payload=payload,
+            workflow_id=mine,
+            generation=self.generation,
+            follows_lane=False,
+            causes=tuple([Cause(mine, sequence, kind) for sequence, kind in pairs]),
+            step_id=command.step_id,
+            coordination_id=command.coordination_id,
+        )
+        self.asked.append(command)
+
+    def end(self, event_type: str, name: str, payload: Any, why: Because) -> None:
+        """Ask for the event that ends the workflow.
+
+        Raises:
+            InvalidArgumentError: the log cannot keep the name.
+            InvalidEventError: the payload is not JSON.
+        """
+        if not name.isascii() or len(name) > MAX_ID_BYTES:
+            check_name(name, event_type)
+        self.put(Command(event_type, name, None, None), encode_payload(payload), why)
         self.closed = True
 
     def withdraw(
-        self, command: Command, event_type: str, why: Because | None, payload: Any = None
+        self, command: Asked, event_type: str, why: Because | None, payload: Any = None
     ) -> None:
         """Ask for an event that takes a request back, once the request is in the history."""
         if self.closed:
@@ -188,17 +282,15 @@ class Commands:
             self.owed += 1
             return
         if event_type == "TimerCanceled":
-            self._open.pop(command.sequence, None)
-        taken_back = command.draft
-        draft = self.draft(
+            self.open.pop(command.sequence, None)
+        self.ask(
             event_type,
-            taken_back.name,
+            command.name,
             payload,
             why=self.minimal({**reasons, command.sequence: int(CauseKind.PROGRAM)}),
-            step_id=taken_back.step_id,
-            coordination_id=taken_back.coordination_id,
+            step_id=command.step_id,
+            coordination_id=command.coordination_id,
         )
-        self.ask(draft)
 
     def record(self, event: Event) -> None:
         """Take the event that the history holds, if it is what was asked for next.
@@ -206,41 +298,48 @@ class Commands:
         Raises:
             NonDeterminismError: it is not.
         """
-        asked, place = self._asked, self._next
-        check_command(event, asked[place].draft if asked else None, self.workflow_id)
+        asked, place, mine = self.asked, self.next, self.workflow_id
+        if not asked or asked[place].place < 0:
+            check_command(event, asked[place].draft if asked else None, mine, self._grade)
         command = asked[place]
-        self._next = place + 1
-        if self._next == len(asked):
-            self._next = 0
+        self.next = place + 1
+        if self.next == len(asked):
+            self.next = 0
             asked.clear()
         command.sequence, command.time_ns = event.sequence, event.time_ns
+        command.draft = None
         if command.answered is not None:
-            self._open[event.sequence] = command
+            self.open[event.sequence] = command
         if command.recorded is not None:
             command.recorded(event)
 
     def take_up(self, event: Event) -> None:
         """Take note of who took a request up: its answer may name the start and not the request."""
         for cause in event.causes:
-            if cause.workflow_id == self.workflow_id and cause.sequence in self._open:
-                self._taken_up[event.sequence] = cause.sequence
+            if cause.workflow_id == self.workflow_id and cause.sequence in self.open:
+                self.taken_up[event.sequence] = cause.sequence
 
     def answer(self, event: Event) -> None:
         """Let the request that an event answers hear of it; nothing waits for a late answer."""
         for cause in event.causes:
             if cause.workflow_id == self.workflow_id:
-                sequence = self._taken_up.pop(cause.sequence, cause.sequence)
-                command = self._open.pop(sequence, None)
+                sequence = self.taken_up.pop(cause.sequence, cause.sequence)
+                command = self.open.pop(sequence, None)
                 if command is not None and command.answered is not None:
                     command.answered(event)
                     return
 
     def forget(self) -> None:
         """Forget which requests were taken up."""
-        self._taken_up.clear()
+        self.taken_up.clear()
 
 
-def _check_name(name: str, event_type: str) -> None:
+def check_name(name: str, event_type: str) -> None:
+    """Check that the log can keep a name.
+
+    Raises:
+        InvalidArgumentError: it cannot.
+    """
     try:
         size = len(name.encode())
     except UnicodeEncodeError:

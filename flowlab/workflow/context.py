@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, get_origin
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.workflow.calls import Request
+from flowlab.workflow.calls import Request, plain_request, schedule
 from flowlab.workflow.definition import Activity, Workflow, activity_name, workflow_name
 from flowlab.workflow.durations import Duration, as_ns
-from flowlab.workflow.handles import ContinueAsNew, Handle, all_of, any_of
+from flowlab.workflow.handles import ContinueAsNew, Handle
+from flowlab.workflow.joining import all_of, any_of
 from flowlab.workflow.requests import ChildRequest
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 from flowlab.workflow.saga import Saga
@@ -59,14 +60,22 @@ class WorkflowContext:
             retry: when it is tried again; None is one attempt.
             timeout: of one attempt; nanoseconds or a timedelta.
         """
+        if type(activity) is not str or not activity:
+            activity = activity_name(activity)
+        if retry is None and timeout is None and (agent is None or type(agent) is str):
+            execution = self._execution
+            request, head, tail = plain_request(activity, agent)
+            if agent is not None:
+                execution.fiber.called(agent)
+            return schedule(execution.commands, request, head, tail, value)
         request = Request(
-            activity=activity_name(activity),
+            activity=activity,
             value=value,
             agent=agent,
             policy=retry or NO_RETRY,
             timeout_ns=None if timeout is None else as_ns(timeout, "timeout", least=1),
         )
-        return self._execution.schedule(request).handle
+        return self._execution.schedule(request)
 
     def call_child_workflow(
         self, workflow: str | Workflow, value: Any = None, *, workflow_id: str | None = None

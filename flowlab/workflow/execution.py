@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Coroutine, Iterable, Sequence
+from collections.abc import Collection, Coroutine, Iterable
 from functools import partial
-from itertools import islice
 from typing import Any, Final, Self
 
 from flowlab.errors import (
@@ -12,21 +11,23 @@ from flowlab.errors import (
     CorruptionError,
     InvalidArgumentError,
     InvalidEventError,
-    LimitError,
 )
 from flowlab.events import CauseKind, Event
 from flowlab.events.wording import error_facts
 from flowlab.workflow.answers import ANSWERS, STARTS, Inbox, because, data_of, told
 from flowlab.workflow.barriers import Barriers
-from flowlab.workflow.calls import Call, Request
+from flowlab.workflow.calls import Call, Request, schedule_request
 from flowlab.workflow.commands import Commands
 from flowlab.workflow.context import WorkflowContext
 from flowlab.workflow.definition import Workflow
 from flowlab.workflow.ending import ending_of
+from flowlab.workflow.following import follow
 from flowlab.workflow.guard import guarded
-from flowlab.workflow.handles import Because, Fiber, Handle, Loop, joined
-from flowlab.workflow.matching import COMMAND_TYPES
-from flowlab.workflow.past import Past
+from flowlab.workflow.handles import Fiber, Handle, Loop, Promise
+from flowlab.workflow.joining import joined
+from flowlab.workflow.matching import COMMAND_TYPES, Grade
+from flowlab.workflow.past import Because, Past
+from flowlab.workflow.progress import Progress
 from flowlab.workflow.requests import Child, ChildRequest, Timer
 from flowlab.workflow.savepoints import SAVEPOINT, decode_state, saved
 from flowlab.workflow.section import Section
@@ -35,8 +36,6 @@ LONG_EVENTS: Final = 4_096
 """A history of so many events is long: continue-as-new is suggested."""
 LONG_BYTES: Final = 4 * 1024 * 1024
 """A history whose payloads since its last savepoint take so many bytes is long, too."""
-MAX_HISTORY_EVENTS: Final = 50_000
-"""The longest history of one generation."""
 
 
 class Execution:
@@ -51,10 +50,13 @@ class Execution:
         workflow: the code.
         workflow_id: its stream.
         seed: of the streams of chance; a host takes the run's.
+        grade: how much of what the history holds must be what the code asks for.
 
     Attributes:
         state: what a workflow that declares a state has come to.
         section: ids and chance since the last savepoint.
+        progress, past, loop, commands: how far it is, what follows from what, the code that runs,
+            and what it has asked for.
 
     Example:
         >>> from flowlab.workflow import workflow
@@ -68,28 +70,25 @@ class Execution:
         ['ActivityScheduled']
     """
 
-    def __init__(self, workflow: Workflow, workflow_id: str, *, seed: object = 0) -> None:
+    def __init__(
+        self, workflow: Workflow, workflow_id: str, *, seed: object = 0, grade: Grade = "result"
+    ) -> None:
         self.workflow = workflow
         self.workflow_id = workflow_id
         self.seed = seed
         self.generation = 0
-        self.now_ns = 0
         self.state: Any = None
         self.section = Section(workflow_id, seed)
-        self._past = Past(workflow_id)
-        self._loop = Loop(self._past.minimal)
-        self._commands = Commands(workflow_id, self._loop, self._past)
-        self._barriers = Barriers(self._commands)
+        self.past = Past(workflow_id)
+        self.loop = Loop(self.past)
+        self.commands = Commands(workflow_id, self.loop, self.past, self.section, grade)
+        self._barriers = Barriers(self.commands)
         self._inbox = Inbox()
         self._main: Fiber | None = None
         self._held: dict[Fiber, None] = {}
-        self._batch: Sequence[Event] = ()
-        self._place = 0
+        self.progress = Progress()
         self._entry: Event | None = None
         self._meanwhile: list[Event] = []
-        self._length = 0
-        self._bytes = 0
-        self._last = 0
 
     @classmethod
     def from_savepoint(
@@ -120,29 +119,33 @@ class Execution:
         """
         execution = cls(workflow, workflow_id, seed=seed)
         execution.state = decode_state(savepoint, workflow)
-        execution.now_ns = started.time_ns
         execution._entry = savepoint
         execution._inbox.keep(data_of(savepoint).get("kept") or {})
         execution._begin(started, {savepoint.sequence: int(CauseKind.PROGRAM)})
         # The newest cause of what the code asks for is the event that made it run.
         before = [cause.sequence for cause in savepoint.causes]
-        execution._last = max(before, default=savepoint.sequence - 1)
-        execution._length = execution._last - started.sequence + 1
+        last = max(before, default=savepoint.sequence - 1)
+        execution.progress.begin_at(started, last)
         return execution
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{self._length} events"
+        state = "closed" if self.closed else f"{self.progress.length} events"
         return f"Execution({self.workflow.name!r}, {self.workflow_id!r}, {state})"
 
     @property
     def closed(self) -> bool:
         """Whether the workflow has ended: its last event is asked for, or in the history."""
-        return self._commands.closed
+        return self.commands.closed
 
     @property
     def last_sequence(self) -> int:
         """The place of the last event that it knows; 0 if there is none."""
-        return self._last
+        return self.progress.last
+
+    @property
+    def now_ns(self) -> int:
+        """The logical time: the latest of the events up to the one that it now answers."""
+        return self.progress.now_ns
 
     @property
     def awaited(self) -> list[str]:
@@ -153,51 +156,48 @@ class Execution:
     def advance(self, events: Iterable[Event]) -> tuple[Event, ...]:
         """Take the next events of the stream; return every event that the code asks for now.
 
+        Args:
+            events: in order, each once; many are quickest as one `History`.
+
         Raises:
             NonDeterminismError: the history holds something other than the code asks for.
             CorruptionError: the events do not follow those before.
         """
-        self._batch = list(events)
-        for place, event in enumerate(self._batch):
-            self._place = place
-            self._take(event)
-        self._batch = ()
-        return self._commands.drafts
+        follow(self, events)
+        return self.commands.drafts
 
     # -- what the context asks for --------------------------------------------------------------
 
     def schedule(self, request: Request) -> Call:
         """Ask for an activity, or for a compensation."""
         self.fiber.called(request.agent)
-        return Call(self._commands, request, self.section)
+        return schedule_request(self.commands, request)
 
     def note(self, event_type: str, step_id: str, coordination_id: str, payload: Any) -> None:
         """Put into the history what the code has come to."""
-        draft = self._commands.draft(
+        self.commands.ask(
             event_type, step_id, payload, step_id=step_id, coordination_id=coordination_id
         )
-        self._commands.ask(draft)
 
     def start_timer(self, delay_ns: int) -> Handle:
         """Ask for a timer."""
-        return Timer(self._commands, delay_ns).handle
+        return Timer(self.commands, delay_ns).handle
 
     def start_child(self, request: ChildRequest) -> Handle:
         """Ask for a child workflow."""
         workflow_id = request.workflow_id or self.section.next_child()
-        return Child(self._commands, request, workflow_id).handle
+        return Child(self.commands, request, workflow_id).handle
 
     def expect_signal(self, name: str) -> Handle:
         """Wait for an event from outside."""
         handle = self._inbox.expect(name)
-        if not handle.done:
-            handle.stopper = partial(self._forget, name, handle)
+        handle.stopper = partial(self._forget, name, handle)
         return handle
 
     def send_signal(self, workflow_id: str, name: str, value: Any) -> None:
         """Ask for an event in another workflow's stream."""
         payload = {"workflow_id": workflow_id, "value": value}
-        self._commands.ask(self._commands.draft("SignalInitiated", name, payload))
+        self.commands.ask("SignalInitiated", name, payload)
 
     def arrive(
         self, name: str, agents: Collection[str], arriving: Collection[str] | None
@@ -210,16 +210,16 @@ class Execution:
 
     def savepoint(self) -> Handle:
         """Ask for a savepoint; what interrupts the workflow meanwhile reaches it afterwards."""
-        main, commands = self.fiber, self._commands
+        main, commands = self.fiber, self.commands
         payload = saved(self.workflow, self.state, self._in_flight(main), self._inbox)
-        handle = Handle("a savepoint")
+        handle = Promise("a savepoint")
 
         def recorded(event: Event) -> None:
             main.shield -= 1
             self._begin_section(event, main)
             handle.resolve(None, main.because)
 
-        commands.ask(commands.draft("MarkerRecorded", SAVEPOINT, payload), recorded=recorded)
+        commands.ask("MarkerRecorded", SAVEPOINT, payload, recorded=recorded)
         main.shield += 1
         return handle
 
@@ -231,74 +231,71 @@ class Execution:
         patches = self.section.patches
         if patch_id not in patches:
             # Its marker, if there is one, follows the commands that are asked for already.
-            rest = islice(self._batch, self._place + 1, None)
-            commands = (event for event in rest if event.event_type in COMMAND_TYPES)
-            then = next(islice(commands, self._commands.waiting, None), None)
-            patches[patch_id] = then is None or (
-                then.event_type == "MarkerRecorded" and then.name == patch_id
-            )
+            then = self.progress.command(self.commands)
+            patches[patch_id] = then is None or then == ("MarkerRecorded", patch_id)
             if patches[patch_id]:
-                self._commands.ask(self._commands.draft("MarkerRecorded", patch_id))
+                self.commands.ask("MarkerRecorded", patch_id)
         return patches[patch_id]
 
     def branch(self, coroutine: Coroutine[Any, Any, Any]) -> Handle:
         """Let a coroutine run beside the one that runs."""
-        fiber = Fiber(coroutine, dict(self._loop.why), "a branch")
+        fiber = Fiber(coroutine, dict(self.loop.why), "a branch")
         fiber.handle.stopper = partial(self._interrupt, fiber, "a branch was canceled")
-        self._loop.start(fiber)
+        self.loop.start(fiber)
         return fiber.handle
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether the code has begun, has not ended, and is not about to be entered again."""
+        return self._main is not None and self._entry is None and not self.commands.closed
+
+    @property
+    def end(self) -> Handle:
+        """The end of the code, once that has begun."""
+        assert self._main is not None
+        return self._main.handle
 
     @property
     def fiber(self) -> Fiber:
         """The branch whose code runs now."""
-        assert self._loop.current is not None
-        return self._loop.current
+        assert self.loop.current is not None
+        return self.loop.current
 
     @property
     def is_long(self) -> bool:
         """Whether continue-as-new is suggested."""
-        return self._length >= LONG_EVENTS or self._bytes >= LONG_BYTES
+        progress = self.progress
+        return progress.length >= LONG_EVENTS or progress.bytes_read >= LONG_BYTES
 
     # -- history ----------------------------------------------------------------------------------
 
-    def _take(self, event: Event) -> None:
-        if self._last and event.sequence != self._last + 1:
-            message = (
-                f"event {event.sequence} of {self.workflow_id!r} follows {self._last}; give every "
-                "event of the stream, in order and once"
-            )
-            raise CorruptionError(message)
-        if self._length >= MAX_HISTORY_EVENTS:
-            message = (
-                f"the history of {self.workflow_id!r} has more than MAX_HISTORY_EVENTS "
-                f"({MAX_HISTORY_EVENTS:,}) events; let the workflow continue as new"
-            )
-            raise LimitError(message)
-        self._last = event.sequence
-        self._length += 1
-        self._bytes += len(event.payload or b"")
-        self.now_ns = max(self.now_ns, event.time_ns)
-        self._past.add(event)
+    def take(self, event: Event) -> None:
+        """Take one event that follows those before: what a batch does with each."""
         if self._entry is not None:
             self._enter_again(event, self._entry)
         elif event.event_type in COMMAND_TYPES:
-            self._commands.record(event)
+            self.commands.record(event)
         elif not self.closed:
             self._answer(event)
-        if self._loop.ready:
-            self._loop.run()
+        self.go_on()
+
+    def go_on(self) -> bool:
+        """Run what can go on, and write the end once the code has come to it: was it so?"""
+        if self.loop.ready:
+            self.loop.run()
         main = self._main
         if main is not None and main.handle.done and not self.closed:
             self._settle(main)
+        return self.closed
 
     def _answer(self, event: Event) -> None:
         kind = event.event_type
         if kind in ANSWERS:
-            self._commands.answer(event)
+            self.commands.answer(event)
         elif kind == "WorkflowStarted":
             if self.workflow.state is not None:
                 self.state = self.workflow.state()
-            self._loop.start(self._begin(event, because(event)))
+            self.loop.start(self._begin(event, because(event)))
         elif kind == "Signaled":
             self._inbox.take(event)
         elif kind == "WorkflowCancelRequested" and self._main is not None:
@@ -306,7 +303,7 @@ class Execution:
             what = f"workflow {self.workflow_id!r} was asked to stop"
             self._interrupt(self._main, what, reason, because(event))
         elif kind in STARTS:
-            self._commands.take_up(event)
+            self.commands.take_up(event)
 
     def _begin(self, started: Event, why: Because) -> Fiber:
         if self._main is not None:
@@ -315,7 +312,7 @@ class Execution:
                 "begun; a new generation needs an Execution of its own"
             )
             raise CorruptionError(message)
-        self.generation = self._commands.generation = started.generation
+        self.generation = self.commands.generation = started.generation
         self.section.begin(str(started.generation))
         ctx = WorkflowContext(self, self.workflow_id, self.generation)
         coroutine = self.workflow(ctx, data_of(started).get("input"), self.state)
@@ -330,7 +327,7 @@ class Execution:
         self._entry = None
         if self._main is not None:
             self._begin_section(event, self._main)
-            self._loop.start(self._main)
+            self.loop.start(self._main)
         for before in self._meanwhile:
             if before.event_type in {"Signaled", "WorkflowCancelRequested"}:
                 self._answer(before)
@@ -338,45 +335,44 @@ class Execution:
 
     def _begin_section(self, savepoint: Event, main: Fiber) -> None:
         """Leave behind what a function that is re-entered from a savepoint cannot know."""
-        self._past.forget(savepoint)
-        self._commands.forget()
+        self.past.forget(savepoint)
+        self.commands.forget()
         self._barriers.clear()
         self.section.begin(f"{self.generation}.{savepoint.sequence}")
         main.because, main.agents = {savepoint.sequence: int(CauseKind.PROGRAM)}, ()
-        self._bytes = 0
+        self.progress.save()
 
     def _in_flight(self, main: Fiber) -> list[str]:
         """Return a word for each thing that the code would have to wait for."""
-        others = [fiber.handle.what for fiber in self._loop.alive if fiber is not main]
-        return self._commands.in_flight + self.awaited + others + ["a saga"] * main.sagas
+        others = [fiber.handle.what for fiber in self.loop.alive if fiber is not main]
+        return self.commands.in_flight + self.awaited + others + ["a saga"] * main.sagas
 
     def _forget(self, name: str, handle: Handle, reason: str, why: Because | None) -> None:
         self._inbox.forget(name, handle)
         error = CancelledError(told(f"{handle.what} is not waited for any more", reason))
-        handle.reject(error, self._commands.reasons(why))
+        handle.reject(error, self.commands.reasons(why))
 
     def _interrupt(self, fiber: Fiber, what: str, reason: str, why: Because | None) -> None:
-        self._loop.interrupt(fiber, CancelledError(told(what, reason)), reason, why)
+        self.loop.interrupt(fiber, CancelledError(told(what, reason)), reason, why)
 
     def _settle(self, main: Fiber) -> None:
         """Write the end of the workflow, once its code and the sagas of its branches have ended."""
-        held = [fiber for fiber in self._loop.alive if fiber.sagas]
+        held = [fiber for fiber in self.loop.alive if fiber.sagas]
         while new := [fiber for fiber in held if fiber not in self._held]:
             for fiber in new:
                 self._held[fiber] = None
                 self._interrupt(fiber, "the workflow has ended", "", main.because)
-            self._loop.run()
-            held = [fiber for fiber in self._loop.alive if fiber.sagas]
-        if held or self._commands.owed:
+            self.loop.run()
+            held = [fiber for fiber in self.loop.alive if fiber.sagas]
+        if held or self.commands.owed:
             return
         why = main.because
         if self._held:
-            why = self._past.minimal(joined([why, *(fiber.because for fiber in self._held)]))
+            why = self.past.minimal(joined([why, *(fiber.because for fiber in self._held)]))
         kind, payload = ending_of(main.handle, [fiber.handle for fiber in self._held])
         try:
-            draft = self._commands.draft(kind, self.workflow.name, payload, why=why)
+            self.commands.end(kind, self.workflow.name, payload, why)
         except InvalidEventError as error:  # a result that is not JSON is the code's failure
             failed = {"error": error_facts(error)}
-            draft = self._commands.draft("WorkflowFailed", self.workflow.name, failed, why=why)
-        self._commands.end(draft)
-        self._loop.close()
+            self.commands.end("WorkflowFailed", self.workflow.name, failed, why)
+        self.loop.close()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowlab.errors import NonDeterminismError
 from flowlab.workflow.guard_blocks import Blocks
 from flowlab.workflow.guard_rules import GUARD_RULES, place_of
+from flowlab.workflow.history import History
 
 if TYPE_CHECKING:
     from flowlab.events import Event
@@ -75,6 +76,8 @@ HARMLESS: Final = frozenset(
 )
 """Modules that may reach out on a workflow's behalf: imports, logging, and tools that look on."""
 
+_AT_HAND: Final = (list, tuple, History)
+
 _running: dict[int, Execution] = {}
 _found: dict[int, NonDeterminismError] = {}
 _blocks: Final = Blocks(lambda what, saw: _refuse(what, saw, "blocked call"), _running)
@@ -94,7 +97,7 @@ def guarded(advance: Advance) -> Advance:
         if _off or execution.workflow.unchecked:
             return advance(execution, events)
         # A host may give an iterator that reads a file: it is no part of the workflow's code.
-        batch = events if isinstance(events, (list, tuple)) else list(events)
+        batch = events if isinstance(events, _AT_HAND) else list(events)
         thread = get_ident()
         if thread not in _armed:
             _arm(thread)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from flowlab.errors import CancelledError, InvalidArgumentError
-from flowlab.events import CauseKind
+import msgspec
 
-Because = dict[int, int]
-"""The events that let code go on: sequence in the workflow's stream -> kind of cause."""
+from flowlab.errors import CancelledError, InvalidArgumentError
+from flowlab.events import MAX_CAUSES
+from flowlab.workflow.past import Because, Past
 
 Stopper = Callable[[str, Because | None], None]
 """Gives something up, for a reason; the events that led to that, or None: why the code runs now."""
@@ -32,7 +32,7 @@ _RESULTS: Final = (Exception, ContinueAsNew, SystemExit, GeneratorExit)
 """What a workflow's code may end with; all else is the host's, such as a person's Ctrl+C."""
 
 
-class Handle:
+class Handle(msgspec.Struct, eq=False, kw_only=True):
     """A result that a workflow may wait for: `await` it once or often, alone or with others.
 
     Attributes:
@@ -40,16 +40,13 @@ class Handle:
         because: the events that answered it.
     """
 
-    __slots__ = ("_callbacks", "_error", "_value", "because", "done", "stopper", "what")
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.done = False
-        self.because: Because = {}
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self._callbacks: list[Callable[[], None]] = []
-        self.stopper: Stopper | None = None
+    done: bool = False
+    because: Because = {}
+    _value: Any = None
+    _error: BaseException | None = None
+    # Nearly always one fiber waits, and nobody else is told.
+    waiter: Fiber | None = None
+    told: list[Callable[[], None]] | None = None
 
     def __repr__(self) -> str:
         return f"Handle({self.what!r}, {'done' if self.done else 'waiting'})"
@@ -60,7 +57,14 @@ class Handle:
         yield self
         while not self.done:
             yield self
-        return self.result()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    @property
+    def what(self) -> str:
+        """A word for what is waited for."""
+        raise NotImplementedError
 
     def result(self) -> Any:
         """Return the value, or raise the error.
@@ -91,8 +95,6 @@ class Handle:
 
     def stop(self, reason: str, because: Because | None) -> None:
         """Give it up, if it is not done and can be."""
-        if not self.done and self.stopper is not None:
-            self.stopper(reason, because)
 
     def resolve(self, value: Any, because: Because) -> None:
         """Give it its value; a second answer changes nothing."""
@@ -106,63 +108,142 @@ class Handle:
         """Call when it is done: now, if it is."""
         if self.done:
             callback()
+        elif self.told is None:
+            self.told = [callback]
         else:
-            self._callbacks.append(callback)
+            self.told.append(callback)
 
     def _finish(self, value: Any, error: BaseException | None, because: Because) -> None:
         if self.done:
             return
         self.done, self._value, self._error, self.because = True, value, error, because
-        self.stopper = None
-        callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        self.tell()
+
+    def tell(self) -> None:
+        """Let everyone know that it is done."""
+        waiter, told = self.waiter, self.told
+        self.waiter = self.told = None
+        if waiter is not None:
+            waiter.wake(self)
+        for callback in told or ():
             callback()
+
+
+class Promise(Handle, eq=False):
+    """A handle that somebody else resolves.
+
+    Args:
+        what: a word for what is waited for.
+        stopper: gives it up; None where it cannot be.
+    """
+
+    what: str
+    stopper: Stopper | None = None
+
+    def stop(self, reason: str, because: Because | None) -> None:
+        """Give it up, if it is not done and can be."""
+        if not self.done and self.stopper is not None:
+            self.stopper(reason, because)
 
 
 class Fiber:
     """One coroutine of a workflow, and why it runs.
 
+    What it has come to know is kept as it comes; which events of it follow from others is asked
+    where it asks for something that is not in the history yet.
+
     Attributes:
-        because: the events that what it does now follows from.
+        send: lets it go on.
+        handle: its end.
         waits: what it waits for.
         pending: an interruption that has not reached it.
         shield: above 0, no interruption reaches it.
         sagas: how many it is in; a workflow does not end before they have.
         agents: whom it has asked for something.
+        known: events that what it does now follows from, and maybe more that those follow from.
+        rough: there may be more of them than need be.
+        own: nobody else holds `known`.
     """
 
     __slots__ = (
         "agents",
-        "because",
         "coroutine",
         "handle",
+        "known",
+        "loop",
+        "own",
         "pending",
+        "rough",
         "sagas",
+        "send",
         "shield",
         "waits",
     )
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], because: Because, what: str) -> None:
         self.coroutine = coroutine
-        self.because = because
-        self.handle = Handle(what)
+        self.send = coroutine.send
+        self.handle = Promise(what)
+        self.loop: Loop | None = None
         self.waits: Handle | None = None
         self.pending: tuple[CancelledError, str, Because] | None = None
         self.shield = 0
         self.sagas = 0
         self.agents: tuple[str, ...] = ()
+        self.known = because
+        self.rough = False
+        self.own = False
+
+    @property
+    def because(self) -> Because:
+        """The events that what it does now follows from."""
+        if self.rough and self.loop is not None:
+            self.known = self.loop.past.minimal(self.known)
+            self.rough = False
+        self.own = False
+        return self.known
+
+    @because.setter
+    def because(self, because: Because) -> None:
+        self.known, self.rough, self.own = because, False, False
 
     def called(self, agent: str | None) -> None:
         """Take note that it has asked an agent for something."""
         if agent is not None and agent not in self.agents:
             self.agents += (agent,)
 
+    def learn(self, because: Because) -> None:
+        """Take note that what it does from now on follows from some events, too."""
+        assert self.loop is not None
+        if len(because) != 1:
+            # Kinds of cause may change here: what is known already must be told exactly.
+            if not because.keys() <= self.because.keys():
+                self.known = self.loop.past.minimal({**self.known, **because})
+            return
+        (sequence,) = because
+        if sequence in self.known:
+            return
+        if not self.own:
+            self.known, self.own = dict(self.known), True
+        self.known[sequence] = because[sequence]
+        self.rough = True
+        if len(self.known) > MAX_CAUSES:
+            self.known = self.loop.past.thinned(self.known)
+
+    def wake(self, handle: Handle) -> None:
+        """Go on, if this is what it waits for."""
+        if self.waits is handle:
+            assert self.loop is not None
+            self.waits = None
+            self.learn(handle.because)
+            self.loop.ready.append((self, None))
+
 
 class Loop:
     """Runs fibers one at a time, in the order in which what they wait for was answered.
 
     Args:
-        minimal: takes out of some events those that others of them follow from.
+        past: of the workflow's stream.
 
     Attributes:
         ready: the fibers that can go on, each with what interrupts it.
@@ -170,10 +251,10 @@ class Loop:
         current: the fiber whose code runs now.
     """
 
-    __slots__ = ("_minimal", "alive", "current", "ready")
+    __slots__ = ("alive", "current", "past", "ready")
 
-    def __init__(self, minimal: Callable[[Because], Because]) -> None:
-        self._minimal = minimal
+    def __init__(self, past: Past) -> None:
+        self.past = past
         # Lists, for an empty deque takes more memory than all else of a small workflow.
         self.ready: list[tuple[Fiber, BaseException | None]] = []
         self.alive: dict[Fiber, None] = {}
@@ -193,6 +274,7 @@ class Loop:
         if len(self.alive) >= MAX_FIBERS:
             message = f"a workflow has at most MAX_FIBERS ({MAX_FIBERS:,}) coroutines at once"
             raise InvalidArgumentError(message)
+        fiber.loop = self
         self.alive[fiber] = None
         self.ready.append((fiber, None))
 
@@ -219,11 +301,7 @@ class Loop:
             ready, self.ready = self.ready, []
             for fiber, error in ready:
                 if fiber in self.alive:
-                    self.current = fiber
-                    try:
-                        self._step(fiber, error)
-                    finally:
-                        self.current = None
+                    self.step(fiber, error)
 
     def close(self) -> None:
         """End every fiber, without letting it go on."""
@@ -234,110 +312,49 @@ class Loop:
                 fiber.coroutine.close()
         self.alive.clear()
 
-    def _step(self, fiber: Fiber, error: BaseException | None) -> None:
-        while True:
-            try:
-                send = fiber.coroutine.send
-                waited = send(None) if error is None else fiber.coroutine.throw(error)
-            except StopIteration as end:
-                del self.alive[fiber]
-                fiber.handle.resolve(end.value, fiber.because)
-                return
-            except _RESULTS as raised:
-                del self.alive[fiber]
-                fiber.handle.reject(raised, fiber.because)
-                return
-            error = None
-            if not isinstance(waited, Handle):
-                message = (
-                    f"a workflow awaited {type(waited).__name__}, which is not its context's; "
-                    "await what ctx gives (ctx.sleep, ctx.call_activity, ctx.when_all, ...)"
-                )
-                error = InvalidArgumentError(message)
-            elif fiber.pending is not None and not fiber.shield:
-                (error, reason, why), fiber.pending = fiber.pending, None
-                self._give_up(fiber, waited, reason, why)
-            elif waited.done:
-                self._learn(fiber, waited.because)
-            else:
-                fiber.waits = waited
-                waited.then(partial(self._wake, fiber, waited))
-                return
+    def step(self, fiber: Fiber, error: BaseException | None = None) -> None:
+        """Run a fiber until it waits or has ended."""
+        self.current = fiber
+        try:
+            while True:
+                try:
+                    waited = fiber.send(None) if error is None else fiber.coroutine.throw(error)
+                except StopIteration as end:
+                    del self.alive[fiber]
+                    fiber.handle.resolve(end.value, fiber.because)
+                    return
+                except _RESULTS as raised:
+                    del self.alive[fiber]
+                    fiber.handle.reject(raised, fiber.because)
+                    return
+                error = None
+                if not isinstance(waited, Handle):
+                    error = _no_handle(waited)
+                elif fiber.pending is not None and not fiber.shield:
+                    (error, reason, why), fiber.pending = fiber.pending, None
+                    self._give_up(fiber, waited, reason, why)
+                elif waited.done:
+                    fiber.learn(waited.because)
+                else:
+                    fiber.waits = waited
+                    if waited.waiter is None and waited.told is None:
+                        waited.waiter = fiber
+                    else:
+                        waited.then(partial(fiber.wake, waited))
+                    return
+        finally:
+            self.current = None
 
     def _give_up(self, fiber: Fiber, waited: Handle, reason: str, why: Because) -> None:
         # First the wait ends, so that what is given up at once does not wake the fiber, too.
         fiber.waits = None
         waited.stop(reason, why)
-        self._learn(fiber, why)
-
-    def _learn(self, fiber: Fiber, because: Because) -> None:
-        """Take note that what a fiber does from now on follows from some events, too."""
-        if not because.keys() <= fiber.because.keys():
-            fiber.because = self._minimal({**fiber.because, **because})
-
-    def _wake(self, fiber: Fiber, handle: Handle) -> None:
-        if fiber.waits is handle:
-            fiber.waits = None
-            self._learn(fiber, handle.because)
-            self.ready.append((fiber, None))
+        fiber.learn(why)
 
 
-def all_of(handles: Sequence[Handle]) -> Handle:
-    """Return a handle for all: their values in order, or the first error when it comes."""
-    whole = Handle(f"all of {len(handles)}")
-
-    left = len(handles)
-
-    def look(handle: Handle) -> None:
-        nonlocal left
-        left -= 1
-        if whole.done:
-            return
-        if handle.error is not None:
-            bad = next(each for each in handles if each.error is not None)
-            assert bad.error is not None
-            whole.reject(bad.error, bad.because)
-        elif not left:
-            values = [each.result() for each in handles]
-            whole.resolve(values, joined(each.because for each in handles))
-
-    for handle in handles:
-        handle.then(partial(look, handle))
-    if not handles:
-        whole.resolve([], {})
-    whole.stopper = partial(_stop, handles)
-    return whole
-
-
-def any_of(handles: Sequence[Handle]) -> Handle:
-    """Return a handle for the first: its value is the handle that is done.
-
-    Raises:
-        InvalidArgumentError: there is none to wait for.
-    """
-    if not handles:
-        message = "when_any needs at least one thing to wait for"
-        raise InvalidArgumentError(message)
-    first = Handle(f"any of {len(handles)}")
-
-    for handle in handles:
-        handle.then(partial(_win, first, handle))
-    first.stopper = partial(_stop, handles)
-    return first
-
-
-def _stop(handles: Sequence[Handle], reason: str, because: Because | None) -> None:
-    for handle in handles:
-        handle.stop(reason, because)
-
-
-def _win(first: Handle, handle: Handle) -> None:
-    first.resolve(handle, handle.because)
-
-
-def joined(several: Iterable[Because]) -> Because:
-    """Return why code goes on that has waited for several things at once."""
-    merged = {sequence: kind for because in several for sequence, kind in because.items()}
-    if len(merged) == 1:
-        return merged
-    return dict.fromkeys(sorted(merged), int(CauseKind.JOIN))
+def _no_handle(waited: Any) -> InvalidArgumentError:
+    message = (
+        f"a workflow awaited {type(waited).__name__}, which is not its context's; "
+        "await what ctx gives (ctx.sleep, ctx.call_activity, ctx.when_all, ...)"
+    )
+    return InvalidArgumentError(message)

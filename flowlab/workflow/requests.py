@@ -10,7 +10,8 @@ from flowlab.errors import CancelledError, ChildWorkflowError
 from flowlab.events import Event
 from flowlab.workflow.answers import because, data_of, error_of, told
 from flowlab.workflow.commands import Commands
-from flowlab.workflow.handles import Because, Handle
+from flowlab.workflow.handles import Promise
+from flowlab.workflow.past import Because
 
 
 class Timer:
@@ -25,10 +26,10 @@ class Timer:
 
     def __init__(self, commands: Commands, delay_ns: int) -> None:
         self._commands = commands
-        self.handle = Handle(f"a timer of {delay_ns} ns")
-        self.handle.stopper = self._stop
-        draft = commands.draft("TimerStarted", payload={"delay_ns": delay_ns})
-        self._asked = commands.ask(draft, self._fired)
+        self.handle = Promise(f"a timer of {delay_ns} ns", self._stop)
+        self._asked = commands.ask(
+            "TimerStarted", payload={"delay_ns": delay_ns}, answered=self._fired
+        )
 
     def _fired(self, event: Event) -> None:
         self.handle.resolve(None, because(event))
@@ -73,17 +74,17 @@ class Child:
         self._commands = commands
         self._stopped = False
         self._workflow_id = workflow_id
-        self.handle = Handle(f"child workflow {self._workflow_id!r}")
+        self.handle = Promise(f"child workflow {self._workflow_id!r}")
         if not request.undoes:
             self.handle.stopper = self._stop
-        draft = commands.draft(
+        self._asked = commands.ask(
             "ChildWorkflowInitiated",
             request.workflow,
             {"workflow_id": workflow_id, "input": request.value},
             step_id=request.step_id,
             coordination_id=request.coordination_id,
+            answered=self._answered,
         )
-        self._asked = commands.ask(draft, self._answered)
 
     def _answered(self, event: Event) -> None:
         data, why = data_of(event), because(event)

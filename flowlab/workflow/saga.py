@@ -219,12 +219,12 @@ class Saga:
     async def _do(self, step: _Step) -> Any:
         if self._ending:
             raise CancelledError(self._too_late(step.name))
-        call = None
+        call: Call | None = None
+        handle: Handle
         if isinstance(step.forward, ChildRequest):
             handle = self._execution.start_child(step.forward)
         else:
-            call = self._execution.schedule(step.forward)
-            handle = call.handle
+            handle = call = self._execution.schedule(step.forward)
         self._flying[handle] = call
         # With the answer, before the code goes on: nothing lies between doing and noting it.
         handle.then(partial(self._landed, step, handle))
@@ -260,7 +260,7 @@ class Saga:
             if isinstance(backward, ChildRequest):
                 return execution.start_child(msgspec.structs.replace(backward, value=value))
             assert backward is not None
-            return execution.schedule(msgspec.structs.replace(backward, value=value)).handle
+            return execution.schedule(msgspec.structs.replace(backward, value=value))
 
         return Undo(step.name, ask)
 

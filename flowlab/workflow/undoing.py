@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from flowlab.workflow.handles import Handle, all_of
+from flowlab.workflow.handles import Handle, Promise
+from flowlab.workflow.joining import all_of
 
 
 class CompensationResult(StrEnum):
@@ -50,7 +51,7 @@ class Undo:
         try:
             return self.ask()
         except Exception as error:  # noqa: BLE001 - a person's function made its input
-            failed = Handle(f"the undoing of {self.step_id!r}")
+            failed = Promise(f"the undoing of {self.step_id!r}")
             failed.reject(error, {})
             return failed
 
@@ -78,7 +79,7 @@ def ends(handles: Iterable[Handle]) -> Handle:
     """Return a handle that is done when all are, however they ended; it gives up none of them."""
     found = []
     for handle in handles:
-        end = Handle(f"the end of {handle.what}")
+        end = Promise(f"the end of {handle.what}")
         handle.then(lambda end=end, handle=handle: end.resolve(None, handle.because))  # type: ignore[misc]
         found.append(end)
     return all_of(found)

@@ -1,0 +1,159 @@
+"""A recorded history as columns: what a replay reads, without an object for each event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
+
+from flowlab.events import Cause, Event
+from flowlab.workflow.answers import STARTS
+from flowlab.workflow.matching import COMMAND_TYPES, Grade, counts, difference
+from flowlab.workflow.past import Own, own_causes
+
+if TYPE_CHECKING:
+    from flowlab.workflow.commands import Asked
+
+OTHER: Final = 0
+COMMAND: Final = 1
+"""Something that the code asks for."""
+DONE: Final = 2
+"""The result of an activity, which follows from one event of the stream at most."""
+TAKEN: Final = 3
+"""Somebody has taken a request up; it follows from one event of the stream at most."""
+
+_KINDS: Final = {
+    **dict.fromkeys(COMMAND_TYPES, COMMAND),
+    **dict.fromkeys(STARTS, TAKEN),
+    "ActivityCompleted": DONE,
+    "CompensationCompleted": DONE,
+}
+
+
+class History:
+    """Events of one stream in order: a list for each column that a replay reads.
+
+    It can be given to `Execution.advance` and `PlanExecution.advance` in place of events, and is a
+    collection of them.
+
+    Attributes:
+        workflow_id: the stream.
+        sequences, types, names, steps, times, payloads, generations: columns.
+        own: of each event its causes within the stream.
+    """
+
+    def __init__(
+        self,
+        workflow_id: str,
+        columns: tuple[list[Any], ...],
+        own: list[Own],
+    ) -> None:
+        self.workflow_id = workflow_id
+        self.sequences: list[int]
+        self.types: list[str]
+        self.names: list[str]
+        self.steps: list[str | None]
+        self.times: list[int]
+        self.payloads: list[bytes | None]
+        self.generations: list[int]
+        (
+            self.sequences,
+            self.types,
+            self.names,
+            self.steps,
+            self.times,
+            self.payloads,
+            self.generations,
+        ) = columns
+        self.own = own
+
+    @classmethod
+    def of_events(cls, events: Sequence[Event], workflow_id: str) -> History:
+        """Make one of events of a stream."""
+        columns: tuple[list[Any], ...] = (
+            [event.sequence for event in events],
+            [event.event_type for event in events],
+            [event.name for event in events],
+            [event.step_id for event in events],
+            [event.time_ns for event in events],
+            [event.payload for event in events],
+            [event.generation for event in events],
+        )
+        return cls(workflow_id, columns, [own_causes(event, workflow_id) for event in events])
+
+    def __repr__(self) -> str:
+        return f"History({self.workflow_id!r}, {len(self)} events)"
+
+    def __len__(self) -> int:
+        return len(self.types)
+
+    def __iter__(self) -> Iterator[Event]:
+        return map(self.event, range(len(self)))
+
+    def __getitem__(self, part: slice) -> History:
+        columns = (
+            self.sequences[part],
+            self.types[part],
+            self.names[part],
+            self.steps[part],
+            self.times[part],
+            self.payloads[part],
+            self.generations[part],
+        )
+        return History(self.workflow_id, columns, self.own[part])
+
+    def event(self, place: int) -> Event:
+        """Return an event as far as the core reads it: with its causes within the stream."""
+        own, mine = self.own[place], self.workflow_id
+        causes = own if isinstance(own, tuple) else (own,) if own else ()
+        return Event(
+            workflow_id=mine,
+            sequence=self.sequences[place],
+            generation=self.generations[place],
+            event_type=self.types[place],
+            name=self.names[place],
+            time_ns=self.times[place],
+            causes=tuple([Cause(mine, sequence) for sequence in causes]),
+            step_id=self.steps[place],
+            payload=self.payloads[place],
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there are events, each after the one before: none missing and none twice."""
+        first = self.sequences[0] if self.sequences else 0
+        return bool(self.sequences) and self.sequences == list(range(first, first + len(self)))
+
+    @cached_property
+    def kinds(self) -> list[int]:
+        """What each event is to a replay."""
+        known = _KINDS
+        kinds = [known.get(event_type, OTHER) for event_type in self.types]
+        for place, own in enumerate(self.own):
+            if type(own) is tuple and kinds[place] != COMMAND:
+                kinds[place] = OTHER
+        return kinds
+
+    @cached_property
+    def latest(self) -> list[int]:
+        """The latest time up to each event."""
+        return list(accumulate(self.times, max))
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """The bytes of the payloads before each event, and of all."""
+        return list(accumulate((len(each or b"") for each in self.payloads), initial=0))
+
+    def commands_after(self, count: int) -> list[int]:
+        """Return the places of all commands but the first ones, the last first."""
+        places = [place for place, kind in enumerate(self.kinds) if kind == COMMAND]
+        return places[count:][::-1]
+
+    def holds(self, place: int, asked: Asked, payload: bytes | None, grade: Grade) -> bool:
+        """Say whether an event is what the code asks for, up to a grade."""
+        found = difference(
+            (self.types[place], self.names[place], self.steps[place], self.payloads[place]),
+            (asked.event_type, asked.name, asked.step_id, payload),
+        )
+        return found is None or not counts(found, grade)

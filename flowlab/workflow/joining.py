@@ -1,0 +1,72 @@
+"""Waiting for several results at once: for all, or for the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.events import CauseKind
+from flowlab.workflow.handles import Handle, Promise
+from flowlab.workflow.past import Because
+
+
+def all_of(handles: Sequence[Handle]) -> Handle:
+    """Return a handle for all: their values in order, or the first error when it comes."""
+    whole = Promise(f"all of {len(handles)}")
+
+    left = len(handles)
+
+    def look(handle: Handle) -> None:
+        nonlocal left
+        left -= 1
+        if whole.done:
+            return
+        if handle.error is not None:
+            bad = next(each for each in handles if each.error is not None)
+            assert bad.error is not None
+            whole.reject(bad.error, bad.because)
+        elif not left:
+            values = [each.result() for each in handles]
+            whole.resolve(values, joined(each.because for each in handles))
+
+    for handle in handles:
+        handle.then(partial(look, handle))
+    if not handles:
+        whole.resolve([], {})
+    whole.stopper = partial(_stop, handles)
+    return whole
+
+
+def any_of(handles: Sequence[Handle]) -> Handle:
+    """Return a handle for the first: its value is the handle that is done.
+
+    Raises:
+        InvalidArgumentError: there is none to wait for.
+    """
+    if not handles:
+        message = "when_any needs at least one thing to wait for"
+        raise InvalidArgumentError(message)
+    first = Promise(f"any of {len(handles)}")
+
+    for handle in handles:
+        handle.then(partial(_win, first, handle))
+    first.stopper = partial(_stop, handles)
+    return first
+
+
+def _stop(handles: Sequence[Handle], reason: str, because: Because | None) -> None:
+    for handle in handles:
+        handle.stop(reason, because)
+
+
+def _win(first: Handle, handle: Handle) -> None:
+    first.resolve(handle, handle.because)
+
+
+def joined(several: Iterable[Because]) -> Because:
+    """Return why code goes on that has waited for several things at once."""
+    merged = {sequence: kind for because in several for sequence, kind in because.items()}
+    if len(merged) == 1:
+        return merged
+    return dict.fromkeys(sorted(merged), int(CauseKind.JOIN))

@@ -1,0 +1,252 @@
+"""Replaying a history at hand: at full speed, and to the same end as one event after the other."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_workflow_execution import coded, executed, programs
+from workflow_host import ID, Host
+
+from flowlab.errors import CorruptionError, LimitError, NonDeterminismError
+from flowlab.events import Event
+from flowlab.events.codec import encode_payload
+from flowlab.scenarios import SCENARIOS
+from flowlab.simulation import World, simulate
+from flowlab.workflow import Execution, History, Workflow, WorkflowContext, workflow
+from flowlab.workflow.calls import payload_of, plain_request
+from flowlab.workflow.matching import COMMAND_TYPES
+
+Outcome = tuple[Any, ...]
+
+
+def outcome(execution: Execution, error: Exception | None = None) -> Outcome:
+    """Return all that can be seen of an execution from outside."""
+    return (
+        execution.advance([]) if error is None else (type(error), str(error)),
+        execution.closed,
+        execution.awaited,
+        execution.last_sequence,
+        execution.now_ns,
+        execution.is_long,
+        execution.commands.in_flight,
+        execution.generation,
+    )
+
+
+def one_by_one(code: Workflow, history: list[Event], seed: object = 0) -> Outcome:
+    execution = Execution(code, history[0].workflow_id if history else ID, seed=seed)
+    try:
+        for event in history:
+            execution.advance([event])
+    except (NonDeterminismError, CorruptionError) as error:
+        return outcome(execution, error)[:1]
+    return outcome(execution)
+
+
+def at_hand(code: Workflow, history: list[Event], seed: object = 0) -> Outcome:
+    workflow_id = history[0].workflow_id if history else ID
+    execution = Execution(code, workflow_id, seed=seed)
+    try:
+        execution.advance(History.of_events(history, workflow_id))
+    except (NonDeterminismError, CorruptionError) as error:
+        return outcome(execution, error)[:1]
+    return outcome(execution)
+
+
+@given(program=programs, seed=st.integers(0, 10**6), place=st.integers(0, 10**6))
+def test_every_prefix_at_hand_comes_to_what_it_comes_to_event_by_event(
+    program: Any, seed: int, place: int
+) -> None:
+    host = executed(program, seed)
+    prefix = host.history[: place % (len(host.history) + 1)]
+    assert at_hand(host.code, prefix) == one_by_one(host.code, prefix)
+
+
+@given(
+    program=programs,
+    seed=st.integers(0, 10**6),
+    cuts=st.lists(st.integers(0, 10**6), min_size=1, max_size=4),
+)
+def test_what_follows_a_history_at_hand_is_what_follows_its_events(
+    program: Any, seed: int, cuts: list[int]
+) -> None:
+    host = executed(program, seed)
+    places = sorted(cut % (len(host.history) + 1) for cut in cuts)
+    execution, last = Execution(host.code, ID), 0
+    for number, place in enumerate([*places, len(host.history)]):
+        part = host.history[last:place]
+        execution.advance(part if number % 2 else History.of_events(part, ID))
+        last = place
+        assert outcome(execution) == one_by_one(host.code, host.history[:place])
+
+
+@given(
+    program=programs,
+    seed=st.integers(0, 10**6),
+    place=st.integers(0, 10**6),
+    how=st.sampled_from(["name", "payload", "step", "type", "lost", "twice", "late", "causes"]),
+)
+def test_an_altered_history_is_refused_at_hand_as_it_is_event_by_event(
+    program: Any, seed: int, place: int, how: str
+) -> None:
+    host = executed(program, seed)
+    history = list(host.history)
+    place %= len(history)
+    victim = history[place]
+    if how == "name":
+        history[place] = victim.replace(name=victim.name + "!")
+    elif how == "payload":
+        history[place] = victim.replace(payload=b'{"result":[1,' if place % 2 else b'{"x":1}')
+    elif how == "step":
+        history[place] = victim.replace(step_id="other")
+    elif how == "type":
+        history[place] = victim.replace(event_type="ActivityStarted")
+    elif how == "lost":
+        del history[place]
+    elif how == "twice":
+        history.insert(place, victim)
+    elif how == "late":
+        history[place:] = [e.replace(sequence=e.sequence + 1) for e in history[place:]]
+    else:
+        history[place] = victim.replace(causes=())
+    assert at_hand(host.code, history) == one_by_one(host.code, history)
+
+
+@given(first=programs, second=programs, seed=st.integers(0, 10**6))
+def test_other_code_parts_from_a_history_at_hand_where_it_does_event_by_event(
+    first: Any, second: Any, seed: int
+) -> None:
+    history = executed(first, seed).history
+    assert at_hand(coded(second), history) == one_by_one(coded(second), history)
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_every_scenario_of_the_library_replays_at_hand_at_every_length(name: str) -> None:
+    world = SCENARIOS[name]()
+    for preset in ("none", "chaos"):
+        log = simulate(world, seed=1, faults=preset).log
+        for workflow_id, code in _coded_in(world, log):
+            events = [e for e in log.events() if e.workflow_id == workflow_id]
+            events = [e for e in events if e.generation == events[0].generation]
+            picked = {len(events), *random.Random(1).choices(range(len(events) + 1), k=12)}
+            for length in sorted(picked):
+                part = events[:length]
+                assert at_hand(code, part, 1) == one_by_one(code, part, 1)
+            assert at_hand(code, events, 1)[0] == ()
+
+
+def _coded_in(world: World, log: Any) -> list[tuple[str, Workflow]]:
+    names = {e.workflow_id: e.name for e in log.events() if e.event_type == "WorkflowStarted"}
+    known = {name: code for name, code in world.workflows.items() if isinstance(code, Workflow)}
+    return [(workflow_id, known[name]) for workflow_id, name in names.items() if name in known]
+
+
+def test_common_events_pass_without_an_object_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    @workflow
+    async def loop(ctx: WorkflowContext, count: int) -> int:
+        for number in range(count):
+            await ctx.call_activity("step", number)
+        return count
+
+    host = Host(loop).run(100)
+    made: list[int] = []
+    event = History.event
+    monkeypatch.setattr(History, "event", lambda self, at: (made.append(at), event(self, at))[1])
+    Execution(loop, ID).advance(History.of_events(host.history, ID))
+    assert made == [0, len(host.history) - 1]
+
+
+def test_a_long_wait_for_answers_keeps_few_causes_and_too_many_are_refused_in_both_ways(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @workflow
+    async def fan(ctx: WorkflowContext, count: int) -> None:
+        calls = [ctx.call_activity("step", number) for number in range(count)]
+        for call in calls:
+            await call
+        await ctx.call_activity("last")
+
+    for module in ("past", "handles"):
+        monkeypatch.setattr(f"flowlab.workflow.{module}.MAX_CAUSES", 40)
+    host = Host(fan).run(40)
+    assert at_hand(fan, host.history) == one_by_one(fan, host.history)
+    with pytest.raises(LimitError, match="waited for 41"):
+        Host(fan).run(41)
+
+
+@workflow
+async def steps(ctx: WorkflowContext, count: int) -> None:
+    for number in range(count):
+        await ctx.call_activity("step", number)
+        await ctx.sleep(1)
+
+
+def test_causes_are_the_same_when_known_ones_are_thinned_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = Host(steps).run(60).history
+    expected = one_by_one(steps, history[:-1])
+    for module in ("past", "handles"):
+        monkeypatch.setattr(f"flowlab.workflow.{module}.MAX_CAUSES", 3)
+    assert at_hand(steps, history[:-1]) == expected
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.tuples(inner)
+    | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(value=json_values, agent=st.none() | st.text(max_size=5))
+def test_an_input_is_encoded_as_the_whole_payload_would_be(value: Any, agent: str | None) -> None:
+    @workflow
+    async def once(ctx: WorkflowContext, _: Any) -> None:
+        await ctx.call_activity("step", value, agent=agent)
+
+    started = Event.of("WorkflowStarted", workflow_id=ID, sequence=1, time_ns=0)
+    (draft,) = Execution(once, ID).advance([started])
+    request, _, _ = plain_request("step", agent)
+    try:
+        expected = encode_payload(payload_of(request, value, 1))
+    except ValueError as error:
+        assert draft.event_type == "WorkflowFailed"
+        assert draft.data["error"]["message"] == str(error)
+    else:
+        assert draft.payload == expected
+
+
+@pytest.mark.parametrize(
+    ("grade", "found"),
+    [("kind", ()), ("name", ("name",)), ("argument", ("name", "arguments"))],
+)
+def test_a_grade_says_how_much_of_a_history_is_held_against_the_code(
+    grade: Any, found: tuple[str, ...]
+) -> None:
+    history = Host(steps).run(3).history
+    for what, change in (("name", {"name": "other"}), ("arguments", {"payload": b"{}"})):
+        altered = [msgspec.structs.replace(history[1], **change)]
+        for feed in (list, lambda events: History.of_events(events, ID)):
+            execution = Execution(steps, ID, grade=grade)
+            events = feed([history[0], *altered, *history[2:]])
+            if what in found:
+                with pytest.raises(NonDeterminismError, match=f"differ in {what}"):
+                    execution.advance(events)
+            else:
+                assert execution.advance(events) == ()
+
+
+def test_a_history_is_a_collection_of_its_events_as_the_core_reads_them() -> None:
+    events = Host(steps).run(2).history
+    history = History.of_events(events, ID)
+    assert [event.sequence for event in history] == [event.sequence for event in events]
+    assert list(history[2:4]) == list(history)[2:4]
+    assert repr(history) == f"History('w', {len(events)} events)"
+    assert {event.event_type for event in history} & COMMAND_TYPES
