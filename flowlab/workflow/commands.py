@@ -142,6 +142,11 @@ class Commands:
         self.ground = ground
         self.ahead = ground.commands_after(self.waiting)
 
+    def skip(self, place: int) -> None:
+        """Let nobody ask for what the history at hand holds up to a place."""
+        while self.ahead and self.ahead[-1] <= place:
+            self.ahead.pop()
+
     def leave(self) -> None:
         """Let no history be at hand."""
         self.ground, self.ahead = None, []

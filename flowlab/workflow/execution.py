@@ -325,6 +325,7 @@ class Execution:
             self._meanwhile.append(event)
             return
         self._entry = None
+        self.commands.skip(self.progress.place)
         if self._main is not None:
             self._begin_section(event, self._main)
             self.loop.start(self._main)
