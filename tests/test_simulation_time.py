@@ -255,7 +255,8 @@ def test_a_workflow_that_asks_for_ever_without_waiting_fails_by_name() -> None:
             ctx.call_activity("stamp")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("flowlab.workflow.commands.MAX_ASKED", 50)
+        for module in ("calls", "commands"):
+            patched.setattr(f"flowlab.workflow.{module}.MAX_ASKED", 50)
         run = simulate(World([clerk()], greedy))
 
     assert run.results["greedy-1"]["error"]["type"] == "LimitError"
