@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Call
-from flowlab.simulation.choreography_letters import Deed, Letter
+from flowlab.simulation.choreography_letters import Letter
 from flowlab.simulation.choreography_outbox import Outbox
-from flowlab.simulation.choreography_routes import Heard, routes_of
 from flowlab.simulation.draws import key_of
 from flowlab.simulation.driver import (
     FORK,
@@ -23,6 +22,8 @@ from flowlab.simulation.driver import (
 )
 from flowlab.simulation.recorder import NOTHING, Value, plain
 from flowlab.workflow import SECOND
+from flowlab.workflow.choreography_routes import Routes
+from flowlab.workflow.choreography_state import ChoreographyState, Deed
 
 if TYPE_CHECKING:
     from flowlab.simulation.engine import Engine
@@ -49,40 +50,26 @@ class ChoreographyDriver(Driver):
     """
 
     __slots__ = (
-        "_compensates",
-        "_deeds",
         "_emitted",
-        "_error",
-        "_finals",
-        "_leaves",
         "_outbox",
-        "_outside",
         "_parked",
-        "_routes",
-        "_void",
+        "_state",
         "process",
     )
 
     def __init__(self, engine: Engine, process: Choreography, workflow_id: str) -> None:
         super().__init__(engine, process.name, workflow_id)
         self.process = process
-        self._routes = routes_of(engine, process)
+        self._state: ChoreographyState[int] = ChoreographyState(_routes_of(engine, process))
         self._outbox = Outbox(self)
-        self._deeds: dict[str, Deed] = {}
         self._emitted: set[str] = set()
-        self._compensates = False
-        self._void: set[int] = set()
         self._parked: dict[int, list[Parked]] = {}
-        self._outside: dict[str, int] = {}
-        self._finals: dict[str, Any] = {}
-        self._error: dict[str, str] | None = None
-        self._leaves: dict[int, int] = {}
 
     # -- what comes from outside ------------------------------------------------------------------
 
     def begin(self, now_ns: int, value: Any, cause: int = NOTHING) -> None:
         """Begin with an input, which is the value of the first event that may start it."""
-        event = self._routes.start
+        event = self._state.routes.start
         causes = [] if cause == NOTHING else [(cause, FORK)]
         row = self._note(
             now_ns, "WorkflowStarted", self.name, {"event": event, "input": value}, causes
@@ -116,8 +103,7 @@ class ChoreographyDriver(Driver):
         return found or [f"a final event ({final}), which nothing that is on its way leads to"]
 
     def _come(self, now_ns: int, event: str, value: Any, row: int) -> None:
-        count = self._outside[event] = self._outside.get(event, 0) + 1
-        self._tell(now_ns, event, value, row, None, f"#{count}" if count > 1 else "")
+        self._tell(now_ns, event, value, row, None, self._state.come(event))
         self.settle(now_ns)
 
     # -- letters ----------------------------------------------------------------------------------
@@ -126,17 +112,8 @@ class ChoreographyDriver(Driver):
         self, now_ns: int, event: str, value: Any, row: int, sender: Server | None, source: str
     ) -> None:
         """Tell of an event whoever hears it; `source` is the step that it came of."""
-        routes = self._routes
-        if event in routes.final:
-            self._finals[event] = value
-        heard = routes.heard.get(event, ())
-        if not heard:
-            self._leaves[row] = PROGRAM
-        named = source.startswith("#") or ">" in source or event in routes.joining
-        for each in heard:
-            step = f"{source}>{each.step}" if named and source and not each.undo else each.step
-            letter = Letter(each, step, event, value, row, sender)
-            self._outbox.send(now_ns, letter)
+        for heard, step in self._state.tell(event, value, row, source):
+            self._outbox.send(now_ns, Letter(heard, step, event, value, row, sender))
 
     def arrive(self, now_ns: int, call: Call) -> None:
         """Hand a letter to its agent, or to what the agent remembers."""
@@ -144,35 +121,25 @@ class ChoreographyDriver(Driver):
         if letter.heard.undo:
             self._arrive_to_undo(now_ns, call)
             return
-        deed = self._deeds.get(letter.step)
-        at_work = deed is not None and deed.state == "at work"
-        if letter.heard.index in self._void and not at_work:
-            reason = f"{letter.heard.agent} has heard that it is undone"
-            told = {"reason": reason, "to": letter.heard.agent}
-            self.engine.transit.drop(now_ns, call.row, told, call.name)
-            self._outbox.acknowledge(now_ns, call, call.row)
+        if self._state.arrive(letter.heard, letter.step):
+            call.server.deliver(now_ns, call)
             return
-        if deed is None:
-            self._deeds[letter.step] = Deed(letter.heard.index, letter.step)
-        call.server.deliver(now_ns, call)
+        reason = f"{letter.heard.agent} has heard that it is undone"
+        told = {"reason": reason, "to": letter.heard.agent}
+        self.engine.transit.drop(now_ns, call.row, told, call.name)
+        self._outbox.acknowledge(now_ns, call, call.row)
 
     def _arrive_to_undo(self, now_ns: int, call: Call) -> None:
         """Undo what the reaction has done for this workflow; it will do nothing any more."""
         letter: Letter = call.op
-        index = letter.heard.index
-        self._void.add(index)
-        deeds = [deed for deed in self._deeds.values() if deed.index == index]
-        if any(deed.state == "at work" for deed in deeds):
-            # What it works on is done first: then there is something to undo, or nothing.
+        deed = self._state.undoes(letter.heard, letter)
+        if deed is False:
             told = Parked(letter, call.attempt, call.row, call.service_ns, call.reply_ns)
-            self._parked.setdefault(index, []).append(told)
-            return
-        for deed in reversed(deeds):
-            again = deed.state == "undoing" and deed.undone_by is letter
-            if deed.state == "done" or again:
-                self._undo(now_ns, call, deed)
-                return
-        self._outbox.acknowledge(now_ns, call, self._nothing_to_undo(now_ns, call))
+            self._parked.setdefault(letter.heard.index, []).append(told)
+        elif deed is None:
+            self._outbox.acknowledge(now_ns, call, self._nothing_to_undo(now_ns, call))
+        else:
+            self._undo(now_ns, call, deed)
 
     def _nothing_to_undo(self, now_ns: int, call: Call) -> int:
         recorder = self.engine.recorder
@@ -184,14 +151,13 @@ class ChoreographyDriver(Driver):
             follows_lane=True,
         )
         row = recorder.add(now_ns, shape, call.server.code, self.code, call.row)
-        self._leaves[row] = JOIN
+        self._state.leaves[row] = JOIN
         return row
 
     def _undo(self, now_ns: int, call: Call, deed: Deed) -> None:
         letter: Letter = call.op
-        deed.state, deed.undone_by = "undoing", letter
-        self._compensates = True
-        call.value = plain(self._undo_input(deed, letter.heard))[1]
+        self._state.undoing(deed, letter)
+        call.value = plain(self._state.undo_input(deed, letter.heard))[1]
         call.step = deed.step
         call.key = call_key(self.key, key_of(deed.step), call)
         payload = {"agent": letter.heard.agent, "attempt": call.attempt, "input": call.value}
@@ -205,12 +171,6 @@ class ChoreographyDriver(Driver):
             deed.step,
         )
         call.server.deliver(now_ns, call)
-
-    def _undo_input(self, deed: Deed, heard: Heard) -> Any:
-        undo = heard.reaction.compensation
-        if undo is None or undo.input is None:
-            return {"input": deed.input, "result": deed.result}
-        return undo.input.fill(deed.input, {heard.reaction.activity: deed.result})
 
     # -- what the agents have done ----------------------------------------------------------------
 
@@ -227,16 +187,13 @@ class ChoreographyDriver(Driver):
 
     def _did(self, now_ns: int, call: Call) -> None:
         letter: Letter = call.op
-        deed = self._deeds[letter.step]
-        if deed.state == "at work":
-            deed.state = "done"
-        deed.input, deed.result = letter.value, call.outcome
+        self._state.did(letter.step, letter.value, call.outcome)
         emits = letter.heard.reaction.emits
         if self._is_first(call):
             for event in emits:
                 self._emit(now_ns, call, event, call.outcome)
             if not emits:
-                self._leaves[call.txn] = JOIN
+                self._state.leaves[call.txn] = JOIN
         self._outbox.acknowledge(now_ns, call, call.txn)
         self._unpark(now_ns, letter.heard.index)
 
@@ -246,14 +203,11 @@ class ChoreographyDriver(Driver):
         event = letter.heard.reaction.fails_with
         if event is None:
             return
-        deed = self._deeds[letter.step]
-        if deed.state == "at work":
-            deed.state = "refused"
+        error = failure(*call.outcome)
+        self._state.refused(letter.step, error)
         if call.server.agent.deduplicate:
             call.server.remember(call)
         if self._is_first(call):
-            error = failure(*call.outcome)
-            self._error = self._error or error
             self._emit(now_ns, call, event, {"error": error, "input": letter.value})
         self._outbox.acknowledge(now_ns, call, call.txn)
         self._unpark(now_ns, letter.heard.index)
@@ -273,7 +227,7 @@ class ChoreographyDriver(Driver):
         self._tell(now_ns, event, value, row, call.server, letter.step)
 
     def _undone(self, now_ns: int, call: Call) -> None:
-        deed = self._deeds[call.step]
+        deed = self._state.deeds[call.step]
         kind = "CompensationFailed" if call.failed else "CompensationCompleted"
         payload: dict[str, Any] = {"result": call.outcome}
         if call.failed:
@@ -282,11 +236,9 @@ class ChoreographyDriver(Driver):
         row = self._note(now_ns, kind, call.name, payload, causes, call.server, deed.step)
         if call.failed:
             return
-        deed.state = "undone"
-        self._leaves[row] = PROGRAM
-        others = [d for d in self._deeds.values() if d.index == deed.index and d.state == "done"]
-        if others:
-            self._undo(now_ns, call.again(call.row), others[-1])
+        other = self._state.undone(deed, row)
+        if other is not None:
+            self._undo(now_ns, call.again(call.row), other)
         else:
             self._outbox.acknowledge(now_ns, call, call.txn)
 
@@ -303,23 +255,16 @@ class ChoreographyDriver(Driver):
         if self.status != OPEN or not self._outbox.is_empty:
             return
         engine = self.engine
-        if any(self._is_held_by(engine.servers[name]) for name in self._routes.agents):
+        if any(self._is_held_by(engine.servers[name]) for name in self._state.routes.agents):
             engine.at(now_ns + (engine.world.timeout_ns or SECOND), self.settle, None)
             return
-        failed = self._compensates or self._error is not None
-        if not failed and self._routes.final and not self._finals:
+        end = self._state.ending()
+        if end is None:
             return
-        self.status = "failed" if failed else "completed"
-        payload: dict[str, Any] = {"result": self._finals}
-        if failed:
-            undone = failure("Undone", "what it did was undone")
-            payload = {"error": self._error or undone, "result": self._finals}
-            left = [deed.step for deed in self._deeds.values() if self._is_left(deed)]
-            if left:
-                payload["uncompensated"] = left
-        self.result = payload if failed else self._finals
+        self.status, payload = end
+        self.result = payload if self.status == "failed" else payload["result"]
         event = f"Workflow{self.status.capitalize()}"
-        row = self._note(now_ns, event, self.name, payload, sorted(self._leaves.items()))
+        row = self._note(now_ns, event, self.name, payload, sorted(self._state.leaves.items()))
         engine.workflows.ended(now_ns, self, row)
 
     def _is_held_by(self, server: Server) -> bool:
@@ -328,10 +273,6 @@ class ChoreographyDriver(Driver):
         return (busy is not None and busy.waiter is self) or any(
             call.waiter is self for call in server.mailbox
         )
-
-    def _is_left(self, deed: Deed) -> bool:
-        undoable = self.process.reactions[deed.index].compensation is not None
-        return undoable and deed.state in {"done", "undoing"}
 
     def _note(
         self,
@@ -363,3 +304,12 @@ class ChoreographyDriver(Driver):
         if len(causes) > 2:  # noqa: PLR2004 - what a row has room for
             recorder.extra[row] = tuple(causes)
         return row
+
+
+def _routes_of(engine: Engine, choreography: Choreography) -> Routes:
+    """Return the routes of a choreography, made once for a recorder."""
+    known = engine.recorder.plans
+    found: Routes | None = known.get(choreography)
+    if found is None:
+        found = known[choreography] = Routes(choreography)
+    return found

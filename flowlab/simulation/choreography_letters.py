@@ -1,12 +1,12 @@
-"""What is told in a choreography, and what an agent remembers of what it has done for it."""
+"""What is told in a choreography, on its way."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from flowlab.simulation.choreography_routes import Heard
     from flowlab.simulation.server import Server
+    from flowlab.workflow.choreography_routes import Heard
 
 OUTSIDE: Final = "outside"
 """What the network calls whoever starts a choreography."""
@@ -46,27 +46,3 @@ class Letter:
     def from_whom(self) -> str:
         """What the network calls the sender."""
         return OUTSIDE if self.sender is None else self.sender.name
-
-
-class Deed:
-    """What one reaction has done for one workflow: what its agent remembers.
-
-    Attributes:
-        index, step: which reaction, and what this is called.
-        state: at work, done, refused, undoing or undone.
-        input, result: what it was told, and what came of it.
-        undone_by: the letter because of which it is undone.
-    """
-
-    __slots__ = ("index", "input", "result", "state", "step", "undone_by")
-
-    def __init__(self, index: int, step: str) -> None:
-        self.index = index
-        self.step = step
-        self.state = "at work"
-        self.input: Any = None
-        self.result: Any = None
-        self.undone_by: Letter | None = None
-
-    def __repr__(self) -> str:
-        return f"Deed({self.step!r}, {self.state})"

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from flowlab.simulation.engine import Engine
-    from flowlab.workflow import Choreography, Reaction
+from flowlab.workflow.choreography import Choreography, Reaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +38,14 @@ class Routes:
         final: the events that nobody needs to react to.
         heard: by event, who hears it: those who react first, then those who undo.
         steps: what each reaction is called.
+        reactions: of the choreography.
         joining: the events that may come about in several ways, each of them another event.
     """
 
-    __slots__ = ("agents", "final", "heard", "joining", "start", "steps")
+    __slots__ = ("agents", "final", "heard", "joining", "reactions", "start", "steps")
 
     def __init__(self, choreography: Choreography) -> None:
+        self.reactions = choreography.reactions
         self.start = choreography.start[0]
         self.final = frozenset(choreography.final)
         self.steps = _steps(choreography)
@@ -71,15 +70,6 @@ class Routes:
 
     def __repr__(self) -> str:
         return f"Routes({len(self.steps)} reactions)"
-
-
-def routes_of(engine: Engine, choreography: Choreography) -> Routes:
-    """Return the routes of a choreography, made once for a recorder."""
-    known = engine.recorder.plans
-    found: Routes | None = known.get(choreography)
-    if found is None:
-        found = known[choreography] = Routes(choreography)
-    return found
 
 
 def _steps(choreography: Choreography) -> tuple[str, ...]:
