@@ -9,8 +9,9 @@ from typing import Any
 from flowlab.events import Event, EventLog
 from flowlab.runtime.agents import Agents, Lane, Performer
 from flowlab.runtime.effect import Done, Effect, Gone
-from flowlab.runtime.host import Host, Turn
+from flowlab.runtime.host import Host
 from flowlab.runtime.scheme import Replay
+from flowlab.runtime.turn import Turn
 from flowlab.simulation import World
 from flowlab.store import EventStore
 from flowlab.workflow import Choreography, Program
@@ -50,10 +51,11 @@ class Recorded:
         self.clock = RecordedClock()
         self.store = EventStore(folder)
         self.effects: dict[tuple[str, int], Effect] = {}
+        self.reactions: dict[tuple[str, str], Effect] = {}
+        self.errands: dict[str, list[int]] = {}
         processes = {}
         for name, process in world.workflows.items():
-            if not isinstance(process, Choreography):
-                processes[name] = world.programs.get(name, process)
+            processes[name] = world.programs.get(name, process)
         self.host = Host(
             self.store,
             processes,
@@ -72,13 +74,19 @@ class Recorded:
         order = {key: place for place, key in enumerate(ids)}
         events = sorted(self.log.events(), key=lambda e: order[e.workflow_id, e.sequence])
         for event in events:
-            if event.workflow_id.startswith("@") or event.event_type in COMMAND_TYPES:
+            if event.workflow_id.startswith("@"):
+                continue
+            if event.event_type in COMMAND_TYPES and event.workflow_id not in self.errands:
                 continue
             self.clock.at_ns = event.time_ns
             if self.take(event):
                 turn = self.host.commit()
                 for _, effect in turn.effects:
                     self.effects[effect.workflow_id, effect.sequence] = effect
+                    if effect.sequence < 0:
+                        self.reactions[effect.workflow_id, str(effect.step_id)] = effect
+                for workflow_id, number, _ in turn.errands:
+                    self.errands.setdefault(workflow_id, []).append(number)
                 if after is not None:
                     after(turn)
         return self.store.log()
@@ -100,6 +108,9 @@ class Recorded:
             ),
             None,
         )
+        nobody = self._take_of_nobody(event, kind, data)
+        if nobody is not None:
+            return nobody
         if kind == "WorkflowStarted" and not event.causes:
             self.host.begin(event.name, event.workflow_id, data["input"], roles=data.get("roles"))
         elif kind == "TimerFired":
@@ -123,6 +134,40 @@ class Recorded:
         else:
             return False
         return True
+
+    def _take_of_nobody(self, event: Event, kind: str, data: Any) -> bool | None:
+        """Let happen what an event of a choreography records; None where that is for `take`."""
+        instance = self.host.instances.get(event.workflow_id)
+        if instance is None or not isinstance(instance.process, Choreography):
+            return None
+        if kind in {"WorkflowCompleted", "WorkflowFailed", "CompensationScheduled"}:
+            return self._run_errands(event, None if kind.startswith("W") else data["attempt"])
+        if kind == "Signaled" and event.step_id is not None:
+            return self._react(event, data["value"])
+        return None
+
+    def _react(self, event: Event, value: Any) -> bool:
+        effect = self.reactions.pop((event.workflow_id, str(event.step_id)), None)
+        if effect is None:
+            return False
+        outcome: Done | Gone = Done(value)
+        instance = self.host.instances[event.workflow_id]
+        heard = instance.execution.errands[effect.sequence].heard
+        if event.name == heard.reaction.fails_with:
+            outcome = Gone(value["error"]["type"], value["error"]["message"])
+        self.host.answer(None, effect, outcome)
+        return True
+
+    def _run_errands(self, event: Event, attempt: int | None) -> bool:
+        numbers = self.errands.get(event.workflow_id, [])
+        execution = self.host.instances[event.workflow_id].execution
+        if attempt is not None:
+            wanted = execution.state.deeds[event.step_id].index
+            numbers = [n for n in numbers if execution.errands[n].heard.index == wanted][:1]
+        for number in list(numbers):
+            self.errands[event.workflow_id].remove(number)
+            self.host.run_errand(event.workflow_id, number, attempt)
+        return bool(numbers)
 
 
 def recorded(world: World, log: EventLog, folder: Path, *, seed: int) -> Recorded:

@@ -26,7 +26,6 @@ from flowlab.simulation import Agent, simulate
 from flowlab.store import EventStore
 from flowlab.workflow import Plan, RetryPolicy, Sequential, Step, WorkflowContext, workflow
 
-CONDUCTED = [name for name in SCENARIOS if name != "choreographed_order"]
 QUICK = RetryPolicy(initial_interval=timedelta(milliseconds=1))
 
 
@@ -37,7 +36,7 @@ def store(tmp_path: Path) -> Iterator[EventStore]:
 
 
 @pytest.mark.parametrize("faults", [None, "network", "chaos"])
-@pytest.mark.parametrize("name", CONDUCTED)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_equal_answers_in_equal_order_give_the_history_of_the_simulation(
     name: str, faults: str | None, tmp_path: Path
 ) -> None:

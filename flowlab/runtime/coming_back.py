@@ -13,13 +13,17 @@ from flowlab.errors import (
 )
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.keys import Key
+from flowlab.runtime import choreographing
 from flowlab.runtime.effect import Effect, Gone
 from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
-from flowlab.runtime.scheme import Process, RecoveryScheme, Restored
+from flowlab.runtime.processes import Carried
+from flowlab.runtime.scheme import RecoveryScheme, Restored
 from flowlab.runtime.standing import OPEN, Standing
 from flowlab.runtime.uncertain import UNCERTAIN_EFFECT, Policy, left_open
 from flowlab.store import EventStore
+from flowlab.workflow import Choreography
+from flowlab.workflow.choreography_execution import ChoreographyExecution, Errand
 from flowlab.workflow.names import listed
 
 Told = Callable[[Restored, Instance], None]
@@ -46,7 +50,7 @@ class ComingBack:
     def __init__(
         self,
         store: EventStore,
-        processes: Mapping[str, Process],
+        processes: Mapping[str, Carried],
         scheme: RecoveryScheme,
         *,
         seed: object,
@@ -104,6 +108,8 @@ class ComingBack:
                 f"it has {listed(sorted(self._processes))}: give it workflows=[...]"
             )
             raise InvalidArgumentError(message)
+        if isinstance(process, Choreography):
+            return self._load_choreography(workflow_id, process)
         restored = self._scheme.restore(self._store, stream, process, seed=self._seed)
         standing = restored.standing
         parent = standing.parent
@@ -114,6 +120,19 @@ class ComingBack:
             instance.result = self._end_of(workflow_id, standing)
             instance.settled = True
         return instance, restored
+
+    def _load_choreography(
+        self, workflow_id: str, process: Choreography
+    ) -> tuple[Instance, Restored]:
+        execution, standing, count = choreographing.restore(
+            self._store, process, workflow_id, namespace=self._namespace
+        )
+        instance = Instance(workflow_id, process, execution, standing, standing.parent)
+        if standing.status != OPEN:
+            instance.result = self._end_of(workflow_id, standing)
+            instance.settled = True
+        # Schemes never see it: a saga that nobody conducts comes back from its log alone.
+        return instance, Restored(execution, standing, count, count)  # type: ignore[arg-type]
 
     def _end_of(self, workflow_id: str, standing: Standing) -> Any:
         """Return the result that a workflow's end says."""
@@ -133,13 +152,17 @@ class ComingBack:
 
     def take_up(self, host: Host, instance: Instance, restored: Restored) -> list[Effect]:
         """Let a workflow go on; return what may have happened before, which is named first."""
-        standing = instance.standing
-        host.instances[instance.workflow_id] = instance
+        standing, workflow_id = instance.standing, instance.workflow_id
+        host.instances[workflow_id] = instance
         if standing.status != OPEN:
             return []
         uncertain, untouched = left_open(
             self._store, standing, host.agents, instance.workflow_id, namespace=self._namespace
         )
+        undo: list[Errand] = []
+        if isinstance(instance.execution, ChoreographyExecution):
+            begun, waiting, undo = choreographing.left_open(instance.execution)
+            uncertain, untouched = [*uncertain, *begun], [*untouched, *waiting]
         self._name(host, instance, restored, uncertain, untouched)
         for request in list(standing.open.values()):
             if request.event_type == "TimerStarted":
@@ -148,9 +171,12 @@ class ComingBack:
                 self._check_child(host, instance, request)
         for effect in sorted([*uncertain, *untouched], key=lambda effect: effect.sequence):
             asked = standing.open.get(effect.sequence)
-            if asked is None:
-                continue
             if effect in untouched or self._policy(effect) == "repeat":
+                if effect.sequence < 0:
+                    host.hand_to_agent(effect)
+                    continue
+                if asked is None:
+                    continue
                 host.ask(instance, asked, delivery=effect.delivery + (effect in uncertain))
             else:
                 told = (
@@ -158,6 +184,8 @@ class ComingBack:
                     "repeated"
                 )
                 host.answer(None, effect, Gone(UNCERTAIN_EFFECT, told))
+        for errand in undo:
+            host.put_off(workflow_id, errand.number, 0)
         host.resume(instance)
         return uncertain
 

@@ -28,6 +28,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
         step_id, coordination_id: the step and the saga that it belongs to.
         delivery: how often it has been handed out, this one included: more than 1 after a crash
             that left open whether it had happened.
+        source: the event that it reacts to, where it is a reaction that no request asks for; its
+            sequence is below 0 then.
     """
 
     workflow_id: str
@@ -42,6 +44,12 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     step_id: str | None
     coordination_id: str | None
     delivery: int = 1
+    source: int | None = None
+
+    @property
+    def because(self) -> int:
+        """The sequence of the event that it is done because of."""
+        return self.sequence if self.source is None else self.source
 
     @classmethod
     def of(cls, request: Event, key: str, *, delivery: int = 1) -> Effect:
@@ -81,7 +89,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
             "activity": self.activity,
             "agent": self.agent,
             "workflow_id": self.workflow_id,
-            "sequence": self.sequence,
+            "sequence": self.because,
             "attempt": self.attempt,
         }
 

@@ -10,8 +10,8 @@ from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.vocabulary import WORLD_STREAM
 from flowlab.runtime.instance import Instance
+from flowlab.runtime.processes import Carried
 from flowlab.runtime.recording import Recording
-from flowlab.runtime.scheme import Process
 
 PROGRAM: Final = int(CauseKind.PROGRAM)
 FORK: Final = int(CauseKind.FORK)
@@ -27,7 +27,7 @@ _CHILD_ENDS: Final = {
 class Families:
     """What a host does for workflows that ask for others."""
 
-    processes: Mapping[str, Process]
+    processes: Mapping[str, Carried]
     recording: Recording
     _later: deque[Callable[[], None]]
 

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flowlab.errors import FlowlabError
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.vocabulary import TERMINAL_STATUS
+from flowlab.runtime import choreographing
 from flowlab.runtime.agents import Agents, Lane
 from flowlab.runtime.clock import Clock
 from flowlab.runtime.effect import Done, Effect, Gone, Outcome, checked
+from flowlab.runtime.errands import Errands
 from flowlab.runtime.families import Families
 from flowlab.runtime.instance import Instance
+from flowlab.runtime.processes import Carried
 from flowlab.runtime.recording import Recording
-from flowlab.runtime.scheme import Process, RecoveryScheme, execution_of
+from flowlab.runtime.scheme import RecoveryScheme, execution_of
 from flowlab.runtime.standing import EFFECTS, OPEN, Standing
+from flowlab.runtime.turn import Turn
 from flowlab.store import EventStore
-from flowlab.workflow import PlanExecution
+from flowlab.workflow import Choreography, PlanExecution
 from flowlab.workflow.cells import Cells
+from flowlab.workflow.choreography_execution import ChoreographyExecution
 from flowlab.workflow.retry import UNKNOWN_ACTIVITY
 
 PROGRAM: Final = int(CauseKind.PROGRAM)
@@ -40,26 +44,7 @@ Loader = Callable[[str], Instance | None]
 """Gets a workflow that is not in memory; None where there is none."""
 
 
-@dataclass(slots=True)
-class Turn:
-    """What is to be done once a turn is durable.
-
-    Args:
-        events: what it wrote.
-        effects: to be handed out, each with whose it is: a lane, or nobody's.
-        timers: (workflow_id, sequence, when it is due in nanoseconds).
-        stopped: timers and effects that nothing waits for any more: (workflow_id, sequence).
-        ended: workflows that have ended.
-    """
-
-    events: list[Event] = field(default_factory=list)
-    effects: list[tuple[Lane | None, Effect]] = field(default_factory=list)
-    timers: list[tuple[str, int, int]] = field(default_factory=list)
-    stopped: list[tuple[str, int]] = field(default_factory=list)
-    ended: list[Instance] = field(default_factory=list)
-
-
-class Host(Families):
+class Host(Errands, Families):
     """The workflows in memory, and what becomes of them in each turn.
 
     Args:
@@ -76,7 +61,7 @@ class Host(Families):
     def __init__(
         self,
         store: EventStore,
-        processes: Mapping[str, Process],
+        processes: Mapping[str, Carried],
         agents: Agents,
         *,
         scheme: RecoveryScheme,
@@ -115,10 +100,15 @@ class Host(Families):
     ) -> Instance:
         """Begin a workflow."""
         process = self.processes[name]
-        execution = execution_of(process, workflow_id, seed=self._seed)
-        instance = Instance(workflow_id, process, execution, Standing(), parent)
+        if isinstance(process, Choreography):
+            payload = {"event": process.start[0], "input": value}
+            nobody = ChoreographyExecution(process, workflow_id)
+            instance = Instance(workflow_id, process, nobody, Standing(), parent)
+        else:
+            execution = execution_of(process, workflow_id, seed=self._seed)
+            instance = Instance(workflow_id, process, execution, Standing(), parent)
+            payload = {"input": value} if roles is None else {"input": value, "roles": dict(roles)}
         self.instances[workflow_id] = instance
-        payload = {"input": value} if roles is None else {"input": value, "roles": dict(roles)}
         causes = () if parent is None else (parent,)
         self._tell(instance, Event.of("WorkflowStarted", name=name, payload=payload, causes=causes))
         return instance
@@ -129,18 +119,27 @@ class Host(Families):
         """Take the outcome of an effect that was handed out."""
         causes = [Cause(effect.workflow_id, effect.sequence, PROGRAM)]
         outcome = checked(outcome)
+        told = choreographing.told_of(self, effect, outcome) if effect.sequence < 0 else None
+        written: Event | None = None
         if lane is not None:
             lane.busy.pop((effect.workflow_id, effect.sequence), None)
             error = None
             if isinstance(outcome, Gone):
                 error = {"message": outcome.message, "type": outcome.error_type}
             try:
-                causes.append(self.recording.transaction(lane.name, effect, cells, error))
+                causes.append(
+                    self.recording.transaction(lane.name, effect, cells, error, told=told)
+                )
             except FlowlabError as refused:  # a cell that is no JSON
                 outcome = Gone(type(refused).__name__, str(refused))
                 error = {"message": outcome.message, "type": outcome.error_type}
-                causes.append(self.recording.transaction(lane.name, effect, None, error))
+                causes.append(self.recording.transaction(lane.name, effect, None, error, told=told))
+            written = self.recording.events[-1]
             self._hand_out(lane)
+        if effect.sequence < 0:
+            choreographing.reacted(self, effect, outcome, written)
+            self._settle()
+            return
         if isinstance(outcome, Done):
             kind, payload = "Completed", {"result": outcome.result}
         else:
@@ -226,7 +225,9 @@ class Host(Families):
     def _tell_scheme(self, events: list[Event], touched: dict[str, None]) -> None:
         for workflow_id in touched:
             instance = self.instances.get(workflow_id)
-            if instance is not None and instance.error is None:
+            if instance is None or isinstance(instance.execution, ChoreographyExecution):
+                continue
+            if instance.error is None:
                 mine = [event for event in events if event.workflow_id == workflow_id]
                 stream = (self._namespace, "", workflow_id)
                 self._scheme.committed(
@@ -267,6 +268,8 @@ class Host(Families):
 
     def _write(self, instance: Instance, event: Event) -> Event:
         self._touched[instance.workflow_id] = None
+        if isinstance(instance.execution, ChoreographyExecution):
+            event = event.replace(coordination_id=instance.workflow_id)
         return self.recording.history(instance, event)
 
     def _go_on(self, instance: Instance, told: list[Event]) -> None:
@@ -279,6 +282,7 @@ class Host(Families):
                 instance.error = error
                 self._turn.ended.append(instance)
                 return
+            choreographing.post(self, instance)
             if not drafts:
                 return
             told = [self._write(instance, draft) for draft in drafts]
@@ -290,6 +294,7 @@ class Host(Families):
     def _renew(self, instance: Instance, end: Event) -> list[Event]:
         generation = instance.standing.generation + 1
         name = instance.standing.name
+        assert not isinstance(instance.process, Choreography)
         instance.execution = execution_of(instance.process, instance.workflow_id, seed=self._seed)
         started = Event.of(
             "WorkflowStarted",

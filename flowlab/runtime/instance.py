@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from flowlab.events import Cause
-from flowlab.runtime.scheme import Executing, Process
+from flowlab.runtime.processes import Carried
+from flowlab.runtime.scheme import Executing
 from flowlab.runtime.standing import OPEN, Standing
+from flowlab.workflow.choreography_execution import ChoreographyExecution
 
 
 class Instance:
@@ -37,8 +39,8 @@ class Instance:
     def __init__(
         self,
         workflow_id: str,
-        process: Process,
-        execution: Executing,
+        process: Carried,
+        execution: Executing | ChoreographyExecution,
         standing: Standing,
         parent: Cause | None = None,
     ) -> None:

@@ -7,16 +7,19 @@ from typing import Any
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.runtime.scheme import Process
-from flowlab.workflow import Plan, Predicates, Program, Workflow
+from flowlab.workflow import Choreography, Plan, Predicates, Program, Workflow
 from flowlab.workflow.names import listed, shortened
 
-ProcessSpec = Workflow | Plan | Program
-"""Code or a plan, as a person gives it."""
+ProcessSpec = Workflow | Plan | Program | Choreography
+"""Code, a plan or a choreography, as a person gives it."""
+
+Carried = Process | Choreography
+"""What a runtime carries out: code, a plan made ready, or what nobody conducts."""
 
 
 def as_processes(
     given: ProcessSpec | Iterable[ProcessSpec], predicates: Predicates | None
-) -> dict[str, Process]:
+) -> dict[str, Carried]:
     """Return code and plans by name, with the compensations that workflows declare.
 
     Raises:
@@ -27,8 +30,8 @@ def as_processes(
         >>> list(as_processes(Plan(Step("say", agent="ann", kind="pivot"), name="greet"), None))
         ['greet']
     """
-    several = [given] if isinstance(given, (Workflow, Plan, Program)) else list(given)
-    found: dict[str, Process] = {}
+    several = [given] if isinstance(given, (Workflow, Plan, Program, Choreography)) else list(given)
+    found: dict[str, Carried] = {}
     for one in several:
         for name, process in _with_undo(one, predicates):
             if name in found and found[name] is not process:
@@ -36,12 +39,14 @@ def as_processes(
                 raise InvalidArgumentError(message)
             found[name] = process
     if not found:
-        message = "a runtime needs something to carry out: give it a @workflow or a Plan"
+        message = (
+            "a runtime needs something to carry out: give it a @workflow, a Plan or a Choreography"
+        )
         raise InvalidArgumentError(message)
     return found
 
 
-def _with_undo(one: Any, predicates: Predicates | None) -> Iterable[tuple[str, Process]]:
+def _with_undo(one: Any, predicates: Predicates | None) -> Iterable[tuple[str, Carried]]:
     if isinstance(one, Workflow):
         yield one.name, one
         if one.compensation is not None:
@@ -50,12 +55,16 @@ def _with_undo(one: Any, predicates: Predicates | None) -> Iterable[tuple[str, P
         yield one.name, Program.of(one, predicates)
     elif isinstance(one, Program):
         yield one.plan.name, one
+    elif isinstance(one, Choreography):
+        yield one.name, one
     else:
-        message = f"{shortened(one)} is no workflow; give a @workflow function or a Plan"
+        message = (
+            f"{shortened(one)} is no workflow; give a @workflow function, a Plan or a Choreography"
+        )
         raise InvalidArgumentError(message)
 
 
-def name_of(workflow: ProcessSpec | str, known: Mapping[str, Process]) -> str:
+def name_of(workflow: ProcessSpec | str, known: Mapping[str, Carried]) -> str:
     """Return the name of something that a runtime has.
 
     Raises:

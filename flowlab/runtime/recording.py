@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flowlab.events import Cause, CauseKind, Cell, Event
@@ -92,19 +93,31 @@ class Recording:
 
     def received(self, agent: str, effect: Effect) -> None:
         """Write that an agent begins an effect."""
-        told = {"attempt": effect.attempt, "delivery": effect.delivery, "key": effect.key}
+        told: dict[str, Any] = {
+            "attempt": effect.attempt,
+            "delivery": effect.delivery,
+            "key": effect.key,
+        }
+        if effect.source is not None:
+            told["errand"] = effect.sequence
         self.beside(
             f"@{agent}",
             agent,
             "MessageReceived",
             name=effect.activity,
             payload=told,
-            causes=(Cause(effect.workflow_id, effect.sequence, MESSAGE),),
+            causes=(Cause(effect.workflow_id, effect.because, MESSAGE),),
             coordination_id=effect.workflow_id,
         )
 
     def transaction(
-        self, agent: str, effect: Effect, cells: Cells | None, error: dict[str, str] | None
+        self,
+        agent: str,
+        effect: Effect,
+        cells: Cells | None,
+        error: dict[str, str] | None,
+        *,
+        told: Mapping[str, Any] | None = None,
     ) -> Cause:
         """Write how an agent's work on an effect ended, and make its changes its state."""
         kind = "TransactionCommitted"
@@ -112,6 +125,7 @@ class Recording:
             "attempt": effect.attempt,
             "delivery": effect.delivery,
             "key": effect.key,
+            **(told or {}),
         }
         reads: tuple[str, ...] | None = None
         writes: tuple[str, ...] | None = None

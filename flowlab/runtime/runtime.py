@@ -13,6 +13,7 @@ from flowlab.errors import (
     NotFoundError,
 )
 from flowlab.runtime.agents import AgentLike, Agents, AgentSpec
+from flowlab.runtime.choreographing import check_agents
 from flowlab.runtime.clock import Clock, WallClock
 from flowlab.runtime.coming_back import ComingBack
 from flowlab.runtime.handle import WorkflowHandle
@@ -24,7 +25,7 @@ from flowlab.runtime.states import restore_states
 from flowlab.runtime.turns import Turns
 from flowlab.runtime.uncertain import Policy
 from flowlab.store import EventStore
-from flowlab.workflow import Activity, Predicates
+from flowlab.workflow import Activity, Choreography, Predicates
 from flowlab.workflow.handlers import Handler
 from flowlab.workflow.names import as_id, as_workflow_id
 
@@ -111,10 +112,14 @@ class Runtime:
         self._back = ComingBack(
             store, known, scheme, seed=seed, namespace=namespace, policies=_policies(uncertain)
         )
+        everybody = Agents(activities, agents, where=where, at_once=at_once)
+        for process in known.values():
+            if isinstance(process, Choreography):
+                check_agents(process, everybody)
         self._host = Host(
             store,
             known,
-            Agents(activities, agents, where=where, at_once=at_once),
+            everybody,
             scheme=scheme,
             clock=time,
             seed=seed,

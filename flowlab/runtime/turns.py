@@ -10,9 +10,10 @@ from flowlab.errors import ConcurrencyError, FencedError, FlowlabError, InvalidA
 from flowlab.runtime.agents import Lane
 from flowlab.runtime.clock import Clock
 from flowlab.runtime.effect import Effect, Outcome
-from flowlab.runtime.host import Host, Turn
+from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.performing import Performing
+from flowlab.runtime.turn import Turn
 from flowlab.workflow import armed
 from flowlab.workflow.cells import Cells
 
@@ -164,6 +165,8 @@ class Turns:
             self._performing.cancel(*place)
         for workflow_id, sequence, due_ns in turn.timers:
             self._wait(workflow_id, sequence, due_ns)
+        for workflow_id, number, delay_ns in turn.errands:
+            self._run_later(workflow_id, number, delay_ns)
         for lane, effect in turn.effects:
             self._hand_out(lane, effect)
         for instance in turn.ended:
@@ -187,6 +190,15 @@ class Turns:
 
         delay = max(0, due_ns - self._clock.now_ns()) / 1e9
         self._timers[place] = self._loop.call_later(delay, fire)
+
+    def _run_later(self, workflow_id: str, number: int, delay_ns: int) -> None:
+        assert self._loop is not None
+
+        def run() -> None:
+            self._timers.pop((workflow_id, number), None)
+            self._occur(lambda: self._host.run_errand(workflow_id, number))
+
+        self._timers[workflow_id, number] = self._loop.call_later(delay_ns / 1e9, run)
 
     def _hand_out(self, lane: Lane | None, effect: Effect) -> None:
         assert self._loop is not None

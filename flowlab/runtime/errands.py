@@ -1,0 +1,73 @@
+"""What a host does for sagas that nobody conducts: it brings events to those who react to them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flowlab.events import Event
+from flowlab.runtime import choreographing
+from flowlab.runtime.agents import Agents, Lane
+from flowlab.runtime.effect import Effect
+from flowlab.runtime.instance import Instance
+from flowlab.runtime.recording import Recording
+
+if TYPE_CHECKING:
+    from flowlab.runtime.turn import Turn
+
+
+class Errands:
+    """The errands of choreographies, as a host runs them."""
+
+    agents: Agents
+    instances: dict[str, Instance]
+    recording: Recording
+    _later: deque[Callable[[], None]]
+    _turn: Turn
+
+    def hand_to_agent(self, effect: Effect) -> None:
+        """Hand a reaction to its agent, once the turn is durable."""
+        lane, performer = self.agents.find(effect.agent, effect.activity)
+        if lane is not None and performer is not None:
+            lane.waiting.append(effect)
+            self._hand_out(lane)
+        elif performer is not None:
+            self.recording.received(str(effect.agent), effect)
+            self._turn.effects.append((None, effect))
+
+    def put_off(self, workflow_id: str, number: int, delay_ns: int) -> None:
+        """Have an errand run in a later turn."""
+        self._turn.errands.append((workflow_id, number, delay_ns))
+
+    def run_errand(self, workflow_id: str, number: int, attempt: int | None = None) -> None:
+        """Run an errand of a choreography whose time has come."""
+        instance = self.instances.get(workflow_id)
+        if instance is not None and instance.is_open:
+            choreographing.run_errand(self, instance, number, attempt)
+            self._settle()
+
+    def take_in(self, instance: Instance, event: Event) -> None:
+        """Tell a choreography of what its agents have written, once it has done what it does."""
+        self._later.append(lambda: self._go_on(instance, [event]))
+
+    def go_on_with(self, instance: Instance, draft: Event) -> None:
+        """Write a request, carry it out, and go on."""
+        asked = self._write(instance, draft)
+        self._carry_out(instance, asked)
+        self._go_on(instance, [asked])
+
+    def _hand_out(self, lane: Lane) -> None:
+        raise NotImplementedError
+
+    def _settle(self) -> None:
+        raise NotImplementedError
+
+    def _write(self, instance: Instance, event: Event) -> Event:
+        raise NotImplementedError
+
+    def _carry_out(self, instance: Instance, asked: Event) -> None:
+        raise NotImplementedError
+
+    def _go_on(self, instance: Instance, told: list[Event]) -> None:
+        raise NotImplementedError

@@ -1,0 +1,31 @@
+"""What a turn of the durable host leaves to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flowlab.events import Event
+from flowlab.runtime.agents import Lane
+from flowlab.runtime.effect import Effect
+from flowlab.runtime.instance import Instance
+
+
+@dataclass(slots=True)
+class Turn:
+    """What is to be done once a turn is durable.
+
+    Args:
+        events: what it wrote.
+        effects: to be handed out, each with whose it is: a lane, or nobody's.
+        timers: (workflow_id, sequence, when it is due in nanoseconds).
+        stopped: timers and effects that nothing waits for any more: (workflow_id, sequence).
+        ended: workflows that have ended.
+        errands: of choreographies: (workflow_id, number, after how many nanoseconds).
+    """
+
+    events: list[Event] = field(default_factory=list)
+    effects: list[tuple[Lane | None, Effect]] = field(default_factory=list)
+    timers: list[tuple[str, int, int]] = field(default_factory=list)
+    stopped: list[tuple[str, int]] = field(default_factory=list)
+    ended: list[Instance] = field(default_factory=list)
+    errands: list[tuple[str, int, int]] = field(default_factory=list)

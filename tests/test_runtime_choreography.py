@@ -1,0 +1,257 @@
+"""Sagas that nobody conducts, for real: what is on its way is in the log, so no crash loses it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded_runs import recorded
+
+from flowlab.errors import CorruptionError, InvalidArgumentError, WorkflowError
+from flowlab.events import Event
+from flowlab.runtime import ActivityContext, Runtime, choreographing
+from flowlab.runtime.turn import Turn
+from flowlab.scenarios import SCENARIOS
+from flowlab.simulation import simulate
+from flowlab.store import EventStore
+from flowlab.workflow import Choreography, Reaction
+from flowlab.workflow.choreography_execution import ChoreographyExecution, fold
+
+ORDER = Choreography(
+    Reaction(
+        "warehouse",
+        on="Placed",
+        emits="Reserved",
+        fails_with="Missing",
+        activity="reserve",
+        compensation="put_back",
+        undone_by="Declined",
+    ),
+    Reaction(
+        "bank",
+        on="Reserved",
+        emits="Charged",
+        fails_with="Declined",
+        activity="charge",
+        kind="pivot",
+    ),
+    Reaction("courier", on="Charged", emits="Sent", activity="send", kind="retryable"),
+    Reaction("clerk", on="Charged", activity="file", kind="retryable", idempotent=True),
+    start="Placed",
+    final=["Sent", "Missing"],
+    name="order",
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EventStore]:
+    with EventStore(tmp_path / "s") as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choreographing, "FIRST_AGAIN_NS", 1_000_000)
+
+
+class Town:
+    """Agents that do as they are told, and remember what they did."""
+
+    def __init__(self, *, hangs: str = "", declines: bool = False, fails: int = 0) -> None:
+        self.done: list[tuple[str, str, int]] = []
+        self.hangs = hangs
+        self.declines = declines
+        self.fails = fails
+
+    def agents(self) -> dict[str, dict[str, Any]]:
+        names = {"warehouse": ("reserve", "put_back"), "bank": ("charge",), "courier": ("send",)}
+        names["clerk"] = ("file",)
+        return {agent: dict.fromkeys(acts, self.work) for agent, acts in names.items()}
+
+    async def work(self, ctx: ActivityContext, value: Any) -> Any:
+        self.done.append((ctx.activity, ctx.idempotency_key, ctx.delivery))
+        if ctx.activity == self.hangs and ctx.delivery == 1:
+            await asyncio.sleep(3600)
+        if ctx.activity == "charge" and self.declines:
+            message = "no"
+            raise ValueError(message)
+        if ctx.activity in {"send", "put_back"} and ctx.attempt <= self.fails:
+            message = "rain"
+            raise OSError(message)
+        return value
+
+    def activities(self) -> list[str]:
+        return [activity for activity, _, _ in self.done]
+
+
+def types(store: EventStore) -> list[str]:
+    return [f"{e.event_type} {e.name}" for e in store.read("/workflows/o/events").events()]
+
+
+def test_events_go_from_agent_to_agent_and_the_end_is_a_projection_of_them(
+    store: EventStore,
+) -> None:
+    town = Town()
+    assert Runtime(store, ORDER, agents=town.agents()).run(ORDER, 7, id="o") == {"Sent": 7}
+    assert sorted(town.activities()) == ["charge", "file", "reserve", "send"]
+    assert types(store) == [
+        "WorkflowStarted order",
+        "Signaled Reserved",
+        "Signaled Charged",
+        "Signaled Sent",
+        "WorkflowCompleted order",
+    ]
+    assert store.verify().ok
+
+
+def test_what_was_done_is_undone_by_whoever_did_it(store: EventStore) -> None:
+    town = Town(declines=True)
+    with pytest.raises(WorkflowError, match="no"):
+        Runtime(store, ORDER, agents=town.agents()).run(ORDER, 7, id="o")
+    assert town.activities() == ["reserve", "charge", "put_back"]
+    assert types(store)[-4:] == [
+        "Signaled Declined",
+        "CompensationScheduled put_back",
+        "CompensationCompleted put_back",
+        "WorkflowFailed order",
+    ]
+
+
+def test_a_reaction_without_an_event_for_failure_is_tried_again_until_it_succeeds(
+    store: EventStore,
+) -> None:
+    town = Town(fails=3)
+    assert Runtime(store, ORDER, agents=town.agents()).run(ORDER, 7, id="o") == {"Sent": 7}
+    assert town.activities().count("send") == 4
+    assert len({key for activity, key, _ in town.done if activity == "send"}) == 1
+
+
+def test_a_compensation_that_fails_is_asked_for_again_and_each_attempt_is_in_the_log(
+    store: EventStore,
+) -> None:
+    town = Town(declines=True, fails=3)
+    with pytest.raises(WorkflowError):
+        Runtime(store, ORDER, agents=town.agents()).run(ORDER, 7, id="o")
+    assert types(store).count("CompensationScheduled put_back") == 4
+    assert types(store).count("CompensationFailed put_back") == 3
+    assert {key for activity, key, _ in town.done if activity == "put_back"} == {"o/~reserve"}
+
+
+@pytest.mark.parametrize("answer", ["charged", "declined"])
+@pytest.mark.parametrize("hangs", ["reserve", "charge", "send", "file", "put_back"])
+def test_what_was_on_its_way_in_a_crash_goes_on_and_what_is_repeated_is_named(
+    store: EventStore, hangs: str, answer: str
+) -> None:
+    declines = answer == "declined"
+    before, after = Town(hangs=hangs, declines=declines), Town(declines=declines)
+
+    async def stopped() -> None:
+        async with Runtime(store, ORDER, agents=before.agents()) as runtime:
+            handle = await runtime.start(ORDER, 7, id="o")
+            waits = asyncio.ensure_future(handle.result())
+            for _ in range(400):
+                await asyncio.sleep(0.001)
+                if hangs in before.activities() or waits.done():
+                    break
+            waits.cancel()
+
+    asyncio.run(stopped())
+    was_begun = hangs in before.activities()
+    try:
+        assert Runtime(store, ORDER, agents=after.agents()).run(ORDER, 7, id="o") == {"Sent": 7}
+    except WorkflowError:
+        assert declines
+    named = {
+        effect["key"]
+        for event in store.log().events()
+        if event.event_type == "AgentRestarted"
+        for effect in event.data["uncertain"]
+    }
+    twice = {key for _, key, _ in before.done} & {key for _, key, _ in after.done}
+    assert twice <= named
+    assert was_begun == any(activity == hangs for activity, _, _ in before.done)
+    assert {d for a, _, d in after.done if a == hangs} <= {2} if was_begun else True
+    events = {e.name for e in store.read("/workflows/o/events").events()}
+    assert ("Declined" in events) == declines
+
+
+def open_errands(execution: ChoreographyExecution) -> list[tuple[Any, ...]]:
+    return sorted((e.number, e.step, e.attempt, repr(e.value)) for e in execution.errands.values())
+
+
+@pytest.mark.parametrize("faults", [None, "chaos"])
+def test_what_is_on_its_way_is_a_function_of_the_log(faults: str | None, tmp_path: Path) -> None:
+    world = SCENARIOS["choreographed_order"]
+    checked = 0
+    for seed in (3, 5):
+        run = simulate(world, seed=seed, faults=faults)
+        driven = recorded(world(), run.log, tmp_path / f"{seed}", seed=seed)
+
+        def compare(turn: Turn, driven: Any = driven) -> None:
+            nonlocal checked
+            for workflow_id in {e.workflow_id for e in turn.events} & set(driven.host.instances):
+                live = driven.host.instances[workflow_id]
+                read, standing, _ = choreographing.restore(
+                    driven.store, live.process, workflow_id, namespace="default"
+                )
+                assert open_errands(read) == open_errands(live.execution)
+                assert read.status == live.execution.status
+                assert repr(list(read.state.deeds.values())) == repr(
+                    list(live.execution.state.deeds.values())
+                )
+                assert standing.head == live.standing.head
+                assert read.advance(()) == []
+                checked += 1
+
+        driven.drive(compare)
+        driven.store.close()
+    assert checked > 20
+
+
+def test_an_event_from_outside_and_one_that_nobody_hears(store: EventStore) -> None:
+    twice = Choreography(
+        Reaction("bank", on="Asked", emits="Told", activity="tell"),
+        start=["Asked", "Nudged"],
+        final="Told",
+        name="twice",
+    )
+
+    async def tell(ctx: ActivityContext, value: Any) -> Any:
+        while value == "first" and not nudged:
+            await ctx.sleep(1_000_000)
+        return value
+
+    nudged: list[bool] = []
+
+    async def whole() -> Any:
+        async with Runtime(store, twice, agents={"bank": {"tell": tell}}) as runtime:
+            handle = await runtime.start(twice, "first", id="t")
+            await handle.raise_event("Asked", "second")
+            await handle.raise_event("Nudged", None)
+            nudged.append(True)
+            return await handle.result()
+
+    assert asyncio.run(whole()) == {"Told": "second"}
+
+
+def test_a_choreography_needs_everybody_who_takes_part(store: EventStore) -> None:
+    agents = Town().agents()
+    del agents["bank"]
+    with pytest.raises(InvalidArgumentError, match="no agent is called 'bank'"):
+        Runtime(store, ORDER, agents=agents)
+    del (agents := Town().agents())["warehouse"]["put_back"]
+    with pytest.raises(InvalidArgumentError, match="no activity 'put_back'"):
+        Runtime(store, ORDER, agents=agents)
+
+
+def test_a_log_from_which_an_event_was_taken_is_refused(store: EventStore) -> None:
+    Runtime(store, ORDER, agents=Town().agents()).run(ORDER, 7, id="o")
+    events = store.read("/coordination/o").events()
+    place = next(n for n, event in enumerate(events) if event.name == "Reserved")
+    broken: list[Event] = events[:place]
+
+    with pytest.raises(CorruptionError, match="a part of it is missing"):
+        fold(ORDER, "o", broken).advance(())
