@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowlab.errors import FlowlabError, InvalidArgumentError
@@ -131,6 +131,7 @@ def test_the_overhead_under_any_distribution_is_that_of_long_traces(
         assert abs(float(np.mean(shares)) - law) < 3 * sigma + 0.01 * (1 + law)
 
 
+@settings(max_examples=30)
 @given(st.floats(0.5, 50), st.floats(100, 1e5), st.floats(0, 50), st.floats(0, 50))
 def test_under_a_weibull_of_shape_1_the_best_interval_is_the_exact_one(
     delta: float, mean: float, restart: float, downtime: float
@@ -144,6 +145,16 @@ def test_under_a_weibull_of_shape_1_the_best_interval_is_the_exact_one(
     tau = rework.exact(delta, mean)
     wall = rework.expected_chunk_s(tau, C=delta, R=restart, D=downtime, rate=1 / mean)
     assert closed.overhead == pytest.approx(wall / tau - 1, rel=1e-6)
+
+
+@pytest.mark.parametrize("tau", [0.5, 5.0, 50.0])
+def test_periods_far_shorter_than_the_gaps_are_all_counted(tau: float) -> None:
+    mean = 1e5
+    closed = overhead_under(mean, tau, delta=0.5)
+    assert overhead_under(Weibull(1.0, mean), tau, delta=0.5) == pytest.approx(closed, rel=1e-6)
+    # With gaps that long a failure loses half a period, and the tail changes nothing of that.
+    heavy = overhead_under(Weibull.of_mean(mean, 0.3), tau, delta=0.5)
+    assert heavy == pytest.approx(closed, rel=0.01)
 
 
 @pytest.mark.parametrize("shape", [0.5, 0.8, 1.5, 4.0])

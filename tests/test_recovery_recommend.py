@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +21,10 @@ from flowlab.recovery.measured import fit_costs
 from flowlab.recovery.observed import observe
 from flowlab.recovery.recommending import poisson_interval, recommend
 from flowlab.recovery.replaying import band, best_interval, cost
+from flowlab.runtime import Runtime
 from flowlab.scenarios import SCENARIOS
+from flowlab.store import EventStore
+from flowlab.workflow import WorkflowContext
 
 COSTS = Costs(snapshot_s=0.05, load_s=0.02, replay_s=0.0005)
 SECOND = 10**9
@@ -144,6 +149,28 @@ def test_of_a_simulated_campaign_every_crash_of_a_host_is_counted() -> None:
     assert found.p == len(crashes) / len(history_events)
     assert not found.worth
     assert "No checkpoint is needed" in found.words
+
+
+def test_each_time_the_durable_host_takes_a_workflow_up_is_a_recovery(tmp_path: Path) -> None:
+    @fl.workflow
+    async def wait(ctx: WorkflowContext, _: object) -> None:
+        await ctx.call_activity("give", 1)
+        await ctx.wait_for_event("go")
+
+    def give(value: int) -> int:
+        return value
+
+    async def stopped() -> None:
+        async with Runtime(store, wait, activities={"give": give}) as runtime:
+            if not await runtime.recover():
+                await runtime.start(wait, id="w")
+            await asyncio.sleep(0.02)
+
+    with EventStore(tmp_path / "s") as store:
+        for _ in range(3):
+            asyncio.run(stopped())
+        seen = observe(store.read("/"))
+    assert (seen.kind, seen.count, seen.failures) == ("workflow", 1, 2)
 
 
 CRASHES = [(kind, at) for at in (7.0, 31, 33, 58, 79, 95) for kind in ("crash", "restart")]

@@ -20,7 +20,7 @@ from flowlab.recovery.failures import Chance, Exponential
 from flowlab.recovery.numbers import at_least, positive
 from flowlab.recovery.traces import OnTrace, wall_time_on_trace
 
-MAX_ATTEMPTS: Final = 100_000
+MAX_ATTEMPTS: Final = 10_000
 """Attempts of one recovery; where failures are so frequent that it takes more, it never ends."""
 
 
@@ -82,7 +82,7 @@ def simulate_recovery(
 
     Raises:
         InvalidArgumentError: a number is outside its range.
-        LimitError: a recovery failed 100 000 times.
+        LimitError: a recovery failed 10 000 times.
 
     Example:
         >>> import numpy as np
@@ -156,7 +156,7 @@ def simulate_job(
         while outcome.past_trace:
             # The job outlasted what was drawn: draw on, as the failures do not stop.
             gaps = np.concatenate([gaps, failures.draw(chance, len(gaps))])
-            if len(gaps) > 64 * MAX_ATTEMPTS:
+            if len(gaps) > 640 * MAX_ATTEMPTS:
                 raise _never_ends(len(gaps))
             outcome = on(gaps)
         times.append(outcome.wall_s)

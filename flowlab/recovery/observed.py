@@ -1,8 +1,9 @@
 """What a log tells of failures: how long its workflows get, how fast, and how often they recover.
 
 A crash is an `AgentCrashed` event, or an `AgentRestarted` that follows none (who is killed writes
-nothing). It makes every workflow recover that its agent carried out and that was open; where no
-crash of a log hit such a workflow, the agents' own states are what recovers.
+nothing; the crash is then taken to be as late as the restart). It makes every workflow recover
+that its agent carried out and that was open; where no crash of a log hit such a workflow, the
+agents' own states are what recovers.
 """
 
 from __future__ import annotations
