@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flowlab.recovery.looking_back import StateAt, state_at
     from flowlab.recovery.measured import fit_costs
     from flowlab.recovery.policies import BySize, EveryEvents, EveryInterval, Lawful, Never
+    from flowlab.recovery.portable import export_savepoint, import_savepoint, savepoint
     from flowlab.recovery.recommendation import Recommendation
     from flowlab.recovery.recommending import recommend
     from flowlab.recovery.recovering import Recovered, RecoveryReport, recover
@@ -39,6 +40,9 @@ _NAMES: Final = {
     "checkpoint_states": "flowlab.recovery.folds",
     "fit_costs": "flowlab.recovery.measured",
     "recommend": "flowlab.recovery.recommending",
+    "export_savepoint": "flowlab.recovery.portable",
+    "import_savepoint": "flowlab.recovery.portable",
+    "savepoint": "flowlab.recovery.portable",
     "recover": "flowlab.recovery.recovering",
     "state_at": "flowlab.recovery.looking_back",
 }
@@ -61,9 +65,12 @@ __all__ = [
     "StateAt",
     "WorkflowCheckpoint",
     "checkpoint_states",
+    "export_savepoint",
     "fit_costs",
+    "import_savepoint",
     "recommend",
     "recover",
+    "savepoint",
     "state_at",
 ]
 

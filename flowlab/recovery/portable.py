@@ -1,0 +1,231 @@
+"""Savepoints: a user's own checkpoints, which no policy lets go, and which fit into one file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from flowlab.errors import CorruptionError, FormatVersionError, InvalidArgumentError
+from flowlab.events import Event
+from flowlab.recovery.checkpoint import WorkflowCheckpoint
+from flowlab.recovery.keeping import OURS, newest_savepoint
+from flowlab.recovery.schemes import Checkpointed
+from flowlab.runtime.scheme import Process, RecoveryScheme
+from flowlab.store import Checkpoint, Disk, EventStore
+from flowlab.store.closure import least_cut
+from flowlab.store.containers import CHECKPOINT, Container, read_container, write_container
+from flowlab.store.position_read import stream_events
+from flowlab.workflow import PlanExecution
+
+VERSION: Final = 1
+"""The version of what is in an exported file."""
+_SAME: Final = ("event_type", "name", "generation", "payload", "step_id", "causes")
+"""What two histories agree on where they are the same one."""
+
+
+class _Exported(msgspec.Struct, frozen=True):
+    version: int
+    body: bytes
+    events: list[Event]
+
+
+def savepoint(
+    store: EventStore,
+    workflow_id: str,
+    process: Process,
+    *,
+    name: str = "",
+    scheme: RecoveryScheme | None = None,
+    seed: object = 0,
+    namespace: str = "default",
+    run_id: str = "",
+) -> Checkpoint:
+    """Take a savepoint of a workflow as it stands in a store; it is durable on return.
+
+    It is a checkpoint that recovery may go on from, and that stays until its user removes it.
+
+    Args:
+        store: open for writing.
+        workflow_id: the workflow.
+        process: its plan or code.
+        name: a word for people.
+        scheme: by which its state is found; None is `Checkpointed()`.
+        seed: of the streams of chance.
+        namespace: of the stream.
+        run_id: of the stream, empty for the live one.
+
+    Raises:
+        InvalidArgumentError: it is a plain function, which recovers by replay, or from its last
+            continue-as-new; or a function that has taken no savepoint yet.
+        NotFoundError: there is no such workflow.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from flowlab.workflow import Program, Step
+        >>> plan = Program.of(Step("pay", agent="bank", kind="pivot"))
+        >>> begun = {"event_type": "WorkflowStarted", "name": "plan", "payload": {"input": 1}}
+        >>> with TemporaryDirectory() as folder, EventStore(f"{folder}/a") as store:
+        ...     told = store.append("order-1", begun)
+        ...     mine = savepoint(store, "order-1", plan, name="before the release")
+        ...     path = export_savepoint(store, mine, f"{folder}/order-1.savepoint")
+        ...     with EventStore(f"{folder}/b") as other:
+        ...         there = import_savepoint(other, path)
+        >>> there.at, there.savepoint, there.origin
+        (1, True, 'flowlab savepoint: before the release')
+    """
+    stream = (namespace, run_id, workflow_id)
+    chosen = Checkpointed() if scheme is None else scheme
+    restored = chosen.restore(store, stream, process, seed=seed)
+    mark = None
+    if not isinstance(restored.execution, PlanExecution):
+        mark = newest_savepoint(store, stream, restored.standing)
+    content = WorkflowCheckpoint.of(restored.execution, restored.standing, savepoint=mark)
+    cut = least_cut(store.snapshot(), stream, content.at)
+    content = replace(content, vector=cut)
+    return store.checkpoint(
+        workflow_id,
+        content.encode(),
+        at=content.at,
+        causality={"vector": cut},
+        savepoint=True,
+        origin=f"{OURS} savepoint" + (f": {name}" if name else ""),
+        namespace=namespace,
+        run_id=run_id,
+    )
+
+
+def export_savepoint(
+    store: EventStore, checkpoint: Checkpoint, path: str | PathLike[str], *, history: bool = True
+) -> Path:
+    """Write a savepoint, or any checkpoint, into one file that another store can take.
+
+    Args:
+        store: that it is in.
+        checkpoint: which one.
+        path: of the file, which is replaced whole.
+        history: put the events up to it into the file, too, so that a store without the workflow
+            can take it; without, only one that has the same history.
+
+    Returns:
+        The path.
+
+    Raises:
+        CorruptionError: the checkpoint's file is missing or damaged.
+        InvalidArgumentError: it is a delta, which is nothing by itself; or the beginning of the
+            history was truncated.
+    """
+    loaded = store.load_checkpoint(checkpoint)
+    if ", on " in checkpoint.origin:
+        message = f"{checkpoint!r} is a delta of another; take a savepoint, and export that"
+        raise InvalidArgumentError(message)
+    snapshot = store.snapshot()
+    first = 1 if history else checkpoint.at
+    events = stream_events(snapshot, checkpoint.stream, first=first, last=checkpoint.at)
+    if not events or events[0].sequence != first:
+        message = (
+            f"events from {first} of {checkpoint.stream[2]!r} were truncated; export with "
+            "history=False, for a store that has the same history"
+        )
+        raise InvalidArgumentError(message)
+    meta = {
+        "stream": list(checkpoint.stream),
+        "at": checkpoint.at,
+        "causality": loaded.causality,
+        "origin": checkpoint.origin,
+    }
+    body = msgspec.msgpack.encode(_Exported(VERSION, loaded.state, events))
+    target = Path(path)
+    write_container(target, Container(CHECKPOINT, meta, body), Disk())
+    return target
+
+
+def import_savepoint(
+    store: EventStore,
+    path: str | PathLike[str],
+    *,
+    namespace: str | None = None,
+    run_id: str | None = None,
+) -> Checkpoint:
+    """Take a savepoint from a file; it is durable on return.
+
+    A store that has the workflow must have the same history up to the savepoint. One that has not
+    gets the history from the file.
+
+    Args:
+        store: open for writing.
+        path: of the file.
+        namespace: of the stream here; None keeps that of the file.
+        run_id: of the stream here; None keeps that of the file.
+
+    Raises:
+        CorruptionError: the file is missing, torn or damaged, or no savepoint.
+        FormatVersionError: a newer flowlab wrote it.
+        InvalidArgumentError: the store has another history of that workflow, or a shorter one; or
+            it has none, and the file neither.
+        InvalidEventError: the history names events of other streams that the store does not have.
+    """
+    content = read_container(Path(path), kind=CHECKPOINT)
+    exported = _read(content, Path(path).name)
+    was, at = content.meta["stream"], content.meta["at"]
+    space = was[0] if namespace is None else namespace
+    run = was[1] if run_id is None else run_id
+    stream = (space, run, was[2])
+    snapshot = store.snapshot()
+    head = snapshot.head(was[2], namespace=space, run_id=run)
+    if head == 0:
+        if len(exported.events) != at:
+            message = (
+                f"the store has no workflow {was[2]!r}, and the file does not hold its history; "
+                "export it with history=True"
+            )
+            raise InvalidArgumentError(message)
+        fresh = [event.replace(position=0, agent_sequence=0, namespace=space, run_id=run)
+                 for event in exported.events]  # fmt: skip
+        store.append(was[2], fresh, expected_version=0, namespace=space, run_id=run)
+    else:
+        mine = stream_events(snapshot, stream, first=at, last=at)
+        if not mine or any(getattr(mine[0], n) != getattr(exported.events[-1], n) for n in _SAME):
+            message = (
+                f"the store has another history of {was[2]!r}, or one that does not reach event "
+                f"{at}; a savepoint fits only the history that it was taken of"
+            )
+            raise InvalidArgumentError(message)
+    return store.checkpoint(
+        was[2],
+        exported.body,
+        at=at,
+        causality=content.meta.get("causality"),
+        savepoint=True,
+        origin=content.meta.get("origin", ""),
+        namespace=space,
+        run_id=run,
+    )
+
+
+def _read(content: Container, where: str) -> _Exported:
+    try:
+        version = msgspec.msgpack.decode(content.body, type=_Versioned).version
+        if version > VERSION:
+            message = f"{where} has version {version}; this flowlab reads up to {VERSION}"
+            raise FormatVersionError(message)
+        found = msgspec.msgpack.decode(content.body, type=_Exported)
+    except msgspec.MsgspecError as error:
+        message = f"{where} is no exported savepoint: {error}"
+        raise CorruptionError(message) from error
+    stream, at = content.meta.get("stream"), content.meta.get("at")
+    if (
+        not (isinstance(stream, list) and len(stream) == 3)  # noqa: PLR2004 - a stream's name
+        or not found.events
+        or found.events[-1].sequence != at
+    ):
+        message = f"{where} is no exported savepoint: it ends at another event than it says"
+        raise CorruptionError(message)
+    return found
+
+
+class _Versioned(msgspec.Struct):
+    version: int
