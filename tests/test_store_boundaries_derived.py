@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from boundaries import check_every_boundary
 
-from flowlab.studies.store_faults import drive
 from flowlab.studies.store_operations import TABLE
 
 LEAST = {
@@ -23,11 +23,7 @@ LEAST = {
 def test_a_stop_at_every_boundary_loses_nothing_acknowledged_and_shows_nothing_half(
     name: str,
 ) -> None:
-    report = drive(TABLE[name], limit=2, thorough=False, twice=False)
-
-    print(report)
-    assert report.boundaries >= LEAST[name]
-    assert report.by_state.keys() >= {"process death", "only synced"}
+    check_every_boundary(name, least=LEAST[name])
 
 
 def test_every_operation_of_the_table_is_driven() -> None:

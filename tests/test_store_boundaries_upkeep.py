@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from flowlab.studies.store_faults import drive
-from flowlab.studies.store_operations import TABLE
+from boundaries import check_every_boundary
 
 LEAST = {
     "compact": 15,
@@ -22,8 +20,4 @@ LEAST = {
 def test_a_stop_at_every_boundary_loses_nothing_acknowledged_and_shows_nothing_half(
     name: str,
 ) -> None:
-    report = drive(TABLE[name], limit=2, thorough=False, twice=False)
-
-    print(report)
-    assert report.boundaries >= LEAST[name]
-    assert report.by_state.keys() >= {"process death", "only synced"}
+    check_every_boundary(name, least=LEAST[name])

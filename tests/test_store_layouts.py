@@ -18,10 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_store_bulk import logs
 
+from flowlab.cli import main
 from flowlab.errors import CorruptionError, InvalidArgumentError
 from flowlab.events import EVENT_COLUMNS, Event, EventLog, encode_id
 from flowlab.store import EventStore, Layout, Snapshot
 from flowlab.store.layout import MAX_SEGMENT_BYTES, Level
+from flowlab.studies.store_faults import UnsyncedDisk
 
 HOUR_NS = 3_600_000_000_000
 LAYOUTS = [
@@ -41,10 +43,12 @@ QUERIES = (
     "SELECT event_type, max(time_ns) FROM events WHERE position > 3 GROUP BY ALL ORDER BY ALL",
     "SELECT cause_workflow_id, cause_sequence FROM edges ORDER BY ALL",
 )
+AT_ONCE = "SELECT " + ", ".join(f"(SELECT list(row) FROM ({text}) AS row)" for text in QUERIES)
+"""Each answer is a list of its rows, in one row: most of a query is making the relations."""
 
 
-def tables(snapshot: Snapshot) -> list[pa.Table]:
-    return [snapshot.query(text) for text in QUERIES]
+def answers(snapshot: Snapshot) -> pa.Table:
+    return snapshot.query(AT_ONCE)
 
 
 def fill(store: EventStore, pieces: list[EventLog], *, seal: bool) -> None:
@@ -74,21 +78,21 @@ def test_every_layout_gives_the_answers_of_the_default(
 ) -> None:
     with (
         TemporaryDirectory() as folder,
-        EventStore(Path(folder) / "default") as plain,
-        EventStore(Path(folder) / "other", layout=layout) as store,
+        EventStore(Path(folder) / "default", disk=UnsyncedDisk()) as plain,
+        EventStore(Path(folder) / "other", layout=layout, disk=UnsyncedDisk()) as store,
     ):
         for target in (plain, store):
             fill(target, pieces, seal=seal)
         last = plain.snapshot().position
         assert store.snapshot().position == last
         assert store.log().digest == plain.log().digest
-        assert tables(store.snapshot()) == tables(plain.snapshot())
+        assert answers(store.snapshot()) == answers(plain.snapshot())
         assert store.info().namespaces == plain.info().namespaces
         position = data.draw(st.integers(0, last))
-        assert tables(store.as_of(position=position)) == tables(plain.as_of(position=position))
+        assert answers(store.as_of(position=position)) == answers(plain.as_of(position=position))
         for version in range(1, plain.snapshot().version + 1):
             ours, theirs = store.as_of(version=version), plain.as_of(version=version)
-            assert tables(ours) == tables(theirs)
+            assert answers(ours) == answers(theirs)
         streams = {(e.namespace, e.run_id, e.workflow_id) for e in plain.log()}
         for namespace, run, flow in streams:
             world = f"/namespaces/{encode_id(namespace)}/runs/{encode_id(run)}" if run else (
@@ -298,3 +302,25 @@ def test_maintenance_changes_no_answer_in_any_layout(tmp_path: Path, layout: Lay
 def without_times(table: pa.Table) -> pa.Table:
     """Leave out what two stores that are filled at different times may differ in."""
     return table.drop_columns(["time_ns", "payload"])
+
+
+def test_a_layout_is_chosen_on_the_command_line_where_a_store_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = str(tmp_path / "made")
+    assert main(["store", "init", made, "--layout", "day,bucket:4"]) == 0
+    assert main(["store", "init", made]) == 0
+    assert capsys.readouterr().out.count("layout day/bucket:4") == 2
+    assert main(["store", "init", made, "--layout", "run"]) == 2
+    assert "a layout never changes" in capsys.readouterr().err
+    assert main(["store", "init", str(tmp_path / "other"), "--layout", "week"]) == 2
+    assert "'week' is no level of a layout; expected namespace" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"workflow_id": "w", "event_type": "A"}\n', encoding="utf-8")
+    folder, seed = str(tmp_path / "one"), ["--seed", "1"]
+    for verb in (["simulate", "trip", *seed], ["import", str(log), "--as", "jsonl"]):
+        main([*verb, "--store", folder, "--layout", ""])
+        with EventStore(folder, read_only=True) as store:
+            assert store.info().layout == Layout.of()
+        shutil.rmtree(folder)

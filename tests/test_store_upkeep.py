@@ -539,5 +539,13 @@ def test_the_verbs_keep_a_store_small(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [each["events"] for each in told["cluster"]] == [8, 8]
     assert main(["store", "truncate", folder, "w1", "--upto", "2"]) != 0
     assert "it holds 3 to 3" in capsys.readouterr().err
+    for verb in ("compact", "cluster"):
+        assert main(["store", verb, folder]) == 0
+        assert "in the tail" not in capsys.readouterr().err
+    with EventStore(folder) as store:
+        store.append("w0", mark("late"))
+    for verb in ("compact", "cluster"):
+        assert main(["store", verb, folder]) == 0
+        assert "1 event in the tail; flowlab store seal DIR comes first" in capsys.readouterr().err
     assert main(["store", "compact", str(tmp_path / "absent")]) != 0
     assert not (tmp_path / "absent").exists()

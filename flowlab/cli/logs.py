@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.cli.output import answer, say
-from flowlab.cli.stores import add_store, open_store
+from flowlab.cli.stores import add_layout, add_store, open_store
 from flowlab.cli.verb import FOUND, OK, Verb
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Bar:
 def _import_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="files and folders")
     add_store(parser, what="the store to append to; made where it is absent")
+    add_layout(parser)
     parser.add_argument(
         "--as", dest="format", choices=_FORMATS, help="take only this format's files"
     )
@@ -76,7 +77,7 @@ def _import(arguments: Namespace) -> int:
     from flowlab.store import EventStore  # noqa: PLC0415
 
     mapping = None if arguments.mapping is None else load_mapping(arguments.mapping)
-    with EventStore(arguments.store) as store:
+    with EventStore(arguments.store, layout=arguments.layout) as store:
         report = import_log(
             arguments.paths,
             format=arguments.format,

@@ -1,4 +1,4 @@
-"""Verbs that read a store: sql, read, tree, and store info, verify, seal, cluster."""
+"""Verbs of one store: sql, read, tree, and store init, info, verify, seal, cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flowlab.events import EventLog
-    from flowlab.store import EventStore
+    from flowlab.store import EventStore, Layout
 
 TREE_DEPTH: Final = 3
 TREE_LIMIT: Final = 20
@@ -33,6 +33,33 @@ _READ_COLUMNS: Final = (
 def add_store(parser: ArgumentParser, *, required: bool = True, what: str = "the store") -> None:
     """Add `--store DIR`."""
     parser.add_argument("--store", metavar="DIR", type=Path, required=required, help=what)
+
+
+def add_layout(parser: ArgumentParser) -> None:
+    """Add `--layout LEVELS`, for a store that is made."""
+    parser.add_argument(
+        "--layout",
+        metavar="LEVELS",
+        type=layout_of,
+        help="the folders of a store that is made, as in namespace,bucket:16 (that); a level is "
+        "namespace, run, workflow, agent, day, hour, bucket:N or agent_bucket:N",
+    )
+
+
+def layout_of(text: str) -> Layout:
+    """Parse a layout: its levels, from the outermost on.
+
+    Example:
+        >>> layout_of("day,bucket:4"), layout_of("")
+        (Layout.of('day', 'bucket:4'), Layout.of())
+    """
+    from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
+    from flowlab.store import Layout  # noqa: PLC0415
+
+    try:
+        return Layout.of(*(text.split(",") if text else ()))
+    except InvalidArgumentError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def count(text: str) -> int:
@@ -70,6 +97,15 @@ def tell(result: Any, *, as_json: bool) -> None:
         answer_json(to_builtins(result))
     else:
         answer(str(result))
+
+
+def hint_at_tail(store: EventStore) -> None:
+    """Say that events in the tail were left alone, where there are any."""
+    from flowlab.events import counted  # noqa: PLC0415
+
+    behind = store.info().tail_events
+    if behind:
+        say(f"{counted(behind, 'event')} in the tail; flowlab store seal DIR comes first")
 
 
 def _sql_arguments(parser: ArgumentParser) -> None:
@@ -146,6 +182,19 @@ def _info(arguments: Namespace) -> int:
     return OK
 
 
+def _init_arguments(parser: ArgumentParser) -> None:
+    directory(parser)
+    add_layout(parser)
+
+
+def _init(arguments: Namespace) -> int:
+    from flowlab.store import EventStore  # noqa: PLC0415
+
+    with EventStore(arguments.store, layout=arguments.layout) as store:
+        answer(str(store.info()))
+    return OK
+
+
 def _verify(arguments: Namespace) -> int:
     with open_store(arguments.store) as store:
         report = store.verify(progress=lambda what: say(f"checking {what}"))
@@ -183,9 +232,7 @@ def _cluster(arguments: Namespace) -> int:
                 f"{item.kind}: up to position {grouped(item.position)}, "
                 f"{counted(item.events, 'event')} taken in, {counted(item.files, 'file')}"
             )
-        behind = store.info().tail_events
-    if behind:
-        say(f"{counted(behind, 'event')} in the tail; flowlab store seal DIR comes first")
+        hint_at_tail(store)
     return OK
 
 
@@ -230,6 +277,16 @@ VERBS: Final = (
         example="flowlab tree --store S /workflows --depth 2",
         run=_tree,
         arguments=_tree_arguments,
+    ),
+    Verb(
+        name="store init",
+        summary="Make an empty store.",
+        text="Verbs that append make one, too. The layout is the folders of the sealed files, "
+        "level under level; it never changes, and no answer depends on it. A store that is there "
+        "stays as it is; one of another layout is refused.",
+        example="flowlab store init S --layout day,bucket:4",
+        run=_init,
+        arguments=_init_arguments,
     ),
     Verb(
         name="store info",

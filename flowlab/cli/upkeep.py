@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from flowlab.cli.output import say
-from flowlab.cli.stores import directory, open_to_write, tell
+from flowlab.cli.stores import directory, hint_at_tail, open_to_write, tell
 from flowlab.cli.verb import OK, Verb, add_json
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -40,6 +40,7 @@ def _compact_arguments(parser: ArgumentParser) -> None:
 def _compact(arguments: Namespace) -> int:
     with open_to_write(arguments.store) as store:
         result = store.compact(full=arguments.full, progress=say)
+        hint_at_tail(store)
     tell(result, as_json=arguments.json)
     return OK
 

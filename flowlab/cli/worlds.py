@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.cli.output import answer, answer_json, text_table
-from flowlab.cli.stores import add_store, count
+from flowlab.cli.stores import add_layout, add_store, count
 from flowlab.cli.verb import OK, Verb
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def _simulate_arguments(parser: ArgumentParser) -> None:
         help="another value for a parameter; may be given again",
     )
     add_store(parser, required=False, what="a store to append the runs to; made where it is absent")
+    add_layout(parser)
     parser.add_argument("--json", action="store_true", help="the outcome as one JSON value")
 
 
@@ -98,7 +99,7 @@ def _simulate(arguments: Namespace) -> int:
         if arguments.store is not None:
             from flowlab.store import EventStore  # noqa: PLC0415
 
-            store = stack.enter_context(EventStore(arguments.store))
+            store = stack.enter_context(EventStore(arguments.store, layout=arguments.layout))
             _check_absent(store, [recipe.with_seed(seed).run_id for seed in seeds])
         campaign = simulate_many(
             scenario, seeds=seeds, faults=arguments.faults, store=store, **parameters
