@@ -5,6 +5,7 @@ from __future__ import annotations
 from flowlab.runtime.context import ActivityContext
 from flowlab.runtime.effect import Done, Effect, Gone
 from flowlab.runtime.handle import WorkflowHandle
+from flowlab.runtime.lease import Standby
 from flowlab.runtime.runtime import Runtime
 from flowlab.runtime.scheme import RecoveryScheme, Replay, Restored
 from flowlab.runtime.standing import Standing
@@ -18,6 +19,7 @@ __all__ = [
     "Replay",
     "Restored",
     "Runtime",
+    "Standby",
     "Standing",
     "WorkflowHandle",
 ]

@@ -19,13 +19,14 @@ from flowlab.runtime.coming_back import ComingBack
 from flowlab.runtime.handle import WorkflowHandle
 from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
+from flowlab.runtime.lease import Lease, as_lease_ns
 from flowlab.runtime.processes import ProcessSpec, as_processes, name_of
 from flowlab.runtime.scheme import RecoveryScheme, Replay
 from flowlab.runtime.states import restore_states
 from flowlab.runtime.turns import Turns
 from flowlab.runtime.uncertain import Policy
 from flowlab.store import EventStore
-from flowlab.workflow import Activity, Choreography, Predicates
+from flowlab.workflow import Activity, Choreography, Duration, Predicates
 from flowlab.workflow.handlers import Handler
 from flowlab.workflow.names import as_id, as_workflow_id
 
@@ -66,6 +67,8 @@ class Runtime:
         seed: of workflows' streams of chance.
         namespace: of every stream.
         clock: stamps events; tests give one of their own.
+        lease: how long after its last sign of life a `Standby` takes over; renewed each third of
+            it. None gives no sign.
 
     Raises:
         InvalidArgumentError: something is none of these.
@@ -100,6 +103,7 @@ class Runtime:
         seed: object = 0,
         namespace: str = "default",
         clock: Clock | None = None,
+        lease: Duration | None = None,
     ) -> None:
         if not isinstance(store, EventStore):
             message = f"a runtime works on an EventStore, not on {store!r}"
@@ -132,6 +136,7 @@ class Runtime:
             lambda: restore_states(store, self._host.agents, namespace=namespace),
             threads=_count(threads, "threads"),
             processes=_count(processes, "processes"),
+            lease=None if lease is None else Lease(store.path, store.disk, as_lease_ns(lease)),
         )
 
     def __repr__(self) -> str:

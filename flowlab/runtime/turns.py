@@ -12,6 +12,7 @@ from flowlab.runtime.clock import Clock
 from flowlab.runtime.effect import Effect, Outcome
 from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
+from flowlab.runtime.lease import RENEWALS, Lease
 from flowlab.runtime.performing import Performing
 from flowlab.runtime.turn import Turn
 from flowlab.workflow import armed
@@ -28,6 +29,7 @@ class Turns:
         clock: of the host.
         before: called once, before the first turn.
         threads, processes: how many of each carry out activities.
+        lease: on the store, which is renewed for as long as it runs.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Turns:
         *,
         threads: int,
         processes: int,
+        lease: Lease | None = None,
     ) -> None:
         self._host = host
         self._clock = clock
@@ -49,6 +52,8 @@ class Turns:
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: BaseException | None = None
+        self._lease = lease
+        self._renewal: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"Turns({self._host!r})"
@@ -86,6 +91,8 @@ class Turns:
             message = "the runtime was closed; make another one on the store to go on"
             self._stop(InvalidArgumentError(message))
         await self._performing.close()
+        if self._lease is not None and self._loop is not None:
+            self._lease.release()
 
     def enter(self) -> None:
         """Bind it to the loop that runs.
@@ -100,9 +107,26 @@ class Turns:
         if self._loop is None:
             self._before()
             self._loop = loop
+            if self._lease is not None:
+                self._lease.take()
+                self._renew_later(self._lease)
         elif self._loop is not loop:
             message = "this runtime lives in another event loop; make one in this loop"
             raise InvalidArgumentError(message)
+
+    def _renew_later(self, lease: Lease) -> None:
+        assert self._loop is not None
+
+        def renew() -> None:
+            try:
+                lease.renew()
+            except FencedError as error:
+                self._stop(error)
+            else:
+                self._renew_later(lease)
+
+        delay = lease.lease_ns / RENEWALS / 1e9
+        self._renewal = self._loop.call_later(delay, renew)
 
     async def do(self, action: Callable[[], T]) -> T:
         """Do something in the next turn; return once it is durable."""
@@ -230,6 +254,8 @@ class Turns:
     def _stop(self, error: BaseException) -> None:
         """Do nothing any more: what is in memory may be ahead of the log."""
         self._stopped = error
+        if self._renewal is not None:
+            self._renewal.cancel()
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
