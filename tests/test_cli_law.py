@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from flowlab.cli import main
+from flowlab.events import Event, EventLog
+from flowlab.store import EventStore
 
 
 def test_law_replay_answers_with_its_three_keys(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +49,36 @@ def test_a_number_out_of_range_is_refused_by_name(
 ) -> None:
     assert main(["law", "checkpoint", f"--delta={wrong}", "--M", "360"]) != 0
     assert "delta is" in capsys.readouterr().err
+
+
+def test_law_recommend_answers_for_a_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = EventLog.from_events(
+        Event(
+            workflow_id="w",
+            sequence=k,
+            agent_id="a",
+            agent_sequence=k,
+            time_ns=k * 10**7,
+            event_type="MarkerRecorded",
+            name="m",
+        )
+        for k in range(1, 5_001)
+    )
+    with EventStore(tmp_path / "s") as store:
+        store.append_log(log)
+    asked = ["law", "recommend", f"--store={tmp_path / 's'}", "--S=.05", "--L=.02", "--r=.0005"]
+    assert main([*asked, "--failures", "60"]) == 0
+    told = capsys.readouterr().out
+    assert "Checkpoint every 1 092 events (about 10.9 s)." in told
+    assert "- The failures were given: Exponential(mean 60 s)" in told
+    assert main([*asked, "--failures", "60", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["every"], found["worth"], found["sure"], found["table"]) == (1092, True, None, [])
+    assert found["r0"]["n_star"] > found["r1"]["n_star"]
+    assert main([*asked, "--json"]) == 0
+    unknown = json.loads(capsys.readouterr().out)
+    assert (unknown["every"], len(unknown["table"])) == (None, 5)
+    assert main([*asked, "--p", "2"]) != 0
+    assert "p is 2" in capsys.readouterr().err

@@ -169,7 +169,8 @@ def test_each_time_the_durable_host_takes_a_workflow_up_is_a_recovery(tmp_path: 
     with EventStore(tmp_path / "s") as store:
         for _ in range(3):
             asyncio.run(stopped())
-        seen = observe(store.read("/"))
+        seen = observe(store)
+        assert observe(store.snapshot()) == observe(store.read("/")) == seen
     assert (seen.kind, seen.count, seen.failures) == ("workflow", 1, 2)
 
 

@@ -1,4 +1,4 @@
-"""Verbs of the law: law replay, law checkpoint."""
+"""Verbs of the law: law replay, law checkpoint, law recommend."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Final
 
 from flowlab.cli.output import answer, answer_json
+from flowlab.cli.stores import add_store, open_store
 from flowlab.cli.verb import OK, Verb, add_json
 
 
@@ -82,6 +83,41 @@ def _checkpoint(arguments: Namespace) -> int:
     return OK
 
 
+def _recommend_arguments(parser: ArgumentParser) -> None:
+    add_store(parser)
+    _number(parser, "--S", "seconds to write a snapshot")
+    _number(parser, "--L", "seconds to load one")
+    _number(parser, "--r", "seconds to replay an event")
+    for name, what in (
+        ("--failures", "mean seconds between failures of a workflow's host (as in the store)"),
+        ("--p", "probability of a recovery at an event, instead"),
+        ("--D", "seconds of downtime before a recovery (as in the store)"),
+    ):
+        parser.add_argument(name, metavar="X", type=float, help=what)
+    _number(parser, "--loads", "cold loads at an event, which are recoveries too (0)", default=0.0)
+    add_json(parser)
+
+
+def _recommend(arguments: Namespace) -> int:
+    from flowlab.recovery import Costs, recommend  # noqa: PLC0415
+
+    costs = Costs(arguments.S, arguments.L, arguments.r)
+    with open_store(arguments.store) as store:
+        found = recommend(
+            store,
+            arguments.failures,
+            costs,
+            p=arguments.p,
+            loads_per_event=arguments.loads,
+            downtime_s=arguments.D,
+        )
+    if arguments.json:
+        answer_json(found.to_json())
+    else:
+        answer("\n".join([found.words, *(f"- {told}" for told in found.assumptions)]))
+    return OK
+
+
 VERBS: Final = (
     Verb(
         name="law replay",
@@ -100,5 +136,15 @@ VERBS: Final = (
         example="flowlab law checkpoint --delta 5 --M 360",
         run=_checkpoint,
         arguments=_checkpoint_arguments,
+    ),
+    Verb(
+        name="law recommend",
+        summary="Say when to checkpoint what a store shows, and how sure that is.",
+        text="How long workflows get, how fast events come and how often they recover is read from "
+        "the store; what a checkpoint costs is given. Where nothing says how often failures come, "
+        "the answer is a table of rates.",
+        example="flowlab law recommend --store runs --S .05 --L .02 --r .0005",
+        run=_recommend,
+        arguments=_recommend_arguments,
     ),
 )

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import TERMINAL_STATUS, EventLog, counted
+from flowlab.events import TERMINAL_STATUS, counted
 from flowlab.events.wording import brief
 
 Kind = Literal["workflow", "agent"]
@@ -103,23 +104,35 @@ class Observed:
         return f"Observed({told}, {counted(self.failures, 'recovery')} in {self.up_s:.6g} s)"
 
 
-def observe(log: EventLog, *, kind: Kind | None = None) -> Observed:
+class Queried(Protocol):
+    """What has the relation `events`: a log, a store, a snapshot of one."""
+
+    def query(self, query: str) -> pa.Table:
+        """Run SQL over the relations; return an Arrow table."""
+        ...
+
+
+def observe(log: Queried, *, kind: Kind | None = None) -> Observed:
     """Return what a log tells of failures.
 
     Args:
-        log: of one or more runs.
+        log: of one or more runs, or a store of them, or a snapshot of one.
         kind: what recovers; by default workflows, unless crashes hit agents alone.
 
     Raises:
-        InvalidArgumentError: it is no log, or has no event of that kind.
+        InvalidArgumentError: it is neither, or has no event of that kind.
 
     Example:
+        >>> from flowlab.events import EventLog
         >>> observe(EventLog.from_text("A: a@0 !crash@3000000000 !restart@4000000000 b@9000000000"))
         Observed(1 agent, 4 events, 1 recovery in 8 s)
     """
-    if not isinstance(log, EventLog):
-        message = f"log is {brief(log)}; expected an EventLog, such as run.log or store.read('/')"
+    if not callable(getattr(log, "query", None)):
+        message = f"log is {brief(log)}; expected an EventLog, such as run.log, or an EventStore"
         raise InvalidArgumentError(message)
+    pinned = getattr(log, "snapshot", None)
+    if callable(pinned):
+        log = pinned()  # all questions are asked of one moment
     if kind not in {None, "workflow", "agent"}:
         message = f"kind is {kind!r}; expected 'workflow' or 'agent'"
         raise InvalidArgumentError(message)
@@ -138,7 +151,7 @@ def _checked(found: Observed) -> Observed:
     return found
 
 
-def _crashes(log: EventLog) -> dict[Lane, list[tuple[int, int | None]]]:
+def _crashes(log: Queried) -> dict[Lane, list[tuple[int, int | None]]]:
     """Return each agent's crashes as (when, when it was back), in order."""
     rows = log.query(_FAULTS).to_pydict()
     found: dict[Lane, list[tuple[int, int | None]]] = defaultdict(list)

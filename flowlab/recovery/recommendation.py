@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 from flowlab.events import counted, grouped
 from flowlab.recovery.estimates import Costs
@@ -109,6 +110,26 @@ class Recommendation:
     def words(self) -> str:
         """The answer in sentences."""
         return " ".join(self._sentences())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as JSON: numbers, words and what they rest on."""
+        laws = {"r0": self.uninterrupted, "r1": self.interrupted}
+        answer: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("every", "cost", "worth", "interval_s", "p", "mean_s", "without")
+        }
+        answer |= {
+            name: None if law is None else {"n_star": law.n_star, "cost": law.cost}
+            for name, law in laws.items()
+        }
+        for name in ("band", "sure"):
+            edges = getattr(self, name)
+            answer[name] = None if edges is None else list(edges)
+        answer["table"] = [
+            {"failures": row.failures, "p": row.p, "every": row.interval.n_best, "worth": row.worth}
+            for row in self.table
+        ]
+        return answer | {"words": self.words, "assumptions": list(self.assumptions)}
 
     def __repr__(self) -> str:
         if self.best is None:

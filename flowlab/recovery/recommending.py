@@ -11,14 +11,14 @@ from typing import Any, Final
 import numpy as np
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import EventLog, counted, grouped
+from flowlab.events import counted, grouped
 from flowlab.events.wording import brief
 from flowlab.recovery.estimates import Costs, Estimates
 from flowlab.recovery.failures import Empirical, as_failures
 from flowlab.recovery.fitting import MIN_GAPS, fit
 from flowlab.recovery.measured import CostsFit
 from flowlab.recovery.numbers import at_least, positive
-from flowlab.recovery.observed import Kind, Observed, observe
+from flowlab.recovery.observed import Kind, Observed, Queried, observe
 from flowlab.recovery.recommendation import AtRate, Recommendation
 from flowlab.recovery.replaying import Interval, best_interval, cost, recovery_s
 
@@ -34,9 +34,9 @@ _STEPS: Final = 100
 
 
 def recommend(
-    log: EventLog | Observed,
+    log: Queried | Observed,
     failures: Any = None,
-    costs: Costs | CostsFit | Estimates | Callable[[EventLog], Costs | CostsFit] | None = None,
+    costs: Costs | CostsFit | Estimates | Callable[[Any], Costs | CostsFit] | None = None,
     *,
     p: float | None = None,
     loads_per_event: float = 0.0,
@@ -52,7 +52,8 @@ def recommend(
     failures come, the answer is a table of rates, and none is invented.
 
     Args:
-        log: of one or more runs, or what has one as `.log`, or what `observe` said of one.
+        log: of one or more runs, or what has one as `.log`; a store or a snapshot of one; or what
+            `observe` said of one of these.
         failures: of the host of one workflow: mean seconds between them, observed gaps in seconds,
             or a distribution (`flowlab.recovery.failures`). By default the crashes of the log.
         costs: of a checkpoint, a load and the replay of an event: given, fitted (`fit_costs`),
@@ -79,7 +80,8 @@ def recommend(
         >>> recommend(log, failures=60, costs=costs)
         Recommendation(checkpoint every 1 092 events, 797 to 1 495 within 5 %)
     """
-    log = getattr(log, "log", log)
+    if not isinstance(log, Observed) and not hasattr(log, "query"):
+        log = getattr(log, "log", log)
     at_least(0.0, loads_per_event=loads_per_event)
     positive(tolerance=tolerance)
     if not 0 < confidence < 1:
@@ -223,10 +225,10 @@ def _edge(inside: float, outside: float, most: float, law: dict[str, float]) -> 
     return inside
 
 
-def _costs(costs: Any, log: EventLog | Observed) -> Costs:
+def _costs(costs: Any, log: Queried | Observed) -> Costs:
     if isinstance(costs, Estimates):
         return costs.costs()
-    found = costs(log) if callable(costs) and isinstance(log, EventLog) else costs
+    found = costs(log) if callable(costs) and not isinstance(log, Observed) else costs
     if isinstance(found, CostsFit):
         return found.costs
     if isinstance(found, Costs):
