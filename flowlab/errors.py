@@ -6,6 +6,8 @@ them all, or the built-in (`KeyError`, `ValueError`, `OSError`) as with any othe
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FlowlabError(Exception):
     """The root of every error that flowlab raises on purpose.
@@ -121,11 +123,25 @@ class NonDeterminismError(FlowlabError, RuntimeError):
 
     Attributes:
         mean: how it was found: "replay", "source check", "audit hook" or "blocked call".
+        recorded: in a replay, the event that the history holds.
+        asked: in a replay, the draft that the code asked for; None where it asked for nothing.
+        differs: in a replay, what they differ in.
     """
 
-    def __init__(self, message: str, *, mean: str = "replay") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        mean: str = "replay",
+        recorded: Any = None,
+        asked: Any = None,
+        differs: str = "",
+    ) -> None:
         super().__init__(message)
         self.mean = mean
+        self.recorded = recorded
+        self.asked = asked
+        self.differs = differs
 
 
 class DeterminismWarning(UserWarning):

@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,6 +62,12 @@ class SegmentReader:
         )
         self._handles: OrderedDict[str, pq.ParquetFile] = OrderedDict()
         self._whole: set[str] = set()
+
+    def narrowed(self, schema: pa.Schema) -> SegmentReader:
+        """Return a reader of fewer columns that shares all that is kept open."""
+        narrow = copy(self)
+        narrow.schema, narrow.columns = schema, tuple(schema.names)
+        return narrow
 
     def check(self, files: tuple[DataFile, ...]) -> None:
         """Check files against their checksums, each once, for a reader that checks no page.

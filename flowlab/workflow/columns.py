@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,10 @@ from flowlab.workflow.past import Own
 
 _STREAM: Final = ("namespace", "run_id", "workflow_id", "generation")
 _TEXTS: Final = ("event_type", "name", "step_id")
+ROWS_AT_ONCE: Final = 1 << 16
+"""So many rows are converted at once, or one generation if that is longer."""
+REPLAYED_COLUMNS: Final = (*_STREAM, *_TEXTS, "sequence", "time_ns", "payload", "causes")
+"""The columns that a replay reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,16 @@ def generations(table: pa.Table) -> Iterator[Generation]:
         >>> list(generations(table_from_events(rows)))
         [Generation('a', 0, 1 events), Generation('b', 0, 1 events)]
     """
-    bounds = _bounds(table)
+    bounds, first = _bounds(table), 0
+    while first < len(bounds) - 1:
+        last = bisect_right(bounds, bounds[first] + ROWS_AT_ONCE, first + 2) - 1
+        start, stop = bounds[first], bounds[last]
+        inner = [bound - start for bound in bounds[first : last + 1]]
+        yield from _converted(table.slice(start, stop - start), inner)
+        first = last
+
+
+def _converted(table: pa.Table, bounds: list[int]) -> Iterator[Generation]:
     columns = _columns(table)
     own = _own_causes(table)
     firsts = [table.column(name).take(pa.array(bounds[:-1])).to_pylist() for name in _STREAM]

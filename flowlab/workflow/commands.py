@@ -13,6 +13,7 @@ from flowlab.events.codec import encode_payload
 from flowlab.workflow.handles import Loop
 from flowlab.workflow.matching import Grade, check_command
 from flowlab.workflow.past import Because, Past
+from flowlab.workflow.places import asking_place
 from flowlab.workflow.section import Section
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Commands:
         ground: the history at hand, where that is read ahead.
         ahead: the places in it of commands that nobody has asked for yet, the next one last.
         generation: of its events.
+        parted: where the code asked for what the history at hand does not hold, the first time.
         closed: it has ended, and asks for nothing more.
         owed: requests to take back as soon as they are in the history; it does not end before.
     """
@@ -106,6 +108,7 @@ class Commands:
         "next",
         "open",
         "owed",
+        "parted",
         "section",
         "taken_up",
         "workflow_id",
@@ -124,6 +127,7 @@ class Commands:
         self.generation = 0
         self.closed = False
         self.owed = 0
+        self.parted = ""
         self.asked: list[Asked] = []
         self.next = 0
         self.open: dict[int, Asked] = {}
@@ -240,6 +244,7 @@ class Commands:
                 command.place = place
                 self.asked.append(command)
                 return
+            self.parted = self.parted or asking_place()
         if why is None:
             why = self._loop.why
         mine = self.workflow_id

@@ -88,7 +88,7 @@ def check_command(
         "recorded (guard the change with ctx.patched), or it reads something outside its context: "
         "a clock, chance, a global, the order of a set."
     )
-    raise NonDeterminismError(message)
+    raise NonDeterminismError(message, recorded=event, asked=asked, differs=found)
 
 
 def _sides(event: Event) -> Sides:

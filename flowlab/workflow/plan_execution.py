@@ -12,7 +12,7 @@ from flowlab.errors import CorruptionError, InvalidArgumentError
 from flowlab.events import Cause, Event
 from flowlab.workflow.answers import STARTS, data_of, error_of
 from flowlab.workflow.chance import stream
-from flowlab.workflow.matching import COMMAND_TYPES, check_command
+from flowlab.workflow.matching import COMMAND_TYPES, Grade, check_command
 from flowlab.workflow.plan import Plan
 from flowlab.workflow.plan_command import (
     SCHEDULE,
@@ -60,6 +60,7 @@ class PlanExecution:
         program: the plan, best compiled once for all its instances.
         workflow_id: its stream.
         seed: of the stream of chance; a host takes the run's.
+        grade: how much of what the history holds must be what the plan asks for.
 
     Example:
         >>> from flowlab.workflow import Step
@@ -71,7 +72,12 @@ class PlanExecution:
     """
 
     def __init__(
-        self, program: Program | Plan | Node, workflow_id: str, *, seed: object = 0
+        self,
+        program: Program | Plan | Node,
+        workflow_id: str,
+        *,
+        seed: object = 0,
+        grade: Grade = "result",
     ) -> None:
         self.program: Final = program if isinstance(program, Program) else Program.of(program)
         self.workflow_id: Final = workflow_id
@@ -123,7 +129,7 @@ class PlanExecution:
             raise CorruptionError(message)
         if event.event_type in PLAN_COMMAND_TYPES:
             command, draft = self._asked[0] if self._asked else (None, None)
-            check_command(event, draft, self.workflow_id)
+            check_command(event, draft, self.workflow_id, self._grade)
             assert command is not None
             self._asked.popleft()
             self._recorded(command, event)

@@ -1,0 +1,340 @@
+"""Saved histories held against today's code: what a deployment would break, before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import ModuleType
+from typing import Any, Final, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowlab.causality.order import order_of
+from flowlab.errors import FlowlabError, InvalidArgumentError, NonDeterminismError, NotFoundError
+from flowlab.events import Event, EventId, EventLog
+from flowlab.events.keys import Key
+from flowlab.events.vocabulary import TERMINAL_STATUS
+from flowlab.events.wording import brief
+from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport, ReplayStatus
+from flowlab.store import EventStore, Snapshot
+from flowlab.store.stream_tables import stream_table, stream_tables
+from flowlab.workflow import Execution, Plan, PlanExecution, Program, Workflow
+from flowlab.workflow.columns import REPLAYED_COLUMNS, Generation, generations
+from flowlab.workflow.guard import armed
+from flowlab.workflow.matching import Grade
+from flowlab.workflow.places import waiting_place
+
+Progress = Callable[[int, int], object]
+"""Told how many events are done, and how many there are."""
+Process = Workflow | Program | Plan
+Source = EventLog | EventStore | Snapshot
+
+MAX_CONES: Final = 20
+"""Divergences whose causal cones are found."""
+MAX_SHOWN_CHARS: Final = 160
+_ORDER: Final = ("namespace", "run_id", "workflow_id", "sequence")
+_STREAM: Final = _ORDER[:3]
+_HINT: Final = (
+    "guard the change with ctx.patched, or let the histories that run today end with the code that "
+    "began them"
+)
+_UNSTABLE: Final = (
+    "two replays of it differ: the code reads something outside its context (flowlab determinism "
+    "finds it)"
+)
+
+
+class Replayer:
+    """Checks saved histories against today's code; nothing is executed, and nothing written.
+
+    Args:
+        workflows: code and plans; a module that holds them; or a mapping from their names.
+        seed: of the streams of chance where a run does not say its own, as the runtime has it.
+
+    Raises:
+        InvalidArgumentError: something else was given, or two of one name.
+
+    Example:
+        >>> from flowlab.workflow import workflow
+        >>> @workflow
+        ... async def greet(ctx, name):
+        ...     return await ctx.call_activity("say", name)
+        >>> started = Event.of("WorkflowStarted", workflow_id="greet-1", name="greet", sequence=1,
+        ...                    time_ns=0, payload={"input": "Ada"})
+        >>> asked = Event.of("ActivityScheduled", workflow_id="greet-1", name="shout", sequence=2,
+        ...                  time_ns=0, payload={"input": "Ada", "attempt": 1})
+        >>> report = Replayer([greet]).replay(EventLog.from_events([started, asked]))
+        >>> report
+        ReplayReport(1 history, 2 events: 1 needs_patch)
+        >>> found = report.diverged[0].divergence
+        >>> found.sequence, found.differs, found.asked
+        (2, 'name', 'ActivityScheduled say({"attempt":1,"input":"Ada"})')
+    """
+
+    def __init__(
+        self,
+        workflows: Iterable[Process] | Mapping[str, Process] | ModuleType,
+        *,
+        seed: object = 0,
+    ) -> None:
+        self._known = _by_name(workflows)
+        self._seed = seed
+
+    def __repr__(self) -> str:
+        return f"Replayer({', '.join(sorted(self._known))})"
+
+    def replay(
+        self,
+        log: Source,
+        workflow_id: str | None = None,
+        *,
+        grade: Grade = "result",
+        progress: Progress | None = None,
+    ) -> ReplayReport:
+        """Replay every history of a log, or those of one workflow; a damaged one stops no other.
+
+        Args:
+            log: a log, a store, or a snapshot of one.
+            workflow_id: of one workflow, in every run; None is all.
+            grade: how much of each event is held against the code: its `kind`; its `name` and step,
+                too; its `argument`; the `result` of the workflow, too.
+            progress: told after each history.
+
+        Raises:
+            InvalidArgumentError: the grade is not known, or there is no log.
+            NotFoundError: there is no workflow of that id.
+            CorruptionError: a sealed file of the store cannot be read.
+        """
+        if grade not in get_args(Grade):
+            message = f"grade is {grade!r}; expected one of {', '.join(get_args(Grade))}"
+            raise InvalidArgumentError(message)
+        source = log.snapshot() if isinstance(log, EventStore) else log
+        if not isinstance(source, (EventLog, Snapshot)):
+            message = f"replay takes an EventLog, an EventStore or a Snapshot, not {brief(log)}"
+            raise InvalidArgumentError(message)
+        seeds = {run.key: run.seed for run in source.runs if run.seed is not None}
+        total = source.table.num_rows if isinstance(source, EventLog) else source.position
+        rows: list[Replayed] = []
+        done, cones = 0, 0
+        with armed():
+            for generation, follows in _with_gaps(_tables(source, workflow_id)):
+                seed = seeds.get((generation.namespace, generation.run_id), self._seed)
+                row = self._checked(generation, seed, grade, follows=follows)
+                if row.divergence is not None and cones < MAX_CONES:
+                    cones += 1
+                    cone = _cone(source, row, row.divergence.sequence)
+                    row = replace(row, divergence=replace(row.divergence, cone=cone))
+                rows.append(row)
+                done += row.events
+                if progress is not None:
+                    progress(done, total)
+        if workflow_id is not None and not rows:
+            message = f"there is no workflow {workflow_id!r} in it"
+            raise NotFoundError(message)
+        return ReplayReport(tuple(rows), grade)
+
+    def _checked(
+        self, generation: Generation, seed: object, grade: Grade, *, follows: bool
+    ) -> Replayed:
+        history = generation.history
+        begins = history.types[0] == "WorkflowStarted"
+        process = self._known.get(history.names[0]) if begins else None
+        status: ReplayStatus = "equal"
+        detail, parted = "", None
+        if not begins:
+            status = "incomplete"
+            detail = f"it begins with event {history.sequences[0]}, {history.types[0]}"
+        elif process is None:
+            status = "unknown"
+            detail = f"no workflow {history.names[0]!r} was given"
+        elif not follows:
+            status = "damaged"
+            detail = f"event {history.sequences[0]} does not follow the event before it"
+        else:
+            status, detail, parted = _held(process, generation, seed, grade)
+        return Replayed(
+            namespace=generation.namespace,
+            run_id=generation.run_id,
+            workflow_id=generation.workflow_id,
+            generation=generation.generation,
+            process=history.names[0] if begins else "",
+            status=status,
+            events=len(history),
+            closed=history.types[-1] in TERMINAL_STATUS,
+            divergence=parted,
+            detail=detail,
+        )
+
+
+def _by_name(
+    workflows: Iterable[Process] | Mapping[str, Process] | ModuleType,
+) -> dict[str, Workflow | Program]:
+    known: dict[str, Workflow | Program] = {}
+    if isinstance(workflows, ModuleType):
+        found = [v for v in vars(workflows).values() if isinstance(v, (Workflow, Program, Plan))]
+        workflows = list({id(value): value for value in found}.values())
+    if isinstance(workflows, Mapping):
+        pairs = list(workflows.items())
+    else:
+        pairs = [(_name_of(value), value) for value in workflows]
+    for name, value in pairs:
+        _name_of(value)
+        process = Program.of(value) if isinstance(value, Plan) else value
+        if name in known:
+            message = f"two workflows are called {name!r}; give one, or a mapping from names"
+            raise InvalidArgumentError(message)
+        known[name] = process
+    for process in list(known.values()):
+        undo = process.compensation if isinstance(process, Workflow) else None
+        if undo is not None:
+            known.setdefault(undo.name, undo)
+    return known
+
+
+def _name_of(value: object) -> str:
+    if isinstance(value, (Workflow, Plan)):
+        return value.name
+    if isinstance(value, Program):
+        return value.plan.name
+    message = f"a Replayer takes workflows and plans, not {brief(value)}"
+    raise InvalidArgumentError(message)
+
+
+def _tables(source: EventLog | Snapshot, workflow_id: str | None) -> Iterator[pa.Table]:
+    """Yield tables that hold streams of workflows whole and in order."""
+    if isinstance(source, EventLog):
+        table = source.table
+        if workflow_id is not None:
+            table = table.filter(pc.equal(table.column("workflow_id"), workflow_id))
+        yield _in_order(_of_workflows(table))
+    elif workflow_id is None:
+        yield from map(_of_workflows, stream_tables(source, REPLAYED_COLUMNS))
+    else:
+        for namespace in _namespaces(source):
+            for run in source.streams_in(namespace, None, workflow_id):
+                yield stream_table(source, (namespace, run, workflow_id), REPLAYED_COLUMNS)
+
+
+def _namespaces(source: Snapshot) -> list[str]:
+    reader = source.files.reader
+    found = {space for data in source.state.files for space in reader.namespaces(data)}
+    if source.tail is not None:
+        found |= {stream[0] for stream in source.tail.buffer.streams}
+    return sorted(found)
+
+
+def _of_workflows(table: pa.Table) -> pa.Table:
+    """Leave out the streams of agents and of the world."""
+    others = pc.starts_with(table.column("workflow_id"), "@")
+    return table.filter(pc.invert(others)) if pc.any(others).as_py() else table
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    if table.num_rows < 2:  # noqa: PLR2004 - one row is in order
+        return table
+    earlier = table.slice(0, table.num_rows - 1)
+    rises = np.zeros(table.num_rows - 1, bool)
+    same = np.ones(table.num_rows - 1, bool)
+    for name in _ORDER:
+        column, before = table.column(name).slice(1), earlier.column(name)
+        rises |= same & pc.greater(column, before).to_numpy()
+        same &= pc.equal(column, before).to_numpy()
+    # What is there twice stays so: it is damage, and told.
+    if (rises | same).all():
+        return table
+    return table.sort_by([(name, "ascending") for name in _ORDER])
+
+
+def _with_gaps(tables: Iterable[pa.Table]) -> Iterator[tuple[Generation, bool]]:
+    """Yield generations, and whether each follows the one before of its stream, if there is one."""
+    before: tuple[str, str, str, int] | None = None
+    for table in tables:
+        for found in generations(table):
+            stream = (found.namespace, found.run_id, found.workflow_id)
+            first, last = found.history.sequences[0], found.history.sequences[-1]
+            follows = before is None or before[:3] != stream or before[3] + 1 == first
+            before = (*stream, last)
+            yield found, follows
+
+
+def _held(
+    process: Workflow | Program, generation: Generation, seed: object, grade: Grade
+) -> tuple[ReplayStatus, str, Divergence | None]:
+    """Replay a history; return what became of it."""
+    execution = _begun(process, generation.workflow_id, seed, grade)
+    try:
+        execution.advance(generation.history)
+    except NonDeterminismError as error:
+        return _parted(process, generation, seed, grade, execution, error)
+    except FlowlabError as error:
+        return "damaged", str(error), None
+    return "equal", "", None
+
+
+def _begun(
+    process: Workflow | Program, workflow_id: str, seed: object, grade: Grade
+) -> Execution | PlanExecution:
+    if isinstance(process, Workflow):
+        return Execution(process, workflow_id, seed=seed, grade=grade)
+    return PlanExecution(process, workflow_id, seed=seed, grade=grade)
+
+
+def _parted(
+    process: Workflow | Program,
+    generation: Generation,
+    seed: object,
+    grade: Grade,
+    execution: Execution | PlanExecution,
+    error: NonDeterminismError,
+) -> tuple[ReplayStatus, str, Divergence]:
+    """Say where the code parts from a history, and whether it does so each time."""
+    again = ""
+    try:
+        _begun(process, generation.workflow_id, seed, grade).advance(generation.history)
+    except FlowlabError as second:
+        again = str(second)
+    stable = again == str(error) and error.mean == "replay"
+    hint = _HINT if stable else _UNSTABLE
+    line = ""
+    if error.mean != "replay":
+        hint, line = str(error), str(error).partition(": workflow")[0]
+    elif isinstance(execution, Execution):
+        asked_at = execution.commands.parted if error.asked is not None else ""
+        line = asked_at or waiting_place(execution)
+    recorded: Event | None = error.recorded
+    asked: Event | None = error.asked
+    divergence = Divergence(
+        sequence=recorded.sequence if recorded is not None else execution.last_sequence,
+        recorded=_shown(recorded) if recorded is not None else "",
+        asked=_shown(asked) if asked is not None else "nothing: it waits, or has ended",
+        differs=error.differs,
+        line=line,
+        hint=hint,
+        message=str(error),
+    )
+    return "needs_patch" if stable else "nondeterministic", hint, divergence
+
+
+def _shown(event: Event) -> str:
+    text = (event.payload or b"").decode("utf-8", "replace")
+    payload = text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."
+    return f"{event.event_type} {event.name}".rstrip() + f"({payload})"
+
+
+def _cone(source: EventLog | Snapshot, row: Replayed, sequence: int) -> EventLog | None:
+    """Return the events of the log that led to one, with that one; of a store, of its stream."""
+    event = EventId(row.namespace, row.run_id, row.workflow_id, sequence)
+    log: Any = source
+    try:
+        if isinstance(source, Snapshot):
+            log = source.read(
+                Key("workflows", row.workflow_id, namespace=row.namespace, run_id=row.run_id)
+            )
+        order = order_of(log)
+        rows = [*order.past(event).tolist(), order.row(event)]
+    except FlowlabError:
+        # A log that is damaged elsewhere has no order: what parted is told all the same.
+        return None
+    return EventLog(log.table.take(pa.array(sorted(rows))), log.runs)

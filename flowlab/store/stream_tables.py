@@ -1,0 +1,115 @@
+"""Some columns of many streams: whole streams at a time, sorted, straight from the sealed files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowlab.events import EVENT_SCHEMA, Event, table_from_events
+from flowlab.store.delta import DataFile
+from flowlab.store.layout import Stream
+from flowlab.store.pruning import groups_of_stream
+from flowlab.store.segment_reader import with_namespace
+from flowlab.store.span import Span
+from flowlab.store.stream_read import read_file
+
+if TYPE_CHECKING:
+    from flowlab.store.snapshot import Snapshot
+
+_ORDER: Final = ("namespace", "run_id", "workflow_id", "sequence")
+_NEEDED: Final = (*_ORDER, "position", "event_type", "schema_version")
+
+
+def narrow_schema(snapshot: Snapshot, columns: tuple[str, ...]) -> pa.Schema:
+    """Return the schema of some columns and of those that a read needs; of all before an upcast."""
+    if snapshot.files.upcasts:
+        return EVENT_SCHEMA
+    return pa.schema([field for field in EVENT_SCHEMA if field.name in {*columns, *_NEEDED}])
+
+
+def stream_table(snapshot: Snapshot, stream: Stream, columns: tuple[str, ...]) -> pa.Table:
+    """Return some columns of one stream in sequence order; an empty table where it is not there.
+
+    Raises:
+        CorruptionError: a file is missing or damaged.
+    """
+    schema = narrow_schema(snapshot, columns)
+    reader = snapshot.files.reader.narrowed(schema)
+    span = Span.of_stream(stream, snapshot.bases.base(stream) + 1, None, snapshot.position)
+    parts = []
+    for data in snapshot.stream_files(stream):
+        if span.may_be_in(data):
+            near = groups_of_stream(reader.row_groups(data), *stream[1:])
+            parts += read_file(span, data, reader, reverse=False, limit=None, near=near)
+    tail = snapshot.tail
+    events = [] if tail is None else tail.stream(stream)
+    first = snapshot.bases.base(stream)
+    events = [e for e in events if first < e.sequence and e.position <= snapshot.position]
+    return _put_together(snapshot, parts, events, schema)
+
+
+def stream_tables(snapshot: Snapshot, columns: tuple[str, ...]) -> Iterator[pa.Table]:
+    """Yield some columns of all streams: each stream whole in one table, sorted, in sequence order.
+
+    Raises:
+        CorruptionError: a file is missing or damaged.
+    """
+    schema = narrow_schema(snapshot, columns)
+    files: dict[tuple[str, ...], list[DataFile]] = {}
+    layout = snapshot.files.shelves.layout
+    whole = layout.keeps_streams_whole
+    for data in snapshot.state.files:
+        home = tuple(data.partition.values()) if whole else ()
+        files.setdefault(home, []).append(data)
+    tails: dict[tuple[str, ...], list[Event]] = {}
+    tail = snapshot.tail
+    for event in tail.buffer.events[: tail.events] if tail is not None else ():
+        home = layout.home(*event.id[:3]) if whole else ()
+        if event.position <= snapshot.position:
+            tails.setdefault(home, []).append(event)
+    for home in sorted({*files, *tails}):
+        parts = [_rows(snapshot, data, schema) for data in files.get(home, ())]
+        yield _put_together(snapshot, parts, tails.get(home, []), schema)
+
+
+def _rows(snapshot: Snapshot, data: DataFile, schema: pa.Schema) -> pa.Table:
+    table = with_namespace(data, snapshot.files.reader.read(data, columns=tuple(schema.names)))
+    table = table.select([name for name in schema.names if name in table.column_names])
+    for place, field in enumerate(schema):
+        if field.name not in table.column_names:
+            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
+    return table.cast(schema)
+
+
+def _put_together(
+    snapshot: Snapshot, parts: list[pa.Table], events: list[Event], schema: pa.Schema
+) -> pa.Table:
+    if events:
+        parts = [*parts, table_from_events(events).select(schema.names)]
+    table = pa.concat_tables(parts) if parts else schema.empty_table()
+    last = pc.max(table.column("position")).as_py()
+    if last is not None and last > snapshot.position:
+        table = table.filter(pc.less_equal(table.column("position"), snapshot.position))
+    if len(parts) > 1:
+        table = table.sort_by([(name, "ascending") for name in _ORDER])
+    if snapshot.bases.by_stream and table.num_rows:
+        table = table.filter(_is_left(snapshot, table))
+    return snapshot.files.upcasts.table(table)
+
+
+def _is_left(snapshot: Snapshot, table: pa.Table) -> pa.Array:
+    """Return which events of a sorted table are not truncated."""
+    begins = np.ones(table.num_rows, bool)
+    begins[1:] = False
+    for name in _ORDER[:3]:
+        column = table.column(name)
+        begins[1:] |= pc.not_equal(column.slice(1), column.slice(0, len(begins) - 1)).to_numpy()
+    first = np.flatnonzero(begins)
+    names = [table.column(name).take(pa.array(first)).to_pylist() for name in _ORDER[:3]]
+    bases = [snapshot.bases.base(stream) for stream in zip(*names, strict=True)]
+    sizes = np.diff([*first, len(begins)])
+    return pa.array(table.column("sequence").to_numpy() > np.repeat(bases, sizes))

@@ -1,0 +1,42 @@
+"""Where in a workflow's code something is asked for, or waited for."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+from flowlab.workflow.guard_rules import place_of
+
+if TYPE_CHECKING:
+    from flowlab.workflow.execution import Execution
+
+_OURS: Final = "flowlab.workflow"
+
+
+def asking_place() -> str:
+    """Return the innermost place outside this room that is being run, as file:line."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no public way
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module != _OURS and not module.startswith(f"{_OURS}."):
+            return place_of(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return ""
+
+
+def waiting_place(execution: Execution) -> str:
+    """Return where the code waits, as file:line; empty where it has ended, or not begun."""
+    for fiber in execution.loop.alive:
+        place, at = "", fiber.coroutine
+        while at is not None:
+            frame = getattr(at, "cr_frame", None)
+            if frame is None:
+                break
+            if not str(frame.f_globals.get("__name__", "")).startswith(_OURS):
+                place = place_of(frame.f_code.co_filename, frame.f_lineno)
+            inner: Any = at.cr_await
+            at = inner
+        if place:
+            return place
+    return ""
