@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flowlab.errors import FlowlabError
     from flowlab.events import Cause, CauseKind, Cell, Event, EventLog, Key, RunInfo, upcast
     from flowlab.interop import export_log, import_log
-    from flowlab.recovery import recommend
+    from flowlab.recovery import Replayer, recommend
     from flowlab.runtime import Runtime
     from flowlab.simulation import (
         Agent,
@@ -62,6 +62,7 @@ _NAMES: Final[dict[str, str]] = {
     "Network": "flowlab.simulation",
     "Parallel": "flowlab.workflow",
     "Plan": "flowlab.workflow",
+    "Replayer": "flowlab.recovery",
     "RetryPolicy": "flowlab.workflow",
     "RunInfo": "flowlab.events",
     "Runtime": "flowlab.runtime",
@@ -114,6 +115,7 @@ __all__ = [
     "Network",
     "Parallel",
     "Plan",
+    "Replayer",
     "RetryPolicy",
     "RunInfo",
     "Runtime",

@@ -13,6 +13,7 @@ from flowlab.cli import (
     law,
     logs,
     pages,
+    replaying,
     sourcing,
     stores,
     upkeep,
@@ -32,5 +33,6 @@ VERBS: Final[tuple[Verb, ...]] = (
     *worlds.VERBS,
     *determinism.VERBS,
     *executing.VERBS,
+    *replaying.VERBS,
     *law.VERBS,
 )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from flowlab.recovery.recommendation import Recommendation
     from flowlab.recovery.recommending import recommend
     from flowlab.recovery.recovering import Recovered, RecoveryReport, recover
+    from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport
+    from flowlab.recovery.replayer import Replayer
     from flowlab.recovery.schemes import Checkpointed
     from flowlab.runtime import Replay
 
@@ -26,6 +28,7 @@ _NAMES: Final = {
     "Checkpointed": "flowlab.recovery.schemes",
     "Costs": "flowlab.recovery.estimates",
     "Estimates": "flowlab.recovery.estimates",
+    "Divergence": "flowlab.recovery.replay_report",
     "EveryEvents": "flowlab.recovery.policies",
     "EveryInterval": "flowlab.recovery.policies",
     "Incremental": "flowlab.recovery.incremental",
@@ -35,6 +38,9 @@ _NAMES: Final = {
     "Recovered": "flowlab.recovery.recovering",
     "RecoveryReport": "flowlab.recovery.recovering",
     "Replay": "flowlab.runtime",
+    "ReplayReport": "flowlab.recovery.replay_report",
+    "Replayed": "flowlab.recovery.replay_report",
+    "Replayer": "flowlab.recovery.replayer",
     "StateAt": "flowlab.recovery.looking_back",
     "WorkflowCheckpoint": "flowlab.recovery.checkpoint",
     "checkpoint_states": "flowlab.recovery.folds",
@@ -52,6 +58,7 @@ __all__ = [
     "Cached",
     "Checkpointed",
     "Costs",
+    "Divergence",
     "Estimates",
     "EveryEvents",
     "EveryInterval",
@@ -62,6 +69,9 @@ __all__ = [
     "Recovered",
     "RecoveryReport",
     "Replay",
+    "ReplayReport",
+    "Replayed",
+    "Replayer",
     "StateAt",
     "WorkflowCheckpoint",
     "checkpoint_states",

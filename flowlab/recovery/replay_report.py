@@ -134,8 +134,9 @@ class ReplayReport:
         import polars as pl  # noqa: PLC0415
 
         records = [_record(row) for row in self.rows]
-        ints = dict.fromkeys(("generation", "events", "sequence"), pl.Int64)
-        return pl.DataFrame(records, schema=dict.fromkeys(_COLUMNS, pl.String) | ints)
+        schema: dict[str, Any] = dict.fromkeys(_COLUMNS, pl.String)
+        schema |= dict.fromkeys(("generation", "events", "sequence"), pl.Int64)
+        return pl.DataFrame(records, schema=schema)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON value."""
@@ -143,11 +144,9 @@ class ReplayReport:
         return {**told, "histories": [_record(row) for row in self.rows]}
 
     def __str__(self) -> str:
-        lines = [repr(self)]
-        for row in self.rows:
-            if row.status != "equal":
-                lines.append(f"{row.workflow_id} (generation {row.generation}): {_told(row)}")
-        return "\n".join(lines)
+        others = [row for row in self.rows if row.status != "equal"]
+        told = [f"{row.workflow_id} (generation {row.generation}): {_told(row)}" for row in others]
+        return "\n".join([repr(self), *told])
 
     def _repr_html_(self) -> str:
         head = ("workflow", "generation", "process", "events", "status", "first difference")

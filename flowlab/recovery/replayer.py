@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Final, get_args
 
@@ -153,7 +153,7 @@ class Replayer:
             status = "damaged"
             detail = f"event {history.sequences[0]} does not follow the event before it"
         else:
-            status, detail, parted = _held(process, generation, seed, grade)
+            status, detail, parted = _Trial(process, generation, seed, grade).held()
         return Replayed(
             namespace=generation.namespace,
             run_id=generation.run_id,
@@ -172,13 +172,16 @@ def _by_name(
     workflows: Iterable[Process] | Mapping[str, Process] | ModuleType,
 ) -> dict[str, Workflow | Program]:
     known: dict[str, Workflow | Program] = {}
-    if isinstance(workflows, ModuleType):
-        found = [v for v in vars(workflows).values() if isinstance(v, (Workflow, Program, Plan))]
-        workflows = list({id(value): value for value in found}.values())
+    pairs: list[tuple[str, Process]]
     if isinstance(workflows, Mapping):
         pairs = list(workflows.items())
     else:
-        pairs = [(_name_of(value), value) for value in workflows]
+        given: Iterable[Process] = workflows if isinstance(workflows, Iterable) else ()
+        if isinstance(workflows, ModuleType):
+            kinds = (Workflow, Program, Plan)
+            held = (value for value in vars(workflows).values() if isinstance(value, kinds))
+            given = {id(value): value for value in held}.values()
+        pairs = [(_name_of(value), value) for value in given]
     for name, value in pairs:
         _name_of(value)
         process = Program.of(value) if isinstance(value, Plan) else value
@@ -186,6 +189,9 @@ def _by_name(
             message = f"two workflows are called {name!r}; give one, or a mapping from names"
             raise InvalidArgumentError(message)
         known[name] = process
+    if not known:
+        message = "there is no workflow to replay with; declare one with @workflow, or make a Plan"
+        raise InvalidArgumentError(message)
     for process in list(known.values()):
         undo = process.compensation if isinstance(process, Workflow) else None
         if undo is not None:
@@ -259,62 +265,61 @@ def _with_gaps(tables: Iterable[pa.Table]) -> Iterator[tuple[Generation, bool]]:
             yield found, follows
 
 
-def _held(
-    process: Workflow | Program, generation: Generation, seed: object, grade: Grade
-) -> tuple[ReplayStatus, str, Divergence | None]:
-    """Replay a history; return what became of it."""
-    execution = _begun(process, generation.workflow_id, seed, grade)
-    try:
-        execution.advance(generation.history)
-    except NonDeterminismError as error:
-        return _parted(process, generation, seed, grade, execution, error)
-    except FlowlabError as error:
-        return "damaged", str(error), None
-    return "equal", "", None
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One history, and what is to be held against it."""
 
+    process: Workflow | Program
+    generation: Generation
+    seed: object
+    grade: Grade
 
-def _begun(
-    process: Workflow | Program, workflow_id: str, seed: object, grade: Grade
-) -> Execution | PlanExecution:
-    if isinstance(process, Workflow):
-        return Execution(process, workflow_id, seed=seed, grade=grade)
-    return PlanExecution(process, workflow_id, seed=seed, grade=grade)
+    def held(self) -> tuple[ReplayStatus, str, Divergence | None]:
+        """Replay the history; return what became of it."""
+        execution = self._begun()
+        try:
+            execution.advance(self.generation.history)
+        except NonDeterminismError as error:
+            return self._parted(execution, error)
+        except FlowlabError as error:
+            return "damaged", str(error), None
+        return "equal", "", None
 
+    def _begun(self) -> Execution | PlanExecution:
+        process, workflow_id = self.process, self.generation.workflow_id
+        if isinstance(process, Workflow):
+            return Execution(process, workflow_id, seed=self.seed, grade=self.grade)
+        return PlanExecution(process, workflow_id, seed=self.seed, grade=self.grade)
 
-def _parted(
-    process: Workflow | Program,
-    generation: Generation,
-    seed: object,
-    grade: Grade,
-    execution: Execution | PlanExecution,
-    error: NonDeterminismError,
-) -> tuple[ReplayStatus, str, Divergence]:
-    """Say where the code parts from a history, and whether it does so each time."""
-    again = ""
-    try:
-        _begun(process, generation.workflow_id, seed, grade).advance(generation.history)
-    except FlowlabError as second:
-        again = str(second)
-    stable = again == str(error) and error.mean == "replay"
-    hint = _HINT if stable else _UNSTABLE
-    line = ""
-    if error.mean != "replay":
-        hint, line = str(error), str(error).partition(": workflow")[0]
-    elif isinstance(execution, Execution):
-        asked_at = execution.commands.parted if error.asked is not None else ""
-        line = asked_at or waiting_place(execution)
-    recorded: Event | None = error.recorded
-    asked: Event | None = error.asked
-    divergence = Divergence(
-        sequence=recorded.sequence if recorded is not None else execution.last_sequence,
-        recorded=_shown(recorded) if recorded is not None else "",
-        asked=_shown(asked) if asked is not None else "nothing: it waits, or has ended",
-        differs=error.differs,
-        line=line,
-        hint=hint,
-        message=str(error),
-    )
-    return "needs_patch" if stable else "nondeterministic", hint, divergence
+    def _parted(
+        self, execution: Execution | PlanExecution, error: NonDeterminismError
+    ) -> tuple[ReplayStatus, str, Divergence]:
+        """Say where the code parts from the history, and whether it does so each time."""
+        again = ""
+        try:
+            self._begun().advance(self.generation.history)
+        except FlowlabError as second:
+            again = str(second)
+        stable = again == str(error) and error.mean == "replay"
+        hint = _HINT if stable else _UNSTABLE
+        line = ""
+        if error.mean != "replay":
+            hint, line = str(error), str(error).partition(": workflow")[0]
+        elif isinstance(execution, Execution):
+            asked_at = execution.commands.parted if error.asked is not None else ""
+            line = asked_at or waiting_place(execution)
+        recorded: Event | None = error.recorded
+        asked: Event | None = error.asked
+        divergence = Divergence(
+            sequence=recorded.sequence if recorded is not None else execution.last_sequence,
+            recorded=_shown(recorded) if recorded is not None else "",
+            asked=_shown(asked) if asked is not None else "nothing: it waits, or has ended",
+            differs=error.differs,
+            line=line,
+            hint=hint,
+            message=str(error),
+        )
+        return "needs_patch" if stable else "nondeterministic", hint, divergence
 
 
 def _shown(event: Event) -> str:

@@ -28,15 +28,15 @@ def asking_place() -> str:
 def waiting_place(execution: Execution) -> str:
     """Return where the code waits, as file:line; empty where it has ended, or not begun."""
     for fiber in execution.loop.alive:
-        place, at = "", fiber.coroutine
+        place = ""
+        at: Any = fiber.coroutine
         while at is not None:
             frame = getattr(at, "cr_frame", None)
             if frame is None:
                 break
             if not str(frame.f_globals.get("__name__", "")).startswith(_OURS):
                 place = place_of(frame.f_code.co_filename, frame.f_lineno)
-            inner: Any = at.cr_await
-            at = inner
+            at = at.cr_await
         if place:
             return place
     return ""

@@ -84,6 +84,7 @@ class PlanExecution:
         self.generation = 0
         self.now_ns = 0
         self.seed: Final = seed
+        self._grade: Grade = grade
         self._instance: PlanInstance | None = None
         self._asked: deque[tuple[Command, Event]] = deque()
         self._open: dict[int, Command] = {}
