@@ -9,8 +9,11 @@ characterization of event sourced systems and their schema evolution (2021).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+import sys
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -208,6 +211,29 @@ class Upcasts:
         chain = self._chains.get(event_type)
         return 1 if chain is None else max(chain) + 1
 
+    def digest(self, types: Collection[str] | None = None) -> str:
+        """Return the interpreter and a digest of the code of chains, empty where there is none.
+
+        What a function closes over or calls is not in it.
+
+        Args:
+            types: the event types whose chains count, None for all.
+
+        Example:
+            >>> chains = Upcasts([Upcast("A", 1, lambda data: data + 1)])
+            >>> chains.digest() == Upcasts([Upcast("A", 1, lambda data: data + 2)]).digest()
+            False
+            >>> chains.digest(["B"])
+            ''
+        """
+        found = hashlib.sha256()
+        names = [name for name in sorted(self._chains) if types is None or name in types]
+        for name in names:
+            for version, step in sorted(self._chains[name].items()):
+                told = (name, version, step.takes, _code_of(step.function))
+                found.update(repr(told).encode())
+        return f"{sys.implementation.cache_tag} {found.hexdigest()[:32]}" if names else ""
+
     def event(self, event: Event) -> Event:
         """Return an event as of the newest version of its type.
 
@@ -277,3 +303,20 @@ class Upcasts:
             at = table.schema.get_field_index(name)
             table = table.set_column(at, kind, both.take(pa.array(places)))
         return table
+
+
+def _code_of(function: object) -> Any:
+    """Return what a function does, as a value whose text is the same in every process."""
+    code = function if isinstance(function, CodeType) else getattr(function, "__code__", None)
+    if code is None:
+        kind = type(function)
+        return (kind.__module__, kind.__qualname__, getattr(function, "__qualname__", ""))
+    constants = []
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            constants.append(_code_of(constant))
+        elif isinstance(constant, frozenset):
+            constants.append(sorted(map(repr, constant)))
+        elif constant != getattr(function, "__doc__", None):
+            constants.append(repr(constant))
+    return (code.co_code, code.co_names, constants)

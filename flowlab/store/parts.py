@@ -107,7 +107,7 @@ class StoreParts:
             SegmentReader(tables),
             self._metadata,
             Clusterings(self.path, self._log, self._metadata),
-            Views(SavedViews(self.path, self.disk, self._manifest.table_id)),
+            Views(SavedViews(self.path, self.disk, self._manifest.table_id, upcasts)),
             upcasts,
         )
 

@@ -20,7 +20,7 @@ from flowlab.errors import (
     NotFoundError,
     TruncatedError,
 )
-from flowlab.events import decode_id, encode_id, grouped
+from flowlab.events import Upcasts, decode_id, encode_id, grouped
 from flowlab.events.wording import brief
 from flowlab.store.containers import (
     PROJECTION,
@@ -46,10 +46,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class Held:
-    """The states of a projection after a position; whoever holds it owns it."""
+    """The states of a projection after a position; whoever holds it owns it.
+
+    Args:
+        position: the last one that is in the states.
+        states: by stream, or under None.
+        upcasts: digest of those through which the first events were read; None: of the store's.
+    """
 
     position: int = 0
     states: States = field(default_factory=dict)
+    upcasts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,12 @@ class Saved:
         """The last position that is in the state."""
         return int(self.meta["position"])
 
+    @property
+    def upcasts(self) -> str | None:
+        """The digest of the upcasts through which its events were read, None where unknown."""
+        found = self.meta.get("upcasts")
+        return found if isinstance(found, str) else None
+
     @cached_property
     def streams(self) -> frozenset[Stream]:
         """The streams that it has a state of."""
@@ -73,8 +86,9 @@ class Saved:
         """Decode the states."""
         value = msgspec.json.decode(self.body)
         if self.meta["by"] == "store":
-            return Held(self.position, {None: value})
-        return Held(self.position, {(row[0], row[1], row[2]): row[3] for row in value})
+            return Held(self.position, {None: value}, self.upcasts)
+        states: States = {(row[0], row[1], row[2]): row[3] for row in value}
+        return Held(self.position, states, self.upcasts)
 
 
 class SavedViews:
@@ -83,9 +97,10 @@ class SavedViews:
     Each is read again only when it has changed. Whoever writes one holds the folder's lock.
     """
 
-    def __init__(self, root: Path, disk: Disk, table_id: str) -> None:
+    def __init__(self, root: Path, disk: Disk, table_id: str, upcasts: Upcasts) -> None:
         self.folder = root / FOLDER
         self.table_id = table_id
+        self._upcasts = upcasts
         self._disk = disk
         self._known: dict[str, tuple[tuple[int, int, int], Saved]] = {}
 
@@ -143,10 +158,34 @@ class SavedViews:
                 saved = None
             if saved is not None and fits(view, saved) and held.position <= saved.position <= end:
                 return
-            meta = {**view.definition, "position": held.position, "table_id": self.table_id}
+            # Events that were read before stay as they were read, whatever reads the next.
+            upcasts = self.upcasts_of(view) if held.upcasts is None else held.upcasts
+            meta = {
+                **view.definition,
+                "position": held.position,
+                "table_id": self.table_id,
+                "upcasts": upcasts,
+            }
             body = encoded_states(view, held)
             write_container(self._path(view.name), Container(PROJECTION, meta, body), self._disk)
             self._known.pop(view.name, None)
+
+    def upcasts_of(self, view: Projection) -> str:
+        """Return the digest of the store's upcasts of what a projection folds."""
+        return self._upcasts.digest(view.on)
+
+    def check_upcasts(self, view: Projection, saved: Saved) -> None:
+        """Warn where a saved state holds events that are read otherwise by now."""
+        told, now = saved.upcasts, self.upcasts_of(view)
+        if told is None or told == now:
+            return
+        if told and now and told.split()[0] != now.split()[0]:
+            return  # compiled by another Python, the same code is other bytes
+        _warn(
+            f"the upcasts of what projection {view.name!r} folds have changed since its state was "
+            "saved: the events in it were read by the older ones. Raise its version, or "
+            f"store.rebuild({view.name!r}), if they are read otherwise now"
+        )
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{encode_id(name)}{SUFFIX}"
@@ -254,6 +293,7 @@ class Views:
                 "it is built again from the log"
             )
             return Held()
+        self.saved.check_upcasts(view, saved)
         return saved.held() if saved.position <= position else Held()
 
     def save(self, snapshot: Snapshot, view: Projection, held: Held) -> None:

@@ -165,8 +165,11 @@ def _known(snapshot: Snapshot, name: str) -> tuple[Projection | None, Saved | No
         saved = views.saved.load(name)
     except CorruptionError:
         saved = None
-    if saved is not None and view is not None and not fits(view, saved):
-        saved = None
+    if saved is not None and view is not None:
+        if fits(view, saved):
+            views.saved.check_upcasts(view, saved)
+        else:
+            saved = None
     return view, saved
 
 
