@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowlab.causality import compiled
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -57,13 +59,15 @@ def split_chains(graph: CausalGraph) -> Chains:
     that would follow one event, the first does, and the rest begin chains of their own.
     """
     lanes = len(graph.lanes)
-    lengths = np.diff(graph.lane_start)
-    heads = np.bincount(graph.lane[graph.before < 0], minlength=lanes)
+    if compiled.pays(graph.size):
+        place, heads = compiled.lane_places(graph.lane_rows, graph.lane_start, graph.before)
+    else:
+        heads = np.bincount(graph.lane[graph.before < 0], minlength=lanes)
+        place = np.empty(graph.size, np.int32)
+        firsts = np.repeat(graph.lane_start[:-1], np.diff(graph.lane_start))
+        place[graph.lane_rows] = np.arange(graph.size) - firsts + 1
     whole = heads == 1
     if whole.all():
-        place = np.empty(graph.size, np.int32)
-        firsts = np.repeat(graph.lane_start[:-1], lengths)
-        place[graph.lane_rows] = np.arange(graph.size) - firsts + 1
         own = np.arange(lanes, dtype=np.int32)
         return Chains(graph.lane, place, graph.lane_rows, graph.lane_start, own, whole)
     before = _predecessors(graph, whole)

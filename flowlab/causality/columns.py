@@ -25,6 +25,10 @@ def encode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
         whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], pa.string())
     if len(whole) and _is_constant(whole):
         return np.zeros(len(whole), np.int32), whole.slice(0, 1)
+    if compiled.pays(len(whole)) and pa.types.is_string(whole.type) and not whole.null_count:
+        found = compiled.encode_strings(*_text(whole))
+        if found is not None:
+            return found[0], whole.take(pa.array(found[1]))
     encoded = whole.dictionary_encode()
     return encoded.indices.to_numpy(), encoded.dictionary
 
@@ -33,13 +37,19 @@ def _is_constant(values: pa.StringArray) -> bool:
     """Say whether a column holds one value: sooner known by its bytes than by hashing each."""
     if not pa.types.is_string(values.type) or values.null_count or values[0] != values[-1]:
         return False
-    _, offsets, data = values.buffers()
-    ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    ends, data = _text(values)
     width = int(ends[1] - ends[0])
     if int(ends[-1] - ends[0]) != width * len(values) or np.any(np.diff(ends) != width):
         return False
-    text = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
+    text = data[ends[0] : ends[-1]]
     return bool(np.array_equal(text[width:], text[: len(text) - width]))
+
+
+def _text(values: pa.StringArray) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Return where each string begins among the bytes, and the end; and the bytes."""
+    _, offsets, data = values.buffers()
+    ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    return ends, np.frombuffer(data or b"", np.uint8)
 
 
 def pair(
@@ -94,6 +104,9 @@ class Places:
 
     def rows_of(self, stream: NDArray[np.int32], sequence: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the row of each (stream, sequence), -1 where the log has no such event."""
+        if len(self.table) and compiled.pays(len(stream)):
+            bounds = self.low, self.high
+            return compiled.find_places((stream, sequence), bounds, self.start, self.table)
         if len(self.table) and bool(np.all(stream >= 0)):
             low = self.low[stream]
             if bool(np.all((sequence >= low) & (sequence <= self.high[stream]))):
@@ -119,15 +132,17 @@ class Places:
 def place(stream: NDArray[np.int32], sequence: NDArray[np.int64], streams: int) -> Places:
     """Index events by stream and sequence; of two with one id, the first is found."""
     low, high = compiled.ranges(stream, sequence, streams)
-    rows = np.arange(len(stream), dtype=np.int32)
     none = np.zeros(0, np.int32)
     far = streams and int(high.max()) - int(low.min()) > _FAR
     spans = np.zeros(0, np.int64) if far else high - low + 1
     if not far and int(spans.sum()) <= _DENSE * len(stream) + 1024:
         start = np.cumsum(spans) - spans
         table = np.full(int(spans.sum()), -1, np.int32)
-        where = start[stream] + sequence - low[stream]
-        table[where[::-1]] = rows[::-1]
+        if compiled.pays(len(stream)):
+            compiled.fill_places(stream, sequence, start - low, table)
+        else:
+            where = start[stream] + sequence - low[stream]
+            table[where[::-1]] = np.arange(len(stream), dtype=np.int32)[::-1]
         return Places(low, high, start, table, _keys(none, none.astype(np.int64)), none)
     keys = _keys(stream, sequence)
     order = np.argsort(keys, kind="stable").astype(np.int32)

@@ -180,3 +180,163 @@ def _ranges(code, value, low, high):  # type: ignore[no-untyped-def]  # noqa: AN
     for at in range(len(code)):
         low[code[at]] = min(low[code[at]], value[at])
         high[code[at]] = max(high[code[at]], value[at])
+
+
+MAX_VALUES: Final = 2**13
+"""Most different strings of a column that machine code encodes; of more, hashing is left to Arrow.
+"""
+_WORD: Final = 8
+
+
+def encode_strings(
+    offsets: NDArray[np.int32], data: NDArray[np.uint8]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:
+    """Return each string's code, in the order in which they are first met, and each code's row.
+
+    None where there are more than `MAX_VALUES` different ones, or hardly any text.
+
+    Args:
+        offsets: where each string begins in the data, and the end.
+        data: the strings' bytes one after the other.
+    """
+    if len(data) < _WORD:
+        return None
+    # The eight bytes from each place on as one number: a string is mostly two of them.
+    words = np.ndarray(len(data) - _WORD + 1, "<u8", data, strides=(1,))
+    codes = np.empty(len(offsets) - 1, np.int32)
+    firsts = np.empty(MAX_VALUES, np.int32)
+    ends = np.empty((2, MAX_VALUES), np.uint64)
+    table = np.full(4 * MAX_VALUES, -1, np.int32)
+    found = _machine_code(_encode_strings)(offsets, data, words, codes, firsts, ends, table)
+    return None if found < 0 else (codes, firsts[:found])
+
+
+def _encode_strings(offsets, data, words, codes, firsts, ends, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
+    mask, half, one = np.uint64(len(table) - 1), np.uint64(32), np.uint64(1)
+    count = 0
+    for row in range(len(codes)):
+        begin, end = offsets[row], offsets[row + 1]
+        size = end - begin
+        if size >= _WORD:
+            head, tail = words[begin], words[end - _WORD]
+        else:
+            head, tail = np.uint64(size), np.uint64(0)
+            for at in range(begin, end):
+                tail = tail << np.uint64(8) | np.uint64(data[at])
+        mixed = head * np.uint64(0x9E3779B97F4A7C15) ^ tail
+        mixed = (mixed ^ (mixed >> half)) * np.uint64(0xC2B2AE3D27D4EB4F)
+        slot = (mixed ^ (mixed >> half)) & mask
+        while True:
+            code = table[slot]
+            if code < 0:
+                if count == len(firsts):
+                    return -1
+                code = count
+                table[slot], firsts[code] = code, row
+                ends[0, code], ends[1, code] = head, tail
+                count += 1
+                break
+            if ends[0, code] == head and ends[1, code] == tail:
+                first = offsets[firsts[code]]
+                same = offsets[firsts[code] + 1] - first == size
+                at = _WORD
+                while same and at < size - _WORD:
+                    same = data[first + at] == data[begin + at]
+                    at += 1
+                if same:
+                    break
+            slot = (slot + one) & mask
+        codes[row] = code
+    return count
+
+
+def fill_places(
+    stream: NDArray[np.int32],
+    sequence: NDArray[np.int64],
+    base: NDArray[np.int64],
+    table: NDArray[np.int32],
+) -> None:
+    """Put each row where its stream and sequence say; of two at one place the first stays.
+
+    Args:
+        stream: of each row.
+        sequence: of each row.
+        base: what is to be added to a stream's sequences.
+        table: filled in place.
+    """
+    _machine_code(_fill_places)(stream, sequence, base, table)
+
+
+def _fill_places(stream, sequence, base, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for back in range(len(stream)):
+        row = len(stream) - 1 - back
+        table[base[stream[row]] + sequence[row]] = row
+
+
+def find_places(
+    asked: tuple[NDArray[np.int32], NDArray[np.int64]],
+    bounds: tuple[NDArray[np.int64], NDArray[np.int64]],
+    start: NDArray[np.int64],
+    table: NDArray[np.int32],
+) -> NDArray[np.int32]:
+    """Return what a table holds for each stream and sequence that is asked for, -1 for nothing.
+
+    Args:
+        asked: streams (-1 for none) and sequences.
+        bounds: the least and the greatest sequence of each stream.
+        start: where each stream begins in the table.
+        table: of all sequences of each stream.
+    """
+    found = np.empty(len(asked[0]), np.int32)
+    _machine_code(_find_places)(*asked, *bounds, start, table, found)
+    return found
+
+
+def _find_places(stream, sequence, low, high, start, table, found):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
+    for at in range(len(stream)):
+        own, wanted = stream[at], sequence[at]
+        if own >= 0 and low[own] <= wanted <= high[own]:
+            found[at] = table[start[own] + wanted - low[own]]
+        else:
+            found[at] = -1
+
+
+def lane_places(
+    rows: NDArray[np.int32], start: NDArray[np.int64], before: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return each row's place in its lane, from 1, and how many rows of a lane follow none on it.
+
+    Args:
+        rows: all rows, lane by lane.
+        start: where each lane begins among them, and the end.
+        before: of each row, the row before it on its lane, -1 if it follows none.
+    """
+    place, heads = np.empty(len(rows), np.int32), np.zeros(len(start) - 1, np.int64)
+    _machine_code(_lane_places)(rows, start, before, place, heads)
+    return place, heads
+
+
+def _lane_places(rows, start, before, place, heads):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for lane in range(len(heads)):
+        for spot in range(start[lane], start[lane + 1]):
+            row = rows[spot]
+            place[row] = spot - start[lane] + 1
+            if before[row] < 0:
+                heads[lane] += 1
+
+
+def repeated(offsets: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the row of each item of lists that lie one after the other.
+
+    Args:
+        offsets: where each list begins, and the end.
+    """
+    rows = np.empty(offsets[-1] - offsets[0], np.int32)
+    _machine_code(_repeated)(offsets, rows)
+    return rows
+
+
+def _repeated(offsets, rows):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for row in range(len(offsets) - 1):
+        for at in range(offsets[row] - offsets[0], offsets[row + 1] - offsets[0]):
+            rows[at] = row

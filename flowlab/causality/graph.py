@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.causality import damage
+from flowlab.causality import compiled, damage
 from flowlab.causality.columns import Places, encode, pair, place
 from flowlab.causality.lanes import order_lanes
 from flowlab.causality.topology import sort_rows
@@ -331,8 +331,11 @@ def _named(  # noqa: PLR0917 - one pass over what was read
 def _causes(table: pa.Table) -> tuple[NDArray[np.int32], pa.StructArray, NDArray[np.int8]]:
     """Return the causes of all events one after the other, with their effects and kinds."""
     column = table.column("causes").combine_chunks()
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    effect = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+    if compiled.pays(len(column)) and isinstance(column, pa.ListArray) and not column.null_count:
+        effect = compiled.repeated(column.offsets.to_numpy())
+    else:
+        lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+        effect = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     flat = pc.list_flatten(column)
     if isinstance(flat, pa.ChunkedArray):
         flat = flat.combine_chunks()
