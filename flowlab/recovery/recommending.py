@@ -30,7 +30,7 @@ RATES: Final = {
 }
 IN_EVENTS: Final = (1_000, 10_000, 100_000, 1_000_000)
 MANY: Final = 1_000
-_STEPS: Final = 100
+_STEPS: Final = 60
 
 
 def recommend(
@@ -338,6 +338,16 @@ def _mean_where(count: int, share: float) -> float:
     low, high = 0.0, 10.0 * (count + 10.0)
     for _ in range(_STEPS):
         mean = (low + high) / 2.0
-        terms = (math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) for k in range(count + 1))
-        low, high = (mean, high) if math.fsum(terms) > share else (low, mean)
+        low, high = (mean, high) if _at_most(count, mean) > share else (low, mean)
     return (low + high) / 2.0
+
+
+def _at_most(count: int, mean: float) -> float:
+    """Return the probability of at most `count` where so many are the mean of a Poisson number."""
+    term = total = math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
+    for k in range(count, 0, -1):
+        term *= k / mean
+        total += term
+        if k < mean and term < 1e-17 * total:
+            break
+    return total

@@ -16,12 +16,19 @@ from typing import Any, Final
 from flowlab.errors import InvalidArgumentError, MissingDependencyError
 from flowlab.studies.causality_claims import CAUSALITY_CLAIMS
 from flowlab.studies.claim import Claim, Measurement, Verdict
+from flowlab.studies.law_claims import LAW_CLAIMS
 from flowlab.studies.log_claims import LOG_CLAIMS
 from flowlab.studies.measuring import Scale
 from flowlab.studies.simulation_claims import SIMULATION_CLAIMS
 from flowlab.studies.store_claims import STORE_CLAIMS
 
-CLAIMS: Final[tuple[Claim, ...]] = LOG_CLAIMS + STORE_CLAIMS + SIMULATION_CLAIMS + CAUSALITY_CLAIMS
+CLAIMS: Final[tuple[Claim, ...]] = (
+    *LOG_CLAIMS,
+    *STORE_CLAIMS,
+    *SIMULATION_CLAIMS,
+    *CAUSALITY_CLAIMS,
+    *LAW_CLAIMS,
+)
 """Every claim of flowlab, in the order of the table."""
 
 _LIBRARIES: Final = (
