@@ -95,6 +95,7 @@ _ACCESSORS: Final[dict[str, str]] = {
     "causality": "flowlab.causality.order:order_of",
     "diagram": "flowlab.figures.accessor:diagram",
     "explore": "flowlab.widgets.accessor:explore",
+    "time_travel": "flowlab.widgets.accessor:time_travel",
 }
 """What rooms above `events` add to every EventLog: attribute -> "module:function of the log"."""
 

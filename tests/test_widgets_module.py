@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flowlab.widgets.module import COST_FILES, FILES, joined, module
+from flowlab.widgets.module import COST_FILES, FILES, TIME_FILES, joined, module
 from flowlab.widgets.page import page_of
 
 FOLDER = Path(__file__).parent.parent / "flowlab" / "widgets"
 SOURCES = sorted(FOLDER.glob("js*/*.js"))
-OTHERS = {"js_cost": COST_FILES}
+OTHERS = {"js_cost": COST_FILES, "js_time": TIME_FILES}
 """The modules beside that of the view of a log, by their folder."""
 MAX_LINES = 400
 MAX_WIDTH = 120

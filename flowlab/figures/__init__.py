@@ -10,9 +10,12 @@ from flowlab.figures.lattice import lattice
 from flowlab.figures.recovery_cost import recovery_cost
 from flowlab.figures.recovery_model import MeasuredRecovery, RecoveryCosts
 from flowlab.figures.space_time import space_time
+from flowlab.figures.time_travel import time_travel
+from flowlab.figures.travel_values import CheckpointMark
 from flowlab.figures.worksheet import Marking, check_answers
 
 __all__ = [
+    "CheckpointMark",
     "Figure",
     "Marking",
     "MeasuredRecovery",
@@ -24,4 +27,5 @@ __all__ = [
     "lattice",
     "recovery_cost",
     "space_time",
+    "time_travel",
 ]

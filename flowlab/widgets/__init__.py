@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     from flowlab.widgets.cost_view import RecoveryCostView, recovery_cost
     from flowlab.widgets.explorer import Explorer
     from flowlab.widgets.page import save_page
+    from flowlab.widgets.time_view import TimeTravelView
 
 _NAMES: Final = {
     "Explorer": "explorer",
     "RecoveryCostView": "cost_view",
+    "TimeTravelView": "time_view",
     "recovery_cost": "cost_view",
     "save_page": "page",
 }
 
-__all__ = ["Explorer", "RecoveryCostView", "recovery_cost", "save_page"]
+__all__ = ["Explorer", "RecoveryCostView", "TimeTravelView", "recovery_cost", "save_page"]
 
 
 def __getattr__(name: str) -> Any:

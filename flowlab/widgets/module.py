@@ -17,6 +17,11 @@ COST_FILES: Final = (
     *("js_cost/plots", "js_cost/panels", "js_cost/sliders", "js_cost/costs", "js/place"),
 )
 """The files of the view of recovery costs."""
+TIME_FILES: Final = (
+    *("js/words", "js/theme", "js_cost/svg", "js_time/places", "js_time/lanes"),
+    *("js_time/travels", "js/place"),
+)
+"""The files of the view of time travel."""
 
 
 @cache
