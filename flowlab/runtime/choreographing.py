@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.errors import InvalidArgumentError
@@ -25,12 +26,18 @@ LONGEST_AGAIN_NS: Final = 64 * SECOND
 """The longest such wait; each is twice the one before."""
 
 
-def check_agents(choreography: Choreography, agents: Agents) -> None:
-    """Refuse a choreography with a reaction that nobody here can carry out.
+def check_agents(processes: Iterable[object], agents: Agents) -> None:
+    """Refuse choreographies with a reaction that nobody here can carry out.
 
     Raises:
         InvalidArgumentError: which one.
     """
+    for process in processes:
+        if isinstance(process, Choreography):
+            _check_agents(process, agents)
+
+
+def _check_agents(choreography: Choreography, agents: Agents) -> None:
     for reaction in choreography.reactions:
         undo = reaction.compensation
         wanted = [(reaction.agent, reaction.activity)]

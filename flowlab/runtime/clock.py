@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from flowlab.store.clock import wall_ns
+from flowlab.store.clock import monotonic_s, wall_ns
 
 
 class Clock(Protocol):
@@ -16,7 +16,7 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The wall clock, which stands still where the system's is set back.
+    """The wall clock, which goes on by the time that has passed where the system's is set back.
 
     Example:
         >>> clock = WallClock()
@@ -24,15 +24,24 @@ class WallClock:
         True
     """
 
-    __slots__ = ("_last_ns",)
+    __slots__ = ("_last_ns", "_seen_s")
 
     def __init__(self) -> None:
         self._last_ns = 0
+        self._seen_s = monotonic_s()
 
     def __repr__(self) -> str:
         return "WallClock()"
 
     def now_ns(self) -> int:
         """Return nanoseconds since 1970."""
-        self._last_ns = max(self._last_ns, wall_ns())
-        return self._last_ns
+        wall, seen_s = wall_ns(), monotonic_s()
+        if wall < self._last_ns:
+            wall = self._last_ns + int((seen_s - self._seen_s) * 1e9)
+        self._last_ns, self._seen_s = wall, seen_s
+        return wall
+
+    def at_least(self, time_ns: int) -> None:
+        """Go on from a time that the log has, if it is later."""
+        if time_ns > self.now_ns():
+            self._last_ns = time_ns

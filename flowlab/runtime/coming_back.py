@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from flowlab.errors import (
     CorruptionError,
@@ -14,13 +14,14 @@ from flowlab.errors import (
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.keys import Key
 from flowlab.runtime import choreographing
+from flowlab.runtime.agents import Performer
 from flowlab.runtime.effect import Effect, Gone
 from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.processes import Carried
 from flowlab.runtime.scheme import RecoveryScheme, Restored
 from flowlab.runtime.standing import OPEN, Standing
-from flowlab.runtime.uncertain import UNCERTAIN_EFFECT, Policy, left_open
+from flowlab.runtime.uncertain import UNCERTAIN_EFFECT, Policies, left_open
 from flowlab.store import EventStore
 from flowlab.workflow import Choreography
 from flowlab.workflow.choreography_execution import ChoreographyExecution, Errand
@@ -55,7 +56,7 @@ class ComingBack:
         *,
         seed: object,
         namespace: str,
-        policies: Mapping[str, Policy],
+        policies: Policies,
     ) -> None:
         self._store = store
         self._processes = processes
@@ -156,6 +157,7 @@ class ComingBack:
         host.instances[workflow_id] = instance
         if standing.status != OPEN:
             return []
+        host.recording.went_on_until(host.recording.last_of(workflow_id))
         uncertain, untouched = left_open(
             self._store, standing, host.agents, instance.workflow_id, namespace=self._namespace
         )
@@ -171,7 +173,10 @@ class ComingBack:
                 self._check_child(host, instance, request)
         for effect in sorted([*uncertain, *untouched], key=lambda effect: effect.sequence):
             asked = standing.open.get(effect.sequence)
-            if effect in untouched or self._policy(effect) == "repeat":
+            policy = self._policy(effect)
+            if effect in uncertain and isinstance(policy, Performer):
+                host.inquire(effect, policy)
+            elif effect in untouched or policy == "repeat":
                 if effect.sequence < 0:
                     host.hand_to_agent(effect)
                     continue
@@ -189,7 +194,7 @@ class ComingBack:
         host.resume(instance)
         return uncertain
 
-    def _policy(self, effect: Effect) -> Policy:
+    def _policy(self, effect: Effect) -> Literal["repeat", "fail"] | Performer:
         return self._policies.get(effect.activity, self._policies[""])
 
     def _name(
@@ -213,7 +218,8 @@ class ComingBack:
                 "events_read": restored.events_read,
                 "events_replayed": restored.replayed,
                 "uncertain": [
-                    {**effect.facts(), "policy": self._policy(effect)} for effect in uncertain
+                    {**effect.facts(), "policy": _called(self._policy(effect))}
+                    for effect in uncertain
                 ],
                 "not_begun": [effect.facts() for effect in untouched],
             },
@@ -240,6 +246,10 @@ class ComingBack:
             events = self._store.read(str(key), reverse=True, limit=64).events()
             end = next(event for event in events if event.event_type in _ENDS)
             host.tell_parent(child, end)
+
+
+def _called(policy: str | Performer) -> str:
+    return "ask" if isinstance(policy, Performer) else policy
 
 
 _ENDS: Final = frozenset({"WorkflowCompleted", "WorkflowFailed", "WorkflowCanceled"})

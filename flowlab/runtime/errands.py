@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowlab.events import Event
 from flowlab.runtime import choreographing
-from flowlab.runtime.agents import Agents, Lane
+from flowlab.runtime.agents import Agents, Lane, Performer
 from flowlab.runtime.effect import Effect
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.recording import Recording
@@ -35,6 +35,10 @@ class Errands:
         elif performer is not None:
             self.recording.received(str(effect.agent), effect)
             self._turn.effects.append((None, effect))
+
+    def inquire(self, effect: Effect, performer: Performer) -> None:
+        """Have it found out whether an effect has happened, once the turn is durable."""
+        self._turn.inquiries.append((effect, performer))
 
     def put_off(self, workflow_id: str, number: int, delay_ns: int) -> None:
         """Have an errand run in a later turn."""

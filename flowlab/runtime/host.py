@@ -310,8 +310,8 @@ class Host(Errands, Families):
         if kind in EFFECTS:
             self.ask(instance, asked)
         elif kind == "TimerStarted":
-            due = asked.time_ns + asked.data["delay_ns"]
-            self._turn.timers.append((instance.workflow_id, asked.sequence, due))
+            delay_ns = asked.data["delay_ns"]
+            self._turn.timers.append((instance.workflow_id, asked.sequence, delay_ns))
         elif kind == "TimerCanceled":
             self._turn.stopped += [(instance.workflow_id, c.sequence) for c in asked.causes]
         elif kind == "ChildWorkflowInitiated":
@@ -382,6 +382,8 @@ class Host(Errands, Families):
 
     def arm_again(self, instance: Instance, timer: Event) -> None:
         """Wait for a timer that was started before: never longer than it was to take."""
-        delay, now = timer.data["delay_ns"], self._clock.now_ns()
-        due = min(timer.time_ns + delay, now + delay)
-        self._turn.timers.append((instance.workflow_id, timer.sequence, due))
+        delay_ns = timer.data["delay_ns"]
+        # Whatever the clock was set to meanwhile, since the stamps of the log say how long it ran.
+        passed_ns = max(0, self.recording.now_ns() - timer.time_ns)
+        left_ns = max(0, delay_ns - passed_ns)
+        self._turn.timers.append((instance.workflow_id, timer.sequence, left_ns))

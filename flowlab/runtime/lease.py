@@ -94,6 +94,11 @@ class Lease:
     def __repr__(self) -> str:
         return f"Lease({self.lease_ns / SECOND:g} s, renewed {max(0, self._counter - 1)} times)"
 
+    @classmethod
+    def on(cls, store: EventStore, lease: Duration) -> Self:
+        """Return a lease on a store."""
+        return cls(store.path, store.disk, as_lease_ns(lease))
+
     def take(self) -> None:
         """Say that this runtime holds the store now, whoever did before.
 

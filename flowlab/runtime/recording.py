@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowlab.errors import NotFoundError, TruncatedError
 from flowlab.events import Cause, CauseKind, Cell, Event
 from flowlab.events.codec import encode_payload
+from flowlab.events.keys import Key
 from flowlab.events.vocabulary import WORLD_STREAM
-from flowlab.runtime.clock import Clock
+from flowlab.runtime.clock import Clock, WallClock
 from flowlab.runtime.effect import Effect
 from flowlab.runtime.instance import Instance
 from flowlab.store import EventStore
@@ -29,18 +31,39 @@ class Recording:
         events: what this turn has written.
     """
 
-    __slots__ = ("_bases", "_clock", "_heads", "_namespace", "_store", "events")
+    __slots__ = ("_bases", "_clock", "_heads", "_last_ns", "_namespace", "_store", "events")
 
     def __init__(self, store: EventStore, namespace: str, clock: Clock) -> None:
         self._store = store
         self._namespace = namespace
         self._clock = clock
+        self._last_ns = 0
         self._heads: dict[str, int] = {}
         self._bases: dict[str, int] = {}
         self.events: list[Event] = []
 
     def __repr__(self) -> str:
         return f"Recording({len(self.events)} events)"
+
+    def now_ns(self) -> int:
+        """Return the time: never before that of any event of the streams that it writes to."""
+        self._last_ns = max(self._last_ns, self._clock.now_ns())
+        return self._last_ns
+
+    def went_on_until(self, time_ns: int) -> None:
+        """Take note that the log has an event of that time."""
+        self._last_ns = max(self._last_ns, time_ns)
+        if isinstance(self._clock, WallClock):
+            self._clock.at_least(time_ns)
+
+    def last_of(self, stream: str) -> int:
+        """Return the time of a stream's last event, 0 where there is none."""
+        key = Key("workflows", stream, section="events", namespace=self._namespace)
+        try:
+            events = self._store.read(str(key), reverse=True, limit=1).events()
+        except (NotFoundError, TruncatedError):
+            return 0
+        return events[0].time_ns if events else 0
 
     def history(self, instance: Instance, event: Event) -> Event:
         """Write the next event of a workflow's history."""
@@ -49,7 +72,7 @@ class Recording:
         written = event.replace(
             workflow_id=instance.workflow_id,
             sequence=standing.head + 1,
-            time_ns=self._clock.now_ns(),
+            time_ns=self.now_ns(),
             follows_lane=False,
         )
         standing.take(written)
@@ -72,6 +95,8 @@ class Recording:
         head = self._heads.get(stream)
         if head is None:
             head = self._store.snapshot().head(stream, namespace=self._namespace)
+            if head:
+                self.went_on_until(self.last_of(stream))
         self._bases.setdefault(stream, head)
         self._heads[stream] = head + 1
         self.events.append(
@@ -81,7 +106,7 @@ class Recording:
                 sequence=head + 1,
                 agent_id=agent,
                 name=name,
-                time_ns=self._clock.now_ns(),
+                time_ns=self.now_ns(),
                 follows_lane=stream != WORLD_STREAM,
                 causes=causes,
                 coordination_id=coordination_id,

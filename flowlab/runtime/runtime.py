@@ -19,14 +19,14 @@ from flowlab.runtime.coming_back import ComingBack
 from flowlab.runtime.handle import WorkflowHandle
 from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
-from flowlab.runtime.lease import Lease, as_lease_ns
+from flowlab.runtime.lease import Lease
 from flowlab.runtime.processes import ProcessSpec, as_processes, name_of
 from flowlab.runtime.scheme import RecoveryScheme, Replay
 from flowlab.runtime.states import restore_states
 from flowlab.runtime.turns import Turns
-from flowlab.runtime.uncertain import Policy
+from flowlab.runtime.uncertain import Policy, policies_of
 from flowlab.store import EventStore
-from flowlab.workflow import Activity, Choreography, Duration, Predicates
+from flowlab.workflow import Activity, Duration, Predicates
 from flowlab.workflow.handlers import Handler
 from flowlab.workflow.names import as_id, as_workflow_id
 
@@ -57,8 +57,10 @@ class Runtime:
             after the other.
         predicates: the named predicates of plans.
         recovery: the scheme by which workflows are got back; replay by default.
-        uncertain: what becomes of an effect that may have happened before a crash: `repeat`, or
-            `fail`, for all or by activity ("" for the others).
+        uncertain: what becomes of an effect that may have happened before a crash: `repeat`,
+            `fail`, or a function of (ctx, value), async or not, which finds out and returns
+            `Done(result)`, `Gone(type, message)`, or None where it has not happened; for all, or
+            by activity ("" for the others).
         where: where functions run, by activity: `async`, `thread`, `process` or `inline`. By
             default async functions are tasks of the loop, others run in threads, and those of
             agents with state at once.
@@ -105,38 +107,36 @@ class Runtime:
         clock: Clock | None = None,
         lease: Duration | None = None,
     ) -> None:
-        if not isinstance(store, EventStore):
-            message = f"a runtime works on an EventStore, not on {store!r}"
-            raise InvalidArgumentError(message)
-        self.store = store
+        self.store = _checked(store)
         self.namespace = namespace
         scheme = Replay() if recovery is None else recovery
-        time = WallClock() if clock is None else clock
         known = as_processes(workflows, predicates)
         self._back = ComingBack(
-            store, known, scheme, seed=seed, namespace=namespace, policies=_policies(uncertain)
+            store,
+            known,
+            scheme,
+            seed=seed,
+            namespace=namespace,
+            policies=policies_of(uncertain),
         )
         everybody = Agents(activities, agents, where=where, at_once=at_once)
-        for process in known.values():
-            if isinstance(process, Choreography):
-                check_agents(process, everybody)
+        check_agents(known.values(), everybody)
         self._host = Host(
             store,
             known,
             everybody,
             scheme=scheme,
-            clock=time,
+            clock=clock or WallClock(),
             seed=seed,
             namespace=namespace,
             load=self._load,
         )
         self._turns = Turns(
             self._host,
-            time,
             lambda: restore_states(store, self._host.agents, namespace=namespace),
             threads=_count(threads, "threads"),
             processes=_count(processes, "processes"),
-            lease=None if lease is None else Lease(store.path, store.disk, as_lease_ns(lease)),
+            lease=None if lease is None else Lease.on(store, lease),
         )
 
     def __repr__(self) -> str:
@@ -326,17 +326,11 @@ def _check_same(instance: Instance, name: str) -> None:
         raise InvalidArgumentError(message)
 
 
-def _policies(uncertain: Policy | Mapping[str, Policy]) -> dict[str, Policy]:
-    found: dict[str, Policy] = {"": "repeat"}
-    if isinstance(uncertain, str):
-        found[""] = uncertain
-    else:
-        found.update(uncertain)
-    for activity, policy in found.items():
-        if policy not in {"repeat", "fail"}:
-            message = f"uncertain of {activity or 'all'!r} is {policy!r}; expected repeat or fail"
-            raise InvalidArgumentError(message)
-    return found
+def _checked(store: object) -> EventStore:
+    if not isinstance(store, EventStore):
+        message = f"a runtime works on an EventStore, not on {store!r}"
+        raise InvalidArgumentError(message)
+    return store
 
 
 def _count(value: int, what: str) -> int:

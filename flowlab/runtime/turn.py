@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from flowlab.events import Event
-from flowlab.runtime.agents import Lane
+from flowlab.runtime.agents import Lane, Performer
 from flowlab.runtime.effect import Effect
 from flowlab.runtime.instance import Instance
 
@@ -17,9 +17,10 @@ class Turn:
     Args:
         events: what it wrote.
         effects: to be handed out, each with whose it is: a lane, or nobody's.
-        timers: (workflow_id, sequence, when it is due in nanoseconds).
+        timers: (workflow_id, sequence, how many nanoseconds it takes from now).
         stopped: timers and effects that nothing waits for any more: (workflow_id, sequence).
         ended: workflows that have ended.
+        inquiries: effects that may have happened, each with what finds that out.
         errands: of choreographies: (workflow_id, number, after how many nanoseconds).
     """
 
@@ -29,3 +30,4 @@ class Turn:
     stopped: list[tuple[str, int]] = field(default_factory=list)
     ended: list[Instance] = field(default_factory=list)
     errands: list[tuple[str, int, int]] = field(default_factory=list)
+    inquiries: list[tuple[Effect, Performer]] = field(default_factory=list)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from flowlab.errors import ConcurrencyError, FencedError, FlowlabError, InvalidArgumentError
 from flowlab.runtime.agents import Lane
-from flowlab.runtime.clock import Clock
 from flowlab.runtime.effect import Effect, Outcome
 from flowlab.runtime.host import Host
+from flowlab.runtime.inquiry import found_out
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.lease import RENEWALS, Lease
 from flowlab.runtime.performing import Performing
@@ -26,7 +26,6 @@ class Turns:
 
     Args:
         host: the core.
-        clock: of the host.
         before: called once, before the first turn.
         threads, processes: how many of each carry out activities.
         lease: on the store, which is renewed for as long as it runs.
@@ -35,7 +34,6 @@ class Turns:
     def __init__(
         self,
         host: Host,
-        clock: Clock,
         before: Callable[[], None],
         *,
         threads: int,
@@ -43,11 +41,11 @@ class Turns:
         lease: Lease | None = None,
     ) -> None:
         self._host = host
-        self._clock = clock
         self._before = before
         self._performing = Performing(self._answered, threads=threads, processes=processes)
         self._happened: list[tuple[Callable[[], object], asyncio.Future[Any] | None]] = []
         self._scheduled = False
+        self._inquiries: set[tuple[str, int]] = set()
         self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -187,8 +185,11 @@ class Turns:
             if timer is not None:
                 timer.cancel()
             self._performing.cancel(*place)
-        for workflow_id, sequence, due_ns in turn.timers:
-            self._wait(workflow_id, sequence, due_ns)
+        for workflow_id, sequence, delay_ns in turn.timers:
+            self._wait(workflow_id, sequence, delay_ns)
+        for effect, performer in turn.inquiries:
+            self._inquiries.add((effect.workflow_id, effect.sequence))
+            self._performing.begin(None, effect, performer)
         for workflow_id, number, delay_ns in turn.errands:
             self._run_later(workflow_id, number, delay_ns)
         for lane, effect in turn.effects:
@@ -204,7 +205,7 @@ class Turns:
             if not future.done():
                 future.set_result(None)
 
-    def _wait(self, workflow_id: str, sequence: int, due_ns: int) -> None:
+    def _wait(self, workflow_id: str, sequence: int, delay_ns: int) -> None:
         assert self._loop is not None
         place = (workflow_id, sequence)
 
@@ -212,8 +213,8 @@ class Turns:
             self._timers.pop(place, None)
             self._occur(lambda: self._host.fired(workflow_id, sequence))
 
-        delay = max(0, due_ns - self._clock.now_ns()) / 1e9
-        self._timers[place] = self._loop.call_later(delay, fire)
+        # The loop's own clock, which nobody sets: a jump of the wall clock moves no timer.
+        self._timers[place] = self._loop.call_later(delay_ns / 1e9, fire)
 
     def _run_later(self, workflow_id: str, number: int, delay_ns: int) -> None:
         assert self._loop is not None
@@ -246,7 +247,10 @@ class Turns:
         timer = self._timers.pop((effect.workflow_id, effect.sequence), None)
         if timer is not None:
             timer.cancel()
-        if outcome is None:
+        if (effect.workflow_id, effect.sequence) in self._inquiries:
+            self._inquiries.remove((effect.workflow_id, effect.sequence))
+            self._occur(lambda: found_out(self._host, effect, outcome))
+        elif outcome is None:
             self._occur(lambda: self._host.canceled(effect, lane))
         else:
             self._occur(lambda: self._host.answer(lane, effect, outcome, cells))

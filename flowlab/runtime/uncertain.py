@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
-from flowlab.errors import NotFoundError
+from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import Event
 from flowlab.events.keys import Key
-from flowlab.runtime.agents import Agents
+from flowlab.runtime.agents import Agents, Performer
 from flowlab.runtime.effect import Effect
 from flowlab.runtime.standing import Standing
 from flowlab.store import EventStore
+from flowlab.workflow.handlers import Handler
 
 UNCERTAIN_EFFECT: Final = "UncertainEffect"
 """The type of the error of an effect that is not to be repeated, and may have happened."""
 
-Policy = Literal["repeat", "fail"]
-"""What becomes of an effect that may have happened: handed out once more, or failed."""
+Policy = Literal["repeat", "fail"] | Handler
+"""What becomes of an effect that may have happened: handed out once more, failed, or asked for."""
+
+Policies = Mapping[str, Literal["repeat", "fail"] | Performer]
+"""By activity, "" for all others; a function is made ready to be called."""
 
 _CHUNK: Final = 1_024
+
+
+def policies_of(uncertain: Policy | Mapping[str, Policy]) -> Policies:
+    """Read what a person says is to become of uncertain effects.
+
+    Raises:
+        InvalidArgumentError: a policy is neither of the words nor a function.
+
+    Example:
+        >>> policies_of({"charge": "fail"})
+        {'': 'repeat', 'charge': 'fail'}
+    """
+    given = uncertain if isinstance(uncertain, Mapping) else {"": uncertain}
+    found: dict[str, Literal["repeat", "fail"] | Performer] = {"": "repeat"}
+    for activity, policy in given.items():
+        if policy == "repeat" or policy == "fail":  # noqa: PLR1714 - so that types narrow
+            found[activity] = policy
+        elif callable(policy):
+            found[activity] = Performer.of(activity or "uncertain", policy)
+        else:
+            message = (
+                f"uncertain of {activity or 'all'!r} is {policy!r}; expected repeat or fail, or a "
+                "function of (ctx, value) that finds out: it returns Done(result), Gone(type, "
+                "message), or None where it has not happened"
+            )
+            raise InvalidArgumentError(message)
+    return found
 
 
 def started_effects(
