@@ -223,12 +223,15 @@ class Host(Errands, Families):
         return turn
 
     def _tell_scheme(self, events: list[Event], touched: dict[str, None]) -> None:
-        for workflow_id in touched:
+        streams: dict[str, list[Event]] = {workflow_id: [] for workflow_id in touched}
+        for event in events:
+            if event.workflow_id in streams:
+                streams[event.workflow_id].append(event)
+        for workflow_id, mine in streams.items():
             instance = self.instances.get(workflow_id)
             if instance is None or isinstance(instance.execution, ChoreographyExecution):
                 continue
             if instance.error is None:
-                mine = [event for event in events if event.workflow_id == workflow_id]
                 stream = (self._namespace, "", workflow_id)
                 self._scheme.committed(
                     self._store, stream, instance.execution, instance.standing, mine
