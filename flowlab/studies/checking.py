@@ -19,6 +19,7 @@ from flowlab.studies.claim import Claim, Measurement, Verdict
 from flowlab.studies.law_claims import LAW_CLAIMS
 from flowlab.studies.log_claims import LOG_CLAIMS
 from flowlab.studies.measuring import Scale
+from flowlab.studies.replay_claims import REPLAY_CLAIMS
 from flowlab.studies.simulation_claims import SIMULATION_CLAIMS
 from flowlab.studies.store_claims import STORE_CLAIMS
 
@@ -28,12 +29,13 @@ CLAIMS: Final[tuple[Claim, ...]] = (
     *SIMULATION_CLAIMS,
     *CAUSALITY_CLAIMS,
     *LAW_CLAIMS,
+    *REPLAY_CLAIMS,
 )
 """Every claim of flowlab, in the order of the table."""
 
 _LIBRARIES: Final = (
     "flowlab", "duckdb", "pyarrow", "polars", "numpy", "msgspec", "eventsourcing", "simpy",
-    "networkx", "rustworkx", "numba", "pm4py",
+    "networkx", "rustworkx", "numba", "pm4py", "durabletask", "temporalio",
 )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def _temporal_events(count: int) -> list[Any]:
 
     def add(kind: str, **attributes: Any) -> str:
         number = str(len(events) + 1)
-        told = {f"{kind}EventAttributes": attributes}
+        told: dict[str, Any] = {f"{kind}EventAttributes": attributes}
         name = "".join(f"_{sign}" if sign.isupper() else sign for sign in kind).upper()
         told |= {"eventId": number, "eventType": f"EVENT_TYPE_{name}"}
         moment = (_MOMENT + dt.timedelta(milliseconds=len(events))).isoformat()
