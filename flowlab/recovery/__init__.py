@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from flowlab.recovery.measured import fit_costs
     from flowlab.recovery.policies import BySize, EveryEvents, EveryInterval, Lawful, Never
     from flowlab.recovery.portable import export_savepoint, import_savepoint, savepoint
+    from flowlab.recovery.provenance import Provenance, provenance_plan, provenance_rerun
     from flowlab.recovery.recommendation import Recommendation
     from flowlab.recovery.recommending import recommend
     from flowlab.recovery.recovering import Recovered, RecoveryReport, recover
+    from flowlab.recovery.redoing import Redone
     from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport
     from flowlab.recovery.replayer import Replayer
     from flowlab.recovery.schemes import Checkpointed
+    from flowlab.recovery.twins import recorded_twin
     from flowlab.runtime import Replay
 
 _NAMES: Final = {
@@ -49,6 +52,11 @@ _NAMES: Final = {
     "export_savepoint": "flowlab.recovery.portable",
     "import_savepoint": "flowlab.recovery.portable",
     "savepoint": "flowlab.recovery.portable",
+    "Provenance": "flowlab.recovery.provenance",
+    "Redone": "flowlab.recovery.redoing",
+    "provenance_plan": "flowlab.recovery.provenance",
+    "provenance_rerun": "flowlab.recovery.provenance",
+    "recorded_twin": "flowlab.recovery.twins",
     "recover": "flowlab.recovery.recovering",
     "state_at": "flowlab.recovery.looking_back",
 }
@@ -65,9 +73,11 @@ __all__ = [
     "Incremental",
     "Lawful",
     "Never",
+    "Provenance",
     "Recommendation",
     "Recovered",
     "RecoveryReport",
+    "Redone",
     "Replay",
     "ReplayReport",
     "Replayed",
@@ -78,7 +88,10 @@ __all__ = [
     "export_savepoint",
     "fit_costs",
     "import_savepoint",
+    "provenance_plan",
+    "provenance_rerun",
     "recommend",
+    "recorded_twin",
     "recover",
     "savepoint",
     "state_at",
