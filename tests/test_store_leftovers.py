@@ -200,3 +200,22 @@ def test_what_a_truncated_event_names_stays_while_the_version_before_is_readable
     store.vacuum(retain=0)
     assert not (store.path / taken.path).exists()
     assert store.checkpoints("w") == ()
+
+
+def test_a_draft_that_vacuum_takes_from_the_second_to_make_a_file_is_no_failure(
+    tmp_path: Path,
+) -> None:
+    """Two processes made one store, and it was vacuumed before the slower one was done."""
+
+    class Overtaken(Disk):
+        def sync_data(self, descriptor: int) -> None:
+            super().sync_data(descriptor)
+            for draft in tmp_path.glob(".*"):
+                draft.unlink()
+
+    target = tmp_path / "note"
+    with pytest.raises(FileNotFoundError):
+        Overtaken().publish(target, b"ours", scratch="1")
+    target.write_bytes(b"theirs")
+    assert Overtaken().publish(target, b"ours", scratch="1") is None
+    assert target.read_bytes() == b"theirs"

@@ -162,7 +162,13 @@ class Disk:
         self.remove(temporary)
         with self.create(temporary) as stream:
             stream.write(data)
-        inode = temporary.stat().st_ino
+        try:
+            inode = temporary.stat().st_ino
+        except FileNotFoundError:
+            # Vacuum takes drafts away; where the name is taken, this one was of no use.
+            if path.exists():
+                return None
+            raise
         if not self._appears(temporary, path):
             self.discard([temporary])
             return None

@@ -100,7 +100,8 @@ def damage(scale: Scale) -> Measurement:
     """Damage every kind of file of a small store, and ask everything that it holds.
 
     Of the smallest file of each kind every bit is flipped and every cut made, one at a time; a
-    store that is opened anew reads it natively. Then a sample of bits and cuts of every kind of
+    store that is opened anew reads it natively. (The first commits and the clustering by agent,
+    whose formats others have, only at full size.) Then a sample of bits and cuts of every kind of
     file of a store with some commits more, which is asked everything, by SQL too; and each file is
     taken away. The value is how often an answer was another one in silence, or an error was not
     the store's.
