@@ -133,7 +133,7 @@ class Runtime:
         )
         self._turns = Turns(
             self._host,
-            lambda: restore_states(store, self._host.agents, namespace=namespace),
+            self._prepare,
             threads=_count(threads, "threads"),
             processes=_count(processes, "processes"),
             lease=None if lease is None else Lease.on(store, lease),
@@ -141,6 +141,11 @@ class Runtime:
 
     def __repr__(self) -> str:
         return f"Runtime({self.store.path.name!r}, {len(self._host.instances)} workflows)"
+
+    def _prepare(self) -> None:
+        # What the last writer wrote as it died is shown from here on: nothing is read before.
+        self.store.take_role()
+        restore_states(self.store, self._host.agents, namespace=self.namespace)
 
     # -- what a person calls ----------------------------------------------------------------------
 

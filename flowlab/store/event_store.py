@@ -236,6 +236,27 @@ class EventStore(
         self._check_writable()
         self._writer.submit(Request(None, runs=[check_run(run)]))
 
+    def take_role(self) -> None:
+        """Become the store's writer now, and not at the first write; an older one is fenced.
+
+        What a writer wrote just before it died may be there and not be shown, since nobody has
+        synced it; after this it is durable, and shown. Whoever decides by what he reads, and means
+        to append by that, calls this first.
+
+        Raises:
+            FencedError: this store has been the writer, and another one has taken over.
+            LockedError, ReadOnlyError, PoisonedError: as for `append`.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder, EventStore(folder) as store:
+            ...     store.take_role()
+            ...     store.snapshot().head("trip-1")
+            0
+        """
+        self._check_writable()
+        self._writer.take()
+
     # -- inside -------------------------------------------------------------------------------
 
     def _append_table(

@@ -113,6 +113,11 @@ class Writer:
             finally:
                 self._role.unlock()
 
+    def take(self) -> None:
+        """Take the role now, and open what the last writer left."""
+        with self._group.leader, self._held():
+            pass
+
     def seal(self) -> bool:
         """Move the tail into sealed files; return whether there was anything to move."""
         with self._group.leader, self._held():
