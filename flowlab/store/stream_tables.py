@@ -77,7 +77,9 @@ def stream_tables(snapshot: Snapshot, columns: tuple[str, ...]) -> Iterator[pa.T
 
 
 def _rows(snapshot: Snapshot, data: DataFile, schema: pa.Schema) -> pa.Table:
-    table = with_namespace(data, snapshot.files.reader.read(data, columns=tuple(schema.names)))
+    reader = snapshot.files.reader
+    groups = [group.index for group in reader.row_groups(data)]
+    table = with_namespace(data, reader.read(data, groups, columns=tuple(schema.names)))
     table = table.select([name for name in schema.names if name in table.column_names])
     for place, field in enumerate(schema):
         if field.name not in table.column_names:

@@ -76,7 +76,7 @@ class Call(Handle, eq=False):
     @property
     def event_type(self) -> str:
         """Of the command."""
-        return f"{self.request.family}Scheduled"
+        return _SCHEDULED[self.request.family]
 
     @property
     def name(self) -> str:

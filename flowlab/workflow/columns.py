@@ -70,7 +70,8 @@ def _converted(table: pa.Table, bounds: list[int]) -> Iterator[Generation]:
         *firsts, bounds[:-1], bounds[1:], strict=True
     ):
         part = slice(start, stop)
-        history = History(workflow_id, tuple([each[part] for each in columns]), own[part])
+        parts = [each[part] for each in columns]
+        history = History(workflow_id, (*parts, [generation] * (stop - start)), own[part])
         yield Generation(namespace, run_id, workflow_id, generation, history)
 
 
@@ -90,10 +91,8 @@ def _bounds(table: pa.Table) -> list[int]:
 def _columns(table: pa.Table) -> tuple[list[Any], ...]:
     types, names, steps = (_texts(table.column(name)) for name in _TEXTS)
     payloads = table.column("payload").to_numpy().tolist()
-    sequences, times, numbers = (
-        table.column(name).to_numpy().tolist() for name in ("sequence", "time_ns", "generation")
-    )
-    return sequences, types, names, steps, times, payloads, numbers
+    sequences, times = (table.column(name).to_numpy().tolist() for name in ("sequence", "time_ns"))
+    return sequences, types, names, steps, times, payloads
 
 
 def _texts(column: pa.ChunkedArray) -> list[Any]:

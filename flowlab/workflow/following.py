@@ -116,7 +116,7 @@ def _run_along(execution: Execution, history: History, rows: Iterator[Row]) -> i
     asked, waiting, taken_up, end = commands.asked, commands.open, commands.taken_up, execution.end
     kind: int
     own: Any
-    first, times = history.sequences[0], history.times
+    first, times, causes = history.sequences[0], history.times, history.own
     for place, kind, own, payload in rows:
         if kind == COMMAND:
             head = commands.next
@@ -147,7 +147,8 @@ def _run_along(execution: Execution, history: History, rows: Iterator[Row]) -> i
             if fiber is not None and call.told is None and fiber.waits is call:
                 # Nobody else is to be told: what `tell` and the loop would do, without them.
                 call.waiter = fiber.waits = None
-                fiber.learn(call.because)
+                asked_at = call.sequence - first
+                fiber.learn_next(call.because, causes[asked_at] if asked_at >= 0 else 0)
                 loop.step(fiber)
             else:
                 call.tell()

@@ -11,7 +11,7 @@ import msgspec
 
 from flowlab.errors import CancelledError, InvalidArgumentError
 from flowlab.events import MAX_CAUSES
-from flowlab.workflow.past import Because, Past
+from flowlab.workflow.past import Because, Own, Past
 
 Stopper = Callable[[str, Because | None], None]
 """Gives something up, for a reason; the events that led to that, or None: why the code runs now."""
@@ -229,6 +229,14 @@ class Fiber:
         self.rough = True
         if len(self.known) > MAX_CAUSES:
             self.known = self.loop.past.thinned(self.known)
+
+    def learn_next(self, because: Because, asked_because: Own) -> None:
+        """Learn from the answer to a request; given are the causes that the request had."""
+        if len(self.known) == 1 and asked_because in self.known:
+            # What was known, the request followed from: all of it is told by the answer.
+            self.known, self.own = because, False
+        else:
+            self.learn(because)
 
     def wake(self, handle: Handle) -> None:
         """Go on, if this is what it waits for."""
