@@ -22,7 +22,7 @@ from flowlab.runtime.errands import Errands
 from flowlab.runtime.families import Families
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.processes import Carried
-from flowlab.runtime.recording import Recording
+from flowlab.runtime.recording import Recording, check_sizes
 from flowlab.runtime.scheme import RecoveryScheme, execution_of
 from flowlab.runtime.standing import EFFECTS, OPEN, Standing
 from flowlab.runtime.turn import Turn
@@ -108,9 +108,11 @@ class Host(Errands, Families):
             execution = execution_of(process, workflow_id, seed=self._seed)
             instance = Instance(workflow_id, process, execution, Standing(), parent)
             payload = {"input": value} if roles is None else {"input": value, "roles": dict(roles)}
-        self.instances[workflow_id] = instance
         causes = () if parent is None else (parent,)
-        self._tell(instance, Event.of("WorkflowStarted", name=name, payload=payload, causes=causes))
+        started = Event.of("WorkflowStarted", name=name, payload=payload, causes=causes)
+        check_sizes(workflow_id, [started])
+        self.instances[workflow_id] = instance
+        self._tell(instance, started)
         return instance
 
     def answer(
@@ -189,6 +191,7 @@ class Host(Errands, Families):
             return
         causes = () if cause is None else (cause,)
         event = Event.of("Signaled", name=name, payload={"value": value}, causes=causes)
+        check_sizes(workflow_id, [event])
         self._tell(instance, event)
 
     def cancel(self, workflow_id: str, reason: str, cause: Cause | None = None) -> None:
@@ -280,6 +283,7 @@ class Host(Errands, Families):
         while instance.error is None:
             try:
                 drafts = instance.execution.advance(told)
+                check_sizes(instance.workflow_id, drafts)
             except FlowlabError as error:
                 # What has happened stays in the log; other workflows go on.
                 instance.error = error

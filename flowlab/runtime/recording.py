@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from flowlab.errors import NotFoundError, TruncatedError
-from flowlab.events import Cause, CauseKind, Cell, Event
+from flowlab.errors import LimitError, NotFoundError, TruncatedError
+from flowlab.events import MAX_PAYLOAD_BYTES, Cause, CauseKind, Cell, Event, grouped
 from flowlab.events.codec import encode_payload
 from flowlab.events.keys import Key
 from flowlab.events.vocabulary import WORLD_STREAM
@@ -17,6 +17,41 @@ from flowlab.store import EventStore
 from flowlab.workflow.cells import GONE, Cells
 
 MESSAGE = int(CauseKind.MESSAGE)
+
+
+MAX_TURN_BYTES: Final = 8 * 1024 * 1024
+"""Payload after which a turn takes nothing more: what has happened besides waits for the next."""
+
+MARGIN: Final = 64 * 1024
+"""Bytes of a payload that are left for what it says besides a value."""
+
+MAX_ASKED_BYTES: Final = 32 * 1024 * 1024
+"""Most payload that a workflow asks for at once."""
+
+
+def check_sizes(workflow_id: str, drafts: Sequence[Event]) -> None:
+    """Refuse what the store would not take, before anything of it is written.
+
+    Raises:
+        LimitError: an event, or all of them together, are too large.
+    """
+    sizes = [len(draft.payload or b"") for draft in drafts]
+    largest = max(sizes, default=0)
+    if largest > MAX_PAYLOAD_BYTES:
+        what = drafts[sizes.index(largest)]
+        message = (
+            f"{workflow_id!r}: the {what.event_type} {what.name!r} takes {grouped(largest)} bytes, "
+            f"and MAX_PAYLOAD_BYTES is {grouped(MAX_PAYLOAD_BYTES)}; keep such values elsewhere, "
+            "and pass on where they are"
+        )
+        raise LimitError(message)
+    if sum(sizes) > MAX_ASKED_BYTES:
+        message = (
+            f"{workflow_id!r} asks at once for {len(drafts)} things that take "
+            f"{grouped(sum(sizes))} bytes, and MAX_ASKED_BYTES is {grouped(MAX_ASKED_BYTES)}; ask "
+            "for some of them, and for others when those are done"
+        )
+        raise LimitError(message)
 
 
 class Recording:
@@ -31,7 +66,16 @@ class Recording:
         events: what this turn has written.
     """
 
-    __slots__ = ("_bases", "_clock", "_heads", "_last_ns", "_namespace", "_store", "events")
+    __slots__ = (
+        "_bases",
+        "_clock",
+        "_heads",
+        "_last_ns",
+        "_namespace",
+        "_size",
+        "_store",
+        "events",
+    )
 
     def __init__(self, store: EventStore, namespace: str, clock: Clock) -> None:
         self._store = store
@@ -41,9 +85,15 @@ class Recording:
         self._heads: dict[str, int] = {}
         self._bases: dict[str, int] = {}
         self.events: list[Event] = []
+        self._size = 0
 
     def __repr__(self) -> str:
         return f"Recording({len(self.events)} events)"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a turn has written so much that it is to be committed."""
+        return self._size > MAX_TURN_BYTES
 
     def now_ns(self) -> int:
         """Return the time: never before that of any event of the streams that it writes to."""
@@ -77,6 +127,7 @@ class Recording:
         )
         standing.take(written)
         self.events.append(written)
+        self._size += len(written.payload or b"")
         return written
 
     def beside(
@@ -98,6 +149,8 @@ class Recording:
             if head:
                 self.went_on_until(self.last_of(stream))
         self._bases.setdefault(stream, head)
+        encoded = encode_payload(payload)
+        self._size += len(encoded or b"")
         self._heads[stream] = head + 1
         self.events.append(
             Event(
@@ -110,7 +163,7 @@ class Recording:
                 follows_lane=stream != WORLD_STREAM,
                 causes=causes,
                 coordination_id=coordination_id,
-                payload=encode_payload(payload),
+                payload=encoded,
                 **fields,
             )
         )
@@ -159,7 +212,7 @@ class Recording:
         elif cells is not None:
             changed = cells.changes()
             reads, writes = tuple(cells.reads), tuple(changed)
-            cells.encoded(changed)
+            _check_cells(agent, cells.encoded(changed))
             cells.commit(changed)
             if changed:
                 payload["values"] = {
@@ -182,7 +235,7 @@ class Recording:
         Raises:
             FlowlabError: why the store refused.
         """
-        events, self.events = self.events, []
+        events, self.events, self._size = self.events, [], 0
         bases, self._bases = self._bases, {}
         if not events:
             return events
@@ -194,6 +247,15 @@ class Recording:
         else:
             self._store.append_together(events, expected_versions=bases, namespace=self._namespace)
         return events
+
+
+def _check_cells(agent: str, encoded: bytes | None) -> None:
+    if encoded is not None and len(encoded) > MAX_PAYLOAD_BYTES - MARGIN:
+        message = (
+            f"agent {agent!r} writes {grouped(len(encoded))} bytes of its state at once, and "
+            f"MAX_PAYLOAD_BYTES is {grouped(MAX_PAYLOAD_BYTES)}; keep large values elsewhere"
+        )
+        raise LimitError(message)
 
 
 def _cells(owner: str, keys: tuple[str, ...] | None) -> tuple[Cell, ...] | None:

@@ -6,7 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flowlab.errors import ConcurrencyError, FencedError, FlowlabError, InvalidArgumentError
+from flowlab.errors import (
+    ConcurrencyError,
+    FencedError,
+    FlowlabError,
+    InvalidArgumentError,
+    PoisonedError,
+)
 from flowlab.runtime.agents import Lane
 from flowlab.runtime.effect import Effect, Outcome
 from flowlab.runtime.host import Host
@@ -137,6 +143,9 @@ class Turns:
         self, action: Callable[[], object], future: asyncio.Future[Any] | None = None
     ) -> None:
         self._happened.append((action, future))
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._scheduled and self._loop is not None:
             self._scheduled = True
             self._loop.call_soon(self._turn)
@@ -150,8 +159,12 @@ class Turns:
         answers: list[tuple[asyncio.Future[Any], Any]] = []
         try:
             with armed():
-                for action, future in happened:
+                for place, (action, future) in enumerate(happened, 1):
                     self._take(action, future, answers)
+                    if self._host.recording.is_full:
+                        self._happened[:0] = happened[place:]
+                        del happened[place:]
+                        break
                 turn = self._host.commit()
         except BaseException as error:
             self._happened = [*happened, *self._happened]  # so that everybody hears of it
@@ -159,6 +172,8 @@ class Turns:
             if not isinstance(error, (FlowlabError, OSError)):
                 raise
             return
+        if self._happened:
+            self._schedule()
         for future, value in answers:
             if not future.done():
                 future.set_result(value)
@@ -280,4 +295,12 @@ def _told(error: BaseException) -> BaseException:
         )
         fenced.__cause__ = error
         return fenced
+    if isinstance(error, OSError) and not isinstance(error, FlowlabError):
+        stopped = PoisonedError(
+            f"the runtime has stopped, since its store could not be written: {error}. What was "
+            "acknowledged is in the store; mend that (make room, mount it for writing), open the "
+            "store again, and start a new Runtime: recover() goes on"
+        )
+        stopped.errno, stopped.__cause__ = error.errno, error
+        return stopped
     return error
