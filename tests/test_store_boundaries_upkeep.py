@@ -9,9 +9,6 @@ LEAST = {
     "compact": 15,
     "archive": 30,
     "truncate": 35,
-    "vacuum": 20,
-    "vacuum of leftovers": 20,
-    "log checkpoint": 70,
 }
 """Boundaries that an operation has at least."""
 
