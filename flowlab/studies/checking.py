@@ -20,6 +20,7 @@ from flowlab.studies.law_claims import LAW_CLAIMS
 from flowlab.studies.log_claims import LOG_CLAIMS
 from flowlab.studies.measuring import Scale
 from flowlab.studies.replay_claims import REPLAY_CLAIMS
+from flowlab.studies.runtime_claims import RUNTIME_CLAIMS
 from flowlab.studies.simulation_claims import SIMULATION_CLAIMS
 from flowlab.studies.store_claims import STORE_CLAIMS
 
@@ -29,6 +30,7 @@ CLAIMS: Final[tuple[Claim, ...]] = (
     *SIMULATION_CLAIMS,
     *CAUSALITY_CLAIMS,
     *LAW_CLAIMS,
+    *RUNTIME_CLAIMS,
     *REPLAY_CLAIMS,
 )
 """Every claim of flowlab, in the order of the table."""
