@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowlab.errors import InvalidArgumentError
@@ -204,6 +204,45 @@ def test_the_interrupted_law_is_the_mean_over_the_places_of_a_failure(  # noqa: 
 def test_with_few_failures_the_two_laws_are_one() -> None:
     rare = replaying.best_interval(S=10, p=0.01, L=5, r=1, rate=1e-9)
     assert rare.n_star == pytest.approx(replaying.best_interval(S=10, p=0.01, L=5, r=1).n_star)
+
+
+def test_failures_too_frequent_for_any_work_cost_infinitely_much_and_not_an_error() -> None:
+    assert rework.expected_wall_s(1000, delta=1, M=1) == math.inf
+    assert rework.expected_chunk_s(1000, C=1, R=0, rate=1) == math.inf
+    assert replaying.recovery_s(1e6, rate=1) == math.inf
+    assert replaying.cost(10**6, S=1, L=0, r=1, p=0.1, rate=1) == math.inf
+    assert replaying.best_interval(S=1, L=1e6, r=1, p=0.1, rate=1).n_best == 1
+
+
+ANY = st.one_of(st.just(0.0), st.floats(1e-100, 1e100))
+
+
+@settings(max_examples=60)
+@given(S=ANY, L=ANY, r=ANY, p=st.floats(0, 1), rate=ANY, D=ANY)
+def test_any_numbers_give_an_interval_or_are_refused(**law: float) -> None:
+    try:
+        found = replaying.best_interval(**law)
+    except InvalidArgumentError:
+        assert min(law["S"], law["r"]) < 1e-99 or law["p"] < 1e-99
+        return
+    assert found.n_best >= 1
+    assert found.n_star >= 0
+    assert found.cost >= 0
+
+
+def test_with_events_that_can_never_be_replayed_each_one_is_followed_by_a_snapshot() -> None:
+    found = replaying.best_interval(S=1, L=0.001, r=1, p=0.5, rate=1000)
+    assert found.n_best == 1
+    assert found.cost == pytest.approx(1 + 0.5 * replaying.recovery_s(0.001, rate=1000))
+
+
+@pytest.mark.parametrize("rate", [1e-12, 1e-9, 1e-7, 1e-5])
+def test_rare_failures_add_their_first_order_and_no_rounding(rate: float) -> None:
+    law = {"S": 10, "L": 5, "r": 1, "p": 0.01}
+    # The mean of x^2/2 over x = 5 + n, n below 40.
+    more = rate * sum((5 + n) ** 2 / 2 for n in range(40)) / 40
+    added = replaying.cost(40, **law, rate=rate) - replaying.cost(40, **law)
+    assert added == pytest.approx(0.01 * more, rel=1e-3, abs=1e-15)
 
 
 def test_rows_levels_and_increments_have_their_values() -> None:

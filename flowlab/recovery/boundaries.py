@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowlab.errors import InvalidArgumentError, LimitError
-from flowlab.recovery.numbers import at_least
+from flowlab.recovery.numbers import LARGEST, at_least
 
 MAX_STEPS: Final = 20_000
 """Steps of one job: about ten seconds of work."""
@@ -136,8 +136,9 @@ def _stretch_s(span: Numbers, restart: Numbers, rate: float, downtime: float) ->
     """Return e^(rate R) (1/rate + D) (e^(rate span) - 1); span itself where nothing fails."""
     if rate == 0:
         return span
-    with np.errstate(over="ignore"):
-        return np.asarray(np.exp(rate * restart) * (1.0 / rate + downtime) * np.expm1(rate * span))
+    with np.errstate(over="ignore", invalid="ignore"):
+        times = np.exp(rate * restart) * (1.0 / rate + downtime) * np.expm1(rate * span)
+    return np.where(span == 0.0, 0.0, times)
 
 
 def _numbers(name: str, given: float | Sequence[float], count: int | None) -> Numbers:
@@ -152,7 +153,7 @@ def _numbers(name: str, given: float | Sequence[float], count: int | None) -> Nu
             f"{len(found)} numbers of {name} are given; expected one for each of {count} steps"
         )
         raise InvalidArgumentError(message)
-    wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
+    wrong = np.flatnonzero(~((found >= 0) & (found <= LARGEST)))
     if len(wrong):
         place = int(wrong[0])
         at_least(0.0, **{f"{name}[{place}]": float(found[place])})

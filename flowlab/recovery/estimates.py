@@ -31,7 +31,9 @@ SHORT_REPLAY: Final = 100.0
 """A replay of so many events tells half of what a long one does of the time of an event."""
 MOST_RECOVERIES: Final = 64.0
 """From here on both counts are halved, so that the rate follows the last ones."""
-MOST_LOG: Final = 100.0
+MOST_RATIO: Final = 1e30
+"""Further than this from its prior no cost is believed."""
+MOST_LOG: Final = math.log(1e31)
 _SHORTEST_S: Final = 1e-9
 
 
@@ -121,7 +123,7 @@ class Factor:
 
     def seen(self, ratio: float, weight: float = 1.0) -> Factor:
         """Return it with one more observation, which was `ratio` times the prior."""
-        away = math.log(ratio) - self.log
+        away = math.log(min(max(ratio, 1.0 / MOST_RATIO), MOST_RATIO)) - self.log
         total = min(self.weight + weight, MEMORY)
         gain = weight / total
         clipped = math.copysign(min(abs(away), CLIP * self.spread), away)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.recovery.numbers import at_least, positive
+from flowlab.recovery.numbers import LARGEST, SMALLEST, at_least, positive
 
 Numbers = NDArray[np.float64]
 
@@ -128,18 +128,20 @@ class Weibull:
 
     def survival(self, seconds: ArrayLike) -> Numbers:
         """Return the probability that a gap is longer, for each time."""
-        return np.asarray(np.exp(-((_times(seconds) / self.scale_s) ** self.shape)))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(-((_times(seconds) / self.scale_s) ** self.shape)))
 
     def hazard(self, seconds: ArrayLike) -> Numbers:
         """Return the failures a second after each time; infinite at 0 for a shape below 1."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             power = (_times(seconds) / self.scale_s) ** (self.shape - 1.0)
         return np.asarray(self.shape / self.scale_s * power)
 
     def draw(self, chance: Chance, count: int) -> Numbers:
         """Return so many gaps drawn with a generator."""
         hazards = -np.log1p(-chance.random(count))
-        return np.asarray(self.scale_s * hazards ** (1.0 / self.shape))
+        with np.errstate(over="ignore"):
+            return np.asarray(self.scale_s * hazards ** (1.0 / self.shape))
 
     def __repr__(self) -> str:
         return f"Weibull(shape {self.shape:.4g}, mean {self.mean_s:g} s)"
@@ -220,7 +222,7 @@ def checked_gaps(gaps: Any, name: str = "gaps", *, least: int = 1) -> Numbers:
     if len(found) < least:
         message = f"{len(found)} {name} are given; expected at least {least}"
         raise InvalidArgumentError(message)
-    wrong = np.flatnonzero(~(np.isfinite(found) & (found > 0)))
+    wrong = np.flatnonzero(~((found >= SMALLEST) & (found <= LARGEST)))
     if len(wrong):
         place = int(wrong[0])
         message = f"{name}[{place}] is {found[place]:g}; expected a finite number above 0"

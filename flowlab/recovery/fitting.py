@@ -20,6 +20,7 @@ import numpy as np
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.recovery.failures import Exponential, Numbers, Weibull, checked_gaps
+from flowlab.recovery.numbers import exp
 
 MIN_GAPS: Final = 8
 """Below so many the shape of a Weibull is anybody's guess."""
@@ -120,14 +121,16 @@ class _Profile:
 
     def scale_s(self, shape: float) -> float:
         """Return the best scale: the mean of the k-th powers over the failures, its k-th root."""
-        total = float(np.sum(np.exp(shape * self._all)))
-        return self._unit * math.pow(total / self._failed, 1.0 / shape)
+        return self._unit * exp(self._log_scale(shape))
 
     def log_likelihood(self, shape: float) -> float:
         """Return the log-likelihood at a shape and its best scale."""
-        scale = math.log(self.scale_s(shape) / self._unit)
-        each = math.log(shape) - shape * scale + (shape - 1.0) * self._mean_log
+        each = math.log(shape) - shape * self._log_scale(shape) + (shape - 1.0) * self._mean_log
         return self._failed * (each - 1.0 - math.log(self._unit))
+
+    def _log_scale(self, shape: float) -> float:
+        total = float(np.sum(np.exp(shape * self._all)))
+        return math.log(total / self._failed) / shape
 
     def best(self) -> float:
         """Return the shape of greatest likelihood, the one root of the derivative of it."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from flowlab.errors import InvalidArgumentError
 from flowlab.recovery.estimates import Costs
 from flowlab.recovery.failures import checked_gaps
+from flowlab.recovery.numbers import LARGEST
 
 MIN_RECOVERIES: Final = 4
 _STEPS: Final = 500
@@ -100,7 +101,7 @@ def _columns(pairs: list[Any]) -> tuple[Numbers, Numbers]:
         raise InvalidArgumentError(message)
     seconds = checked_gaps([pair[1] for pair in pairs], "recoveries", least=MIN_RECOVERIES)
     events = np.asarray([pair[0] for pair in pairs], np.float64)
-    wrong = events[~(np.isfinite(events) & (events >= 0))]
+    wrong = events[~((events >= 0) & (events <= LARGEST))]
     if len(wrong):
         message = f"a recovery replayed {wrong[0]:g} events; expected a number of at least 0"
         raise InvalidArgumentError(message)

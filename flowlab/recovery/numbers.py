@@ -1,21 +1,31 @@
-"""Checks of numbers at the door of the law."""
+"""Checks of numbers at the door of the law, and exponentials that do not overflow."""
 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from flowlab.errors import InvalidArgumentError
 
+SMALLEST: Final = 1e-100
+LARGEST: Final = 1e100
+"""Between them products and quotients of what the laws take are numbers again."""
+OVERFLOW: Final = 700.0
+"""An exponential beyond is as good as infinite."""
+
 
 def positive(**values: float) -> None:
-    """Refuse what is not a finite number above 0, by name.
+    """Refuse what is not a finite number above 0, from 1e-100 to 1e100, by name.
 
     Raises:
         InvalidArgumentError: a value is not.
     """
     for name, value in values.items():
-        if not _is_number(value) or not 0 < value < math.inf:
-            message = f"{name} is {value!r}; expected a finite number above 0"
+        if not _is_number(value) or not SMALLEST <= value <= LARGEST:
+            message = (
+                f"{name} is {value!r}; expected a finite number above 0, from {SMALLEST:g} to "
+                f"{LARGEST:g}"
+            )
             raise InvalidArgumentError(message)
 
 
@@ -23,12 +33,22 @@ def at_least(least: float, **values: float) -> None:
     """Refuse what is not a finite number of at least a value, by name.
 
     Raises:
-        InvalidArgumentError: a value is not.
+        InvalidArgumentError: a value is not, or is above 1e100.
     """
     for name, value in values.items():
-        if not _is_number(value) or not least <= value < math.inf:
+        if not _is_number(value) or not least <= value <= LARGEST:
             message = f"{name} is {value!r}; expected a finite number of at least {least:g}"
             raise InvalidArgumentError(message)
+
+
+def exp(x: float) -> float:
+    """Return e^x, infinite where it would overflow."""
+    return math.inf if x > OVERFLOW else math.exp(x)
+
+
+def expm1(x: float) -> float:
+    """Return e^x - 1, infinite where it would overflow."""
+    return math.inf if x > OVERFLOW else math.expm1(x)
 
 
 def _is_number(value: object) -> bool:

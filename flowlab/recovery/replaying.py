@@ -17,10 +17,10 @@ from typing import Final
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.recovery.lambert import lambert_w0, one_plus_w0
-from flowlab.recovery.numbers import at_least, positive
+from flowlab.recovery.numbers import OVERFLOW, at_least, positive
 
 _HALF: Final = 0.5
-_OVERFLOW: Final = 700.0
+_NOTHING: Final = 1e-150
 _RARE: Final = 1e-5
 
 
@@ -55,7 +55,9 @@ def recovery_s(x: float, *, rate: float, D: float = 0.0) -> float:  # noqa: N803
     at_least(0.0, x=x, rate=rate, D=D)
     if rate == 0:
         return float(x + D)
-    if rate * x > _OVERFLOW:
+    if rate * x < _NOTHING:
+        return float(x + D)
+    if rate * x > OVERFLOW:
         return math.inf
     return math.expm1(rate * x) / rate + D * math.exp(rate * x)
 
@@ -85,8 +87,8 @@ def cost(
     at_least(1, N=N)
     if rate == 0:
         return S / N + p * (L + D + r * (N - 1) / 2.0)
-    longest = rate * (L + r * N)
-    if longest > _OVERFLOW:
+    longest = rate * (L + r * (N - 1))
+    if longest > OVERFLOW:
         return math.inf
     if longest < _RARE:
         # There the sum below would subtract 1/rate from nearly itself: two terms of its series.
@@ -94,7 +96,10 @@ def cost(
         square = L * L + L * r * (N - 1) + r * r * (N - 1) * (2.0 * N - 1) / 6.0
         return S / N + p * (D + x + rate * (square / 2.0 + D * x))
     # The mean of recovery_s(L + r n) over n from 0 to N-1, as a geometric sum.
-    mean = math.expm1(rate * r * N) / (N * math.expm1(rate * r))
+    each = rate * r
+    mean = math.exp(each * (N - 1))
+    if each >= _NOTHING:
+        mean *= math.expm1(-each * N) / (N * math.expm1(-each))
     factor = (1.0 / rate + D) * math.exp(rate * L)
     return S / N + p * (factor * mean - 1.0 / rate)
 
@@ -123,12 +128,13 @@ def best_interval(
         31.121163
     """
     _check(S=S, L=L, r=r, p=p, rate=rate, D=D)
-    if rate == 0:
-        real = math.sqrt(2.0 * S / (p * r))
-    else:
-        # S / A, in which nothing overflows however long a load is.
-        ratio = S * math.expm1(min(rate * r, _OVERFLOW)) * math.exp(-rate * L)
-        real = _one_plus_w0_at(ratio / (p * (1.0 / rate + D))) / (rate * r)
+    real = math.sqrt(2.0 * S / (p * r))
+    # S / A, in which nothing overflows however long a load is.
+    ratio = S * rate * math.expm1(min(rate * r, OVERFLOW)) / (p * (1.0 + rate * D))
+    if rate * r > OVERFLOW:
+        real = 1.0  # the replay of one event outlasts hundreds of failures
+    elif min(ratio, rate * r) >= _NOTHING:  # below, failures interrupt nothing
+        real = _one_plus_w0_at(ratio * math.exp(-rate * L)) / (rate * r)
     candidates = sorted({max(1, math.floor(real)), max(1, math.ceil(real))})
     costs = {n: cost(n, S=S, L=L, r=r, p=p, rate=rate, D=D) for n in candidates}
     best = min(candidates, key=lambda n: costs[n])

@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 
 from flowlab.recovery.lambert import one_plus_w0
-from flowlab.recovery.numbers import at_least, positive
+from flowlab.recovery.numbers import at_least, exp, expm1, positive
 
 
 def young(delta: float, M: float) -> float:  # noqa: N803 - the literature's symbol
@@ -75,7 +75,7 @@ def expected_wall_s(
     """
     positive(tau=tau, delta=delta, M=M, Ts=Ts)
     at_least(0.0, R=R)
-    return M * math.exp(R / M) * math.expm1((tau + delta) / M) * Ts / tau
+    return M * exp(R / M) * expm1((tau + delta) / M) * Ts / tau
 
 
 def overhead(tau: float, *, delta: float, M: float, R: float = 0.0) -> float:  # noqa: N803
@@ -111,7 +111,7 @@ def expected_chunk_s(
     """
     positive(W=W, rate=rate)
     at_least(0.0, C=C, R=R, D=D)
-    return math.exp(rate * R) * (1.0 / rate + D) * math.expm1(rate * (W + C))
+    return exp(rate * R) * (1.0 / rate + D) * expm1(rate * (W + C))
 
 
 @dataclass(frozen=True, slots=True)
