@@ -11,7 +11,7 @@ import pytest
 
 from flowlab.errors import NotFoundError
 from flowlab.events import WORLD_STREAM, Event
-from flowlab.store import Disk, EventStore
+from flowlab.store import Disk, EventStore, maintenance
 from flowlab.store.checkpoints import folder_of
 from flowlab.store.files import file_lock
 from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS
@@ -219,3 +219,24 @@ def test_a_draft_that_vacuum_takes_from_the_second_to_make_a_file_is_no_failure(
     target.write_bytes(b"theirs")
     assert Overtaken().publish(target, b"ours", scratch="1") is None
     assert target.read_bytes() == b"theirs"
+
+
+def test_the_sidecar_of_a_commit_that_is_being_made_is_not_taken_for_one_that_nothing_names(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Vacuum looks for sidecars before it has the lock, and a writer had just written one."""
+    store.seal()
+    look, seen = maintenance.unnamed_sidecars, []
+
+    def early(root: Path, log: Any, among: Any = None) -> Iterator[Path]:
+        found = list(look(root, log, among))
+        if not seen:
+            # As if it had been written, and its commit had not, when vacuum looked.
+            seen.append(next((root / "metadata").glob("*.json.gz")))
+            found += seen
+        return iter(found)
+
+    monkeypatch.setattr(maintenance, "unnamed_sidecars", early)
+    assert store.vacuum().files == 0
+    assert seen[0].exists()
+    assert store.verify().ok

@@ -36,12 +36,24 @@ _SIDECAR: Final = re.compile(r"(\d{20})(-\d{20})?-e\d+\.json\.gz")
 _ARCHIVE: Final = re.compile(r".+-\d{12,}-v\d+-e\d+\.parquet")
 
 
-def unnamed(root: Path, log: CommitLog, truncations: Iterable[BaseRow]) -> Iterator[Found]:
-    """Yield drafts, and the sidecars and archives that no commit names."""
+def unnamed(
+    root: Path,
+    log: CommitLog,
+    truncations: Iterable[BaseRow],
+    sidecars: Iterable[Path] | None = None,
+) -> Iterator[Found]:
+    """Yield drafts, and the sidecars and archives that no commit names.
+
+    Args:
+        root: of the store.
+        log: of the store.
+        truncations: all that there were.
+        sidecars: those that are looked at, all by default.
+    """
     yield from drafts(log.folder, root / METADATA, *sorted((root / AGGREGATES).glob("*")))
     yield from drafts(*sorted((root / checkpoints.FOLDER).glob("*")))
     yield from _sized(root.glob(".flowlab.json.*"))
-    yield from _sized(_sidecars(root, log))
+    yield from _sized(unnamed_sidecars(root, log, sidecars))
     named = {row.archive for row in truncations}
     yield from _sized(
         path
@@ -88,10 +100,15 @@ def remove_view_drafts(root: Path, disk: Disk, *, dry_run: bool) -> list[Found]:
     return found
 
 
-def _sidecars(root: Path, log: CommitLog) -> Iterator[Path]:
-    """Yield sidecars that neither their commit nor a checkpoint of the log names."""
+def unnamed_sidecars(
+    root: Path, log: CommitLog, among: Iterable[Path] | None = None
+) -> Iterator[Path]:
+    """Yield sidecars that neither their commit nor a checkpoint of the log names.
+
+    Every commit is read, so look first, and at those that are found once more under the lock.
+    """
     last, merged = log.latest().version, b""
-    found = sorted((root / METADATA).glob("*.json.gz"))
+    found = sorted((root / METADATA).glob("*.json.gz") if among is None else among)
     if any((match := _SIDECAR.fullmatch(path.name)) and match[2] for path in found):
         places = (checkpoint_path(log.folder, number) for number in log.names()[1])
         merged = b"\n".join(place.read_bytes() for place in places)

@@ -27,7 +27,12 @@ from flowlab.store.compaction import (
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.heads import Heads
 from flowlab.store.layout import Stream
-from flowlab.store.leftovers import remove_view_drafts, unnamed, unnamed_checkpoints
+from flowlab.store.leftovers import (
+    remove_view_drafts,
+    unnamed,
+    unnamed_checkpoints,
+    unnamed_sidecars,
+)
 from flowlab.store.pins import pinned
 from flowlab.store.reading import StoreReading
 from flowlab.store.snapshot import Snapshot
@@ -213,13 +218,16 @@ class StoreMaintenance(StoreReading):
             # What this process read last is not what it will read next.
             self.snapshot()
             self._pins.refresh()
+            sidecars = list(unnamed_sidecars(self.path, self._log))
             return self._writer.beside(
                 lambda state: self._vacuum(
-                    state, floor_of(self._log, retain, wall_ns()), dry_run=dry_run
+                    state, floor_of(self._log, retain, wall_ns()), sidecars, dry_run=dry_run
                 )
             )
 
-    def _vacuum(self, state: TableState, floor: int, *, dry_run: bool) -> VacuumResult:
+    def _vacuum(
+        self, state: TableState, floor: int, sidecars: list[Path], *, dry_run: bool
+    ) -> VacuumResult:
         asked, held = floor, pinned(self.path, self.disk)
         floor = min([floor, *held])
         version = state.version
@@ -234,7 +242,7 @@ class StoreMaintenance(StoreReading):
             state = replace(state, removed=kept)
         found = needless(self.path / "workflows", state, self._log, held)
         now = self.snapshot()
-        found += unnamed(self.path, self._log, now.bases.rows)
+        found += unnamed(self.path, self._log, now.bases.rows, sidecars)
         found += unnamed_checkpoints(self.path, now, floor)
         if not dry_run:
             for path, _ in found:
