@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from matplotlib import image
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.figures import MeasuredRecovery, RecoveryCosts, recovery_cost, theme
+from flowlab.figures import Figure, MeasuredRecovery, RecoveryCosts, recovery_cost, theme
 from flowlab.figures.raster import to_png
 from flowlab.figures.recovery_model import (
     SCHEMES,
@@ -281,6 +282,16 @@ def test_a_picture_is_drawn_dark_and_as_a_png_too() -> None:
     figure = recovery_cost(PLAIN)
     assert theme.PANEL not in figure.dark().svg
     assert figure.to_png(scale=0.5)[:4] == b"\x89PNG"
+
+
+def shown_in_docs() -> Figure:
+    """The picture of the page about it: a case whose numbers are the law's own examples."""
+    return recovery_cost(PLAIN, title="What recovery costs")
+
+
+def test_the_picture_of_the_docs_is_what_the_code_draws() -> None:
+    page = Path(__file__).parent.parent / "docs" / "recovery-cost.svg"
+    assert page.read_text(encoding="utf-8") == shown_in_docs().svg
 
 
 def test_a_text_of_a_png_may_end_at_its_place() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 import flowlab as fl
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import Event, EventLog
-from flowlab.figures import CheckpointMark, time_travel
+from flowlab.figures import CheckpointMark, Figure, time_travel
 from flowlab.figures.svg import ATTRIBUTES, ELEMENTS
 from flowlab.figures.text import text_width
 from flowlab.figures.time_travel import draw_travel
@@ -215,6 +216,24 @@ def test_any_place_of_any_world_is_one_picture_of_safe_parts_whose_words_keep_ap
             apart = one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3]
             assert apart or other[1] >= one[3], (one, other)
     assert figure.text.splitlines()[-1].startswith("Recovery from here reads")
+
+
+def shown_in_docs() -> Figure:
+    """The picture of the page about it: three trips, of which one fails."""
+    log = world("trip", 1, "")
+    stream = (log.runs[0].namespace, log.runs[0].run_id)
+    marks = [
+        CheckpointMark((*stream, "trip-1"), 6, 512),
+        CheckpointMark((*stream, "trip-2"), 8, 640),
+        CheckpointMark((*stream, "@hotel"), 4, 90, savepoint=True),
+        CheckpointMark((*stream, "trip-3"), 11, 700),
+    ]
+    return time_travel(log, at=40, checkpoints=marks, title="Three trips, after event 40")
+
+
+def test_the_picture_of_the_docs_is_what_the_code_draws() -> None:
+    page = Path(__file__).parent.parent / "docs" / "time-travel.svg"
+    assert page.read_text(encoding="utf-8") == shown_in_docs().svg
 
 
 def test_a_picture_says_what_it_leaves_out() -> None:
