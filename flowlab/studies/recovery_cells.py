@@ -1,0 +1,159 @@
+"""What the study of recovery measures: the cells of its grid, and those it is calibrated with."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from flowlab.studies.measuring import SEED, Scale
+from flowlab.studies.recovery_workload import Shape
+
+FULL_EVERY: Final = 8
+"""Every so many checkpoints of the incremental scheme one is whole."""
+WHOLE_EVENTS: Final = 100_000
+"""A scale of fewer events is for trying out."""
+LONG_STREAM: Final = 1_000_000
+CORNERS: Final = 5
+STORES: Final = ("whole", "delta")
+"""A store whose checkpoints are whole, and one in which most are deltas."""
+
+Kind = Literal["calibration", "grid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One case: equal workflows in a store, killed at work and recovered by every scheme.
+
+    Args:
+        kind: what it is measured for; no cell is of both.
+        shape: of each workflow's history, before the process that is killed goes on with it.
+        workflows: in the store.
+        deltas: checkpoints after the last whole one, where they are incremental.
+        repeats: recoveries by each scheme.
+
+    Example:
+        >>> Cell("grid", Shape(1_000, every=100)).name
+        'grid 1000 events every 100, state 1000, payload 64, 1 workflow, 3 deltas'
+    """
+
+    kind: Kind
+    shape: Shape
+    workflows: int = 1
+    deltas: int = 3
+    repeats: int = 9
+
+    @property
+    def name(self) -> str:
+        """What its results are kept under."""
+        shape = self.shape
+        many = "workflow" if self.workflows == 1 else "workflows"
+        return (
+            f"{self.kind} {shape.events} events every {shape.every}, state {shape.state_bytes}, "
+            f"payload {shape.payload_bytes}, {self.workflows} {many}, {self.deltas} deltas"
+        )
+
+    @property
+    def ids(self) -> list[str]:
+        """The workflows."""
+        return [f"books-{number:04d}" for number in range(self.workflows)]
+
+    @property
+    def seed(self) -> str:
+        """Of what is left to chance in it."""
+        return f"{SEED} {self.name}"
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a row of results says of it."""
+        shape = self.shape
+        return {
+            "kind": self.kind,
+            "events": shape.events,
+            "every": shape.cycle,
+            "state_bytes": shape.state_bytes,
+            "payload_bytes": shape.payload_bytes,
+            "workflows": self.workflows,
+        }
+
+
+def repeats_at(scale: Scale) -> int:
+    """Return how many recoveries by each scheme a scale asks for."""
+    return max(3, min(scale.blocks, 15))
+
+
+def calibration(scale: Scale) -> list[Cell]:
+    """Return the cells from which what each scheme costs is fitted; none of them is in the grid."""
+    if scale.events < WHOLE_EVENTS:
+        shapes = [
+            (Shape(600, every=60), 1, 1),
+            (Shape(1_200, every=200, payload_bytes=600), 1, 3),
+            (Shape(900, every=300, state_bytes=9_000), 1, 0),
+            (Shape(300, every=90), 6, 2),
+        ]
+    else:
+        shapes = [
+            (Shape(5_000, every=500), 1, 1),
+            (Shape(20_000, every=4_000), 1, 2),
+            (Shape(12_000, every=150, state_bytes=400), 1, 5),
+            (Shape(8_000, every=700, payload_bytes=1_500), 1, 2),
+            (Shape(15_000, every=5_000, payload_bytes=300), 1, 0),
+            (Shape(8_000, every=400, state_bytes=40_000), 1, 1),
+            (Shape(6_000, every=800, state_bytes=15_000), 1, 6),
+            (Shape(2_000, every=250), 6, 4),
+            (Shape(1_200, every=400, payload_bytes=200), 30, 2),
+            (Shape(700, every=120, state_bytes=3_000), 60, 1),
+        ]
+    repeats = repeats_at(scale)
+    return [Cell("calibration", shape, count, deltas, repeats) for shape, count, deltas in shapes]
+
+
+def grid(scale: Scale) -> list[Cell]:
+    """Return the cells whose recovery is predicted: one case, each of its sides varied, corners.
+
+    Corners vary all sides at once, by a seed.
+    """
+    repeats = repeats_at(scale)
+    if scale.events < WHOLE_EVENTS:
+        small = Cell("grid", Shape(1_000, every=100), repeats=repeats)
+        found = [
+            small,
+            replace(small, shape=replace(small.shape, events=2_000, payload_bytes=300), deltas=0),
+            replace(small, workflows=4),
+        ]
+        return [_struck(cell) for cell in found]
+    base = Cell("grid", Shape(10_000, every=1_000), repeats=repeats)
+    sides = {
+        "every": (100, 300, 3_000),
+        "events": (2_500, 36_000),
+        "state_bytes": (200, 10_000, 80_000),
+        "payload_bytes": (0, 512, 3_000),
+    }
+    cells = [base]
+    for name, values in sides.items():
+        cells += [replace(base, shape=replace(base.shape, **{name: value})) for value in values]
+    cells += [replace(base, deltas=0), replace(base, deltas=7)]
+    short = replace(base.shape, events=1_500, every=300)
+    cells += [replace(base, shape=short, workflows=count) for count in (10, 100)]
+    if scale.largest >= LONG_STREAM:
+        cells.append(replace(base, shape=replace(base.shape, events=LONG_STREAM)))
+    rng = random.Random(f"{SEED} corners")  # noqa: S311 - a sample
+    for _ in range(CORNERS):
+        shape = Shape(
+            rng.randint(4_000, 30_000),
+            every=rng.randint(100, 3_000),
+            state_bytes=rng.randint(200, 50_000),
+            payload_bytes=rng.randint(0, 1_500),
+        )
+        cells.append(Cell("grid", shape, rng.choice((1, 1, 3)), rng.randrange(FULL_EVERY), repeats))
+    return [_struck(cell) for cell in cells]
+
+
+def _struck(cell: Cell) -> Cell:
+    """Return it with a history that ends at a random place between two savepoints.
+
+    Where a failure strikes within an interval is uniform, in the law as here.
+    """
+    rng = random.Random(f"{cell.seed} strikes")  # noqa: S311 - a sample
+    most = min(cell.shape.cycle, cell.shape.events // 2)
+    events = cell.shape.events - rng.randrange(most)
+    return replace(cell, shape=replace(cell.shape, events=events))

@@ -1,0 +1,234 @@
+"""What each scheme costs, fitted from calibration runs, and how well that predicts other runs.
+
+The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + state bytes l +
+files f, with O to open the store. What is left out is what no recovery of that scheme reads.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowlab.errors import InvalidArgumentError
+from flowlab.recovery import Costs
+from flowlab.studies.measuring import Spread
+
+SCHEMES: Final = ("replay", "checkpoint", "incremental", "warm cache", "parallel")
+TERMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "replay": ("once", "workflows", "events", "payload_bytes"),
+    "checkpoint": ("once", "workflows", "events", "payload_bytes", "state_bytes"),
+    "incremental": ("once", "workflows", "events", "payload_bytes", "state_bytes", "files"),
+    "warm cache": ("workflows", "events", "payload_bytes"),
+    "parallel": ("once", "workflows", "events", "payload_bytes"),
+    "write": ("once", "bytes"),
+    "write a delta": ("once", "bytes"),
+}
+"""What the cost of each scheme grows with, and of writing a checkpoint."""
+
+Row = Mapping[str, Any]
+Clock = Literal["wall", "cpu"]
+
+
+def seconds_of(row: Row, clock: Clock = "wall") -> float:
+    """Return the time of a row: the least of its repetitions, in which nothing else ran.
+
+    Example:
+        >>> seconds_of({"wall": [0.3, 0.2, 0.9]})
+        0.2
+    """
+    return float(min(row.get(clock) or row["wall"]))
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeCosts:
+    """What a scheme costs, by what it reads.
+
+    Args:
+        scheme: its name.
+        seconds: for one of each term, by name; `once` is the fixed part.
+        rows: runs that it was fitted from.
+
+    Example:
+        >>> SchemeCosts("replay", {"once": 0.001, "events": 2e-6}, 4).predict({"events": 500})
+        0.002
+    """
+
+    scheme: str
+    seconds: Mapping[str, float]
+    rows: int
+
+    def predict(self, row: Row) -> float:
+        """Return the seconds of a recovery that reads so much."""
+        told = {"once": 1, **row}
+        return float(sum(each * told.get(name, 0) for name, each in self.seconds.items()))
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {each:.3g}" for name, each in self.seconds.items())
+        return f"SchemeCosts({self.scheme}: {told})"
+
+
+def fit_costs(rows: Iterable[Row], *, clock: Clock = "wall") -> dict[str, SchemeCosts]:
+    """Fit what each scheme costs, by least squares of relative errors; no cost is below 0.
+
+    Args:
+        rows: of calibration runs, of one or more schemes.
+        clock: `wall`, or `cpu` for the time of the processor.
+
+    Raises:
+        InvalidArgumentError: a scheme has no term.
+
+    Example:
+        >>> rows = [{"scheme": "write", "bytes": size, "wall": [0.002 + 1e-8 * size]}
+        ...         for size in (100, 10_000, 500_000)]
+        >>> fit_costs(rows)["write"]
+        SchemeCosts(write: once 0.002, bytes 1e-08)
+    """
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row["scheme"]].append(row)
+    found = {}
+    for scheme, held in groups.items():
+        if scheme not in TERMS:
+            message = f"no scheme is called {scheme!r}; there are {', '.join(TERMS)}"
+            raise InvalidArgumentError(message)
+        terms = TERMS[scheme]
+        reads = np.array([[{"once": 1, **row}.get(term, 0) for term in terms] for row in held])
+        took = np.array([seconds_of(row, clock) for row in held])
+        each = least_squares(reads / took[:, None], np.ones(len(held)))
+        found[scheme] = SchemeCosts(scheme, dict(zip(terms, each.tolist(), strict=True)), len(held))
+    return found
+
+
+def least_squares(matrix: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
+    """Return x >= 0 with the least |A x - b|: Lawson and Hanson's active set, 1974.
+
+    Example:
+        >>> least_squares(np.array([[1.0, 1.0], [1.0, 2.0]]), np.array([3.0, 1.0])).round(9).tolist()
+        [2.0, 0.0]
+    """
+    scale = np.linalg.norm(matrix, axis=0)
+    scale[scale == 0] = 1.0
+    a = matrix / scale
+    columns = a.shape[1]
+    active = np.zeros(columns, np.bool_)
+    x = np.zeros(columns)
+    for _ in range(10 * columns):
+        slope = a.T @ (target - a @ x)
+        slope[active] = -np.inf
+        best = int(np.argmax(slope))
+        if slope[best] <= 1e-12 * max(1.0, float(np.abs(target).max())):
+            break
+        active[best] = True
+        while True:
+            tried = np.zeros(columns)
+            tried[active] = np.linalg.lstsq(a[:, active], target, rcond=None)[0]
+            low = active & (tried <= 0)
+            if not low.any():
+                x = tried
+                break
+            steps = x[low] / np.maximum(x[low] - tried[low], 1e-300)
+            x = x + float(steps.min()) * (tried - x)
+            active &= x > 1e-15
+            x[~active] = 0.0
+    return x / scale
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """A recovery as it was predicted and as it was measured.
+
+    Args:
+        cell: its name.
+        scheme: its name.
+        predicted_s, measured_s: seconds.
+        spread: of the repetitions.
+    """
+
+    cell: str
+    scheme: str
+    predicted_s: float
+    measured_s: float
+    spread: Spread
+
+    @property
+    def error(self) -> float:
+        """By what share of the measured time the prediction is off."""
+        return abs(self.predicted_s / self.measured_s - 1.0)
+
+    def __repr__(self) -> str:
+        took = f"{self.measured_s * 1e3:.3g} ms, predicted {self.predicted_s * 1e3:.3g}"
+        return f"Predicted({self.scheme}, {self.cell}: {took})"
+
+
+def predict(
+    rows: Iterable[Row], costs: Mapping[str, SchemeCosts], *, clock: Clock = "wall"
+) -> list[Predicted]:
+    """Return what was predicted of runs, beside what was measured."""
+    return [
+        Predicted(
+            row["cell"],
+            row["scheme"],
+            costs[row["scheme"]].predict(row),
+            seconds_of(row, clock),
+            Spread.of(row[clock]),
+        )
+        for row in rows
+        if row["scheme"] in SCHEMES and row["scheme"] in costs
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """The relative errors of predictions.
+
+    Args:
+        median, p90, worst: of them.
+        count: of predictions.
+
+    Example:
+        >>> Errors.of([0.02, 0.04, 0.30])
+        Errors(median 4 %, 90th percentile 24.8 %, worst 30 %, of 3)
+    """
+
+    median: float
+    p90: float
+    worst: float
+    count: int
+
+    @classmethod
+    def of(cls, errors: Sequence[float]) -> Errors:
+        """Return what is told of at least one error."""
+        p90 = float(np.quantile(errors, 0.9))
+        return cls(statistics.median(errors), p90, max(errors), len(errors))
+
+    def __repr__(self) -> str:
+        shares = (
+            f"median {self.median * 100:.3g} %",
+            f"90th percentile {self.p90 * 100:.3g} %",
+            f"worst {self.worst * 100:.3g} %",
+        )
+        return f"Errors({', '.join(shares)}, of {self.count})"
+
+
+def law_costs(
+    costs: Mapping[str, SchemeCosts], *, state_bytes: float, payload_bytes: float
+) -> Costs:
+    """Return S, L and r of the law for workflows of one kind, recovered from whole checkpoints.
+
+    Args:
+        costs: fitted.
+        state_bytes: of a checkpoint.
+        payload_bytes: of an event, the mean.
+    """
+    write, read = costs["write"].seconds, costs["checkpoint"].seconds
+    return Costs(
+        snapshot_s=write["once"] + write["bytes"] * state_bytes,
+        load_s=read["once"] + read["workflows"] + read["state_bytes"] * state_bytes,
+        replay_s=read["events"] + read["payload_bytes"] * payload_bytes,
+    )
