@@ -19,6 +19,7 @@ from flowlab.studies.claim import Claim, Measurement, Verdict
 from flowlab.studies.law_claims import LAW_CLAIMS
 from flowlab.studies.log_claims import LOG_CLAIMS
 from flowlab.studies.measuring import Scale
+from flowlab.studies.recovery_claims import RECOVERY_COST_CLAIMS
 from flowlab.studies.replay_claims import REPLAY_CLAIMS
 from flowlab.studies.runtime_claims import RUNTIME_CLAIMS
 from flowlab.studies.simulation_claims import SIMULATION_CLAIMS
@@ -32,6 +33,7 @@ CLAIMS: Final[tuple[Claim, ...]] = (
     *LAW_CLAIMS,
     *RUNTIME_CLAIMS,
     *REPLAY_CLAIMS,
+    *RECOVERY_COST_CLAIMS,
 )
 """Every claim of flowlab, in the order of the table."""
 

@@ -86,9 +86,8 @@ def calibration(scale: Scale) -> list[Cell]:
     if scale.events < WHOLE_EVENTS:
         shapes = [
             (Shape(600, every=60), 1, 1),
-            (Shape(1_200, every=200, payload_bytes=600), 1, 3),
-            (Shape(900, every=300, state_bytes=9_000), 1, 0),
-            (Shape(300, every=90), 6, 2),
+            (Shape(900, every=300, state_bytes=9_000, payload_bytes=600), 1, 2),
+            (Shape(300, every=90), 3, 0),
         ]
     else:
         shapes = [
@@ -100,8 +99,10 @@ def calibration(scale: Scale) -> list[Cell]:
             (Shape(8_000, every=400, state_bytes=40_000), 1, 1),
             (Shape(6_000, every=800, state_bytes=15_000), 1, 6),
             (Shape(2_000, every=250), 6, 4),
-            (Shape(1_200, every=400, payload_bytes=200), 30, 2),
-            (Shape(700, every=120, state_bytes=3_000), 60, 1),
+            (Shape(3_000, every=2_000, payload_bytes=800), 2, 0),
+            (Shape(25_000, every=250, state_bytes=20_000), 1, 3),
+            (Shape(1_200, every=400, payload_bytes=200), 12, 2),
+            (Shape(700, every=120, state_bytes=3_000), 40, 1),
         ]
     repeats = repeats_at(scale)
     return [Cell("calibration", shape, count, deltas, repeats) for shape, count, deltas in shapes]
@@ -115,11 +116,7 @@ def grid(scale: Scale) -> list[Cell]:
     repeats = repeats_at(scale)
     if scale.events < WHOLE_EVENTS:
         small = Cell("grid", Shape(1_000, every=100), repeats=repeats)
-        found = [
-            small,
-            replace(small, shape=replace(small.shape, events=2_000, payload_bytes=300), deltas=0),
-            replace(small, workflows=4),
-        ]
+        found = [small, replace(small, shape=replace(small.shape, payload_bytes=300), workflows=2)]
         return [_struck(cell) for cell in found]
     base = Cell("grid", Shape(10_000, every=1_000), repeats=repeats)
     sides = {
@@ -133,7 +130,7 @@ def grid(scale: Scale) -> list[Cell]:
         cells += [replace(base, shape=replace(base.shape, **{name: value})) for value in values]
     cells += [replace(base, deltas=0), replace(base, deltas=7)]
     short = replace(base.shape, events=1_500, every=300)
-    cells += [replace(base, shape=short, workflows=count) for count in (10, 100)]
+    cells += [replace(base, shape=short, workflows=count) for count in (10, 80)]
     if scale.largest >= LONG_STREAM:
         cells.append(replace(base, shape=replace(base.shape, events=LONG_STREAM)))
     rng = random.Random(f"{SEED} corners")  # noqa: S311 - a sample

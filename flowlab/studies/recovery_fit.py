@@ -31,6 +31,10 @@ TERMS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What the cost of each scheme grows with, and of writing a checkpoint."""
 
+_ROUNDS: Final = 30
+_EXACT: Final = 0.01
+"""A relative error from which on smaller ones count no more."""
+
 Row = Mapping[str, Any]
 Clock = Literal["wall", "cpu"]
 
@@ -73,8 +77,10 @@ class SchemeCosts:
         return f"SchemeCosts({self.scheme}: {told})"
 
 
-def fit_costs(rows: Iterable[Row], *, clock: Clock = "wall") -> dict[str, SchemeCosts]:
-    """Fit what each scheme costs, by least squares of relative errors; no cost is below 0.
+def fit_schemes(rows: Iterable[Row], *, clock: Clock = "wall") -> dict[str, SchemeCosts]:
+    """Fit what each scheme costs, by its relative errors; no cost is below 0.
+
+    The sum of absolute errors is least, so that a run which was held up bends little.
 
     Args:
         rows: of calibration runs, of one or more schemes.
@@ -86,7 +92,7 @@ def fit_costs(rows: Iterable[Row], *, clock: Clock = "wall") -> dict[str, Scheme
     Example:
         >>> rows = [{"scheme": "write", "bytes": size, "wall": [0.002 + 1e-8 * size]}
         ...         for size in (100, 10_000, 500_000)]
-        >>> fit_costs(rows)["write"]
+        >>> fit_schemes(rows)["write"]
         SchemeCosts(write: once 0.002, bytes 1e-08)
     """
     groups: dict[str, list[Row]] = defaultdict(list)
@@ -100,8 +106,18 @@ def fit_costs(rows: Iterable[Row], *, clock: Clock = "wall") -> dict[str, Scheme
         terms = TERMS[scheme]
         reads = np.array([[{"once": 1, **row}.get(term, 0) for term in terms] for row in held])
         took = np.array([seconds_of(row, clock) for row in held])
-        each = least_squares(reads / took[:, None], np.ones(len(held)))
+        each = _robust(reads / took[:, None])
         found[scheme] = SchemeCosts(scheme, dict(zip(terms, each.tolist(), strict=True)), len(held))
+    return found
+
+
+def _robust(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return x >= 0 with the least sum of |A x - 1|, by reweighted least squares."""
+    weights = np.ones(len(matrix))
+    for _ in range(_ROUNDS):
+        root = np.sqrt(weights)
+        found = least_squares(matrix * root[:, None], root)
+        weights = 1.0 / np.maximum(np.abs(matrix @ found - 1.0), _EXACT)
     return found
 
 

@@ -39,7 +39,7 @@ LONGEST_LIFE_S: Final = 0.12
 """A process is killed so long after its first steps, at the latest."""
 PATIENCE_S: Final = 120.0
 MISSED_EVENTS: Final = 100
-"""Of each workflow, which a warm cache has to catch up with."""
+"""Of each workflow, which a warm cache has to catch up with, where so many are new."""
 WHOLE: Final = 3
 """Whole checkpoints that are taken: the first follows the causes of the whole history."""
 PARALLEL_FROM: Final = 4
@@ -260,7 +260,9 @@ def _from_memory(folder: Path, cell: Cell, cached: Cached) -> Timed:
     streams = [("default", "", workflow_id) for workflow_id in cell.ids]
     with EventStore(folder) as store:
         now = store.snapshot().position
-        before = PinnedStore(store, position=now - MISSED_EVENTS * cell.workflows)
+        # Only what the killed process wrote is missed: it lies in the tail, as what is new does.
+        bulk = cell.shape.events * cell.workflows
+        before = PinnedStore(store, position=max(bulk, now - MISSED_EVENTS * cell.workflows))
         for stream in streams:
             old = cached.restore(before.as_store, stream, keep_accounts)
             cached.committed(store, stream, old.execution, old.standing, ())

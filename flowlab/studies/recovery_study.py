@@ -28,7 +28,7 @@ from flowlab.studies.recovery_fit import (
     Errors,
     Predicted,
     SchemeCosts,
-    fit_costs,
+    fit_schemes,
     predict,
 )
 
@@ -131,7 +131,7 @@ class RecoveryStudy:
     @classmethod
     def of(cls, rows: Sequence[Row], *, clock: Clock = "wall") -> RecoveryStudy:
         """Fit the calibration rows, and predict the others."""
-        costs = fit_costs((row for row in rows if row["kind"] == "calibration"), clock=clock)
+        costs = fit_schemes((row for row in rows if row["kind"] == "calibration"), clock=clock)
         told = [row for row in rows if row["kind"] == "grid"]
         return cls(costs, tuple(predict(told, costs, clock=clock)), tuple(rows), clock)
 

@@ -1,0 +1,277 @@
+"""The study of recovery: histories as the runtime writes them, fits, the grid, and going on."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowlab.errors import CorruptionError, InvalidArgumentError
+from flowlab.events import EventLog
+from flowlab.recovery import Checkpointed, EveryEvents, Incremental, state_at
+from flowlab.recovery.folds import checkpoint_states
+from flowlab.runtime import Replay, Runtime
+from flowlab.store import EventStore
+from flowlab.studies import recovery_workload
+from flowlab.studies.measuring import FULL, QUICK, Scale
+from flowlab.studies.recovery_cells import Cell, calibration, grid
+from flowlab.studies.recovery_fit import SCHEMES, TERMS, fit_schemes, least_squares, predict
+from flowlab.studies.recovery_optimum import Point, best_of
+from flowlab.studies.recovery_states import AGENT, expected, teller_table
+from flowlab.studies.recovery_study import RESULTS, RecoveryStudy, measure, measured_cell
+from flowlab.studies.recovery_workload import (
+    Shape,
+    history,
+    keep_accounts,
+    result_of,
+    savepoints,
+    take_checkpoints,
+)
+
+STREAM = ("default", "", "w")
+
+
+def executed(shape: Shape, folder: Path) -> EventLog:
+    """Let a runtime execute the workflow for so many events."""
+
+    async def run(store: EventStore) -> None:
+        post = {"post": lambda _step: result_of(shape.payload_bytes)}
+        async with Runtime(store, keep_accounts, activities=post, where={"post": "inline"}) as real:
+            await real.start(keep_accounts, shape.input, id="w")
+            while store.snapshot().head("w") < shape.events:
+                await asyncio.sleep(0)
+
+    with EventStore(folder) as store:
+        asyncio.run(run(store))
+        return EventLog.from_events(store.read("/workflows/w").events()[: shape.events])
+
+
+SHAPES = st.builds(
+    Shape,
+    st.integers(2, 90),
+    every=st.integers(3, 20),
+    state_bytes=st.integers(1, 1_500),
+    payload_bytes=st.integers(0, 50),
+)
+
+
+@given(shape=SHAPES, generation=st.sampled_from([25, 40, 1_000]))
+@settings(max_examples=12, deadline=None)
+def test_a_history_in_bulk_is_the_one_that_the_runtime_writes(
+    shape: Shape, generation: int
+) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recovery_workload, "GENERATION_EVENTS", max(generation, shape.cycle))
+        real = executed(shape, Path(folder) / "real")
+        with EventStore(Path(folder) / "bulk") as store:
+            store.append_table(history(shape, "w"))
+            bulk = store.read("/workflows/w")
+        places = [e.sequence for e in real.events() if e.name == "savepoint"]
+        newest = max(e.generation for e in real.events())
+
+        assert bulk.history_digest == real.history_digest
+        assert savepoints(shape) == [
+            at for at in places if real.events()[at - 1].generation == newest
+        ]
+
+
+@pytest.mark.parametrize("scheme", [Checkpointed, Incremental])
+def test_checkpoints_of_a_history_in_bulk_restore_what_a_replay_restores(
+    tmp_path: Path, scheme: type[Checkpointed]
+) -> None:
+    shape = Shape(500, every=50, state_bytes=2_000)
+    kept = scheme(EveryEvents(shape.cycle))
+    with EventStore(tmp_path) as store:
+        store.append_table(history(shape, "w"))
+        taken = take_checkpoints(store, STREAM, shape, kept, 4)
+        found = kept.restore(store, STREAM, keep_accounts)
+        whole = Replay().restore(store, STREAM, keep_accounts)
+
+        assert taken >= 2
+        assert found.events_read == shape.events - savepoints(shape)[-1] + 1
+        assert found.execution.advance(()) == whole.execution.advance(())
+        assert found.standing.to_json() == whole.standing.to_json()
+
+
+# -- fits ------------------------------------------------------------------------------------------
+
+COSTS = st.floats(1e-7, 1e-3)
+
+
+@given(data=st.data(), scheme=st.sampled_from(sorted(TERMS)), seed=st.integers(0, 2**32))
+@settings(deadline=None)
+def test_fitting_gives_back_the_costs_that_runs_were_made_with(
+    data: st.DataObject, scheme: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    planted = {term: data.draw(COSTS, term) for term in TERMS[scheme]}
+    rows: list[dict[str, Any]] = []
+    for number in range(20):
+        row: dict[str, Any] = {term: float(rng.integers(1, 2_000)) for term in TERMS[scheme]}
+        row |= {"once": 1, "scheme": scheme}
+        seconds = sum(each * row[term] for term, each in planted.items())
+        # Of each five runs one was held up; the others tell what it costs.
+        held_up = 3.0 if number % 5 == 4 else 1.0
+        rows.append({**row, "wall": [seconds * held_up, seconds * held_up * 1.7]})
+
+    fitted = fit_schemes(rows)[scheme]
+
+    for row in rows[:4]:
+        assert fitted.predict(row) == pytest.approx(row["wall"][0], rel=0.02)
+
+
+@given(
+    matrix=st.lists(st.lists(st.floats(-4, 4, width=16), min_size=3, max_size=3), min_size=3, max_size=6),
+    seed=st.integers(0, 100),
+)
+@settings(deadline=None)
+def test_no_costs_that_are_not_negative_fit_better(matrix: list[list[float]], seed: int) -> None:
+    a = np.array(matrix)
+    target = np.random.default_rng(seed).normal(size=len(a))
+
+    def left(x: Any) -> float:
+        return float(np.sum((a @ x - target) ** 2))
+
+    found = least_squares(a, target)
+    tried = [left(np.zeros(3))]
+    for size in (1, 2, 3):
+        for some in itertools.combinations(range(3), size):
+            x = np.zeros(3)
+            x[list(some)] = np.linalg.lstsq(a[:, some], target, rcond=None)[0]
+            if (x >= 0).all():
+                tried.append(left(x))
+
+    assert (found >= 0).all()
+    assert left(found) <= min(tried) + 1e-7
+
+
+def test_what_is_fitted_is_told_only_of_schemes_that_are_known() -> None:
+    with pytest.raises(InvalidArgumentError, match="no scheme is called 'magic'; there are replay"):
+        fit_schemes([{"scheme": "magic", "wall": [1.0]}])
+
+
+@given(a=st.floats(1, 1e4), b=st.floats(0, 1e3), c=st.floats(1e-3, 1e1))
+@settings(deadline=None)
+def test_the_best_interval_of_measured_costs_is_where_their_curve_is_least(
+    a: float, b: float, c: float
+) -> None:
+    least = math.sqrt(a / c)
+    points = [
+        Point(n, 0, 0, a / n + b + c * n)
+        for n in {max(1, round(least * by)) for by in (0.2, 0.5, 1, 2, 5)}
+    ]
+    if len(points) < 4 or b > 100 * (a / least):
+        return  # all but flat: the least is anywhere
+    assert best_of(points) == pytest.approx(least, rel=1e-3)
+
+
+# -- the grid --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [QUICK, Scale(), FULL], ids=["quick", "default", "full"])
+def test_nothing_that_is_predicted_is_fitted_from(scale: Scale) -> None:
+    fitted, told = calibration(scale), grid(scale)
+    shapes = [(cell.shape, cell.workflows) for cell in fitted]
+
+    assert len({cell.name for cell in fitted + told}) == len(fitted) + len(told)
+    assert not [cell for cell in told if (cell.shape, cell.workflows) in shapes]
+    assert {cell.kind for cell in fitted} == {"calibration"}
+    assert all(savepoints(cell.shape) for cell in fitted + told)
+
+
+def test_the_grid_varies_every_side_of_the_law() -> None:
+    cells = grid(Scale())
+    for side in ("every", "state_bytes", "payload_bytes"):
+        assert len({getattr(cell.shape, side) for cell in cells}) >= 4
+    assert max(cell.shape.events for cell in cells) > 990_000
+    assert len({cell.workflows for cell in cells}) >= 3
+    assert grid(Scale()) == cells
+
+
+# -- going on --------------------------------------------------------------------------------------
+
+CELLS = [Cell("calibration", Shape(100 + n, every=10)) for n in range(5)]
+
+
+def counted(calls: list[str], stop_at: int | None = None) -> Any:
+    def measured(cell: Cell, _folder: Path) -> list[dict[str, Any]]:
+        if stop_at is not None and len(calls) == stop_at:
+            raise KeyboardInterrupt
+        calls.append(cell.name)
+        return [{"cell": cell.name, "scheme": "replay", "wall": [1.0 + cell.shape.events]}]
+
+    return measured
+
+
+@pytest.mark.parametrize("torn", [0, 1, 17])
+def test_a_study_that_was_stopped_goes_on_where_it_was(tmp_path: Path, torn: int) -> None:
+    calls: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        measure(CELLS, tmp_path, measured=counted(calls, 3))
+    path = tmp_path / RESULTS
+    path.write_bytes(path.read_bytes()[: -torn or None])
+    left = 3 if torn == 0 else 2
+    again: list[str] = []
+    said: list[str] = []
+
+    rows = measure(CELLS, tmp_path, measured=counted(again), progress=said.append)
+
+    assert again == [cell.name for cell in CELLS[left:]]
+    assert len(said) == len(again)
+    assert said[-1].startswith(f"5 of 5: {CELLS[4].name}")
+    assert rows == measure(CELLS, tmp_path / "other", measured=counted([]))
+    assert rows == measure(CELLS, tmp_path, measured=counted([], 0))
+
+
+def test_a_line_that_is_no_result_is_told_and_nothing_is_measured_over_it(tmp_path: Path) -> None:
+    (tmp_path / RESULTS).write_text('{"cell": 1}\n{"cell":"x","rows":[]}\n')
+    with pytest.raises(CorruptionError, match="line 1 of .* delete it to go on"):
+        measure(CELLS, tmp_path, measured=counted([]))
+    assert (tmp_path / RESULTS).read_text().count("\n") == 2
+
+
+def test_a_killed_process_is_recovered_by_every_scheme_and_each_reads_what_the_law_says(
+    tmp_path: Path,
+) -> None:
+    cell = Cell("grid", Shape(330, every=50), workflows=2, deltas=2, repeats=2)
+    rows = {row["scheme"]: row for row in measured_cell(cell, tmp_path) if "events_read" not in row}
+
+    assert set(rows) == set(SCHEMES) - {"parallel"} | {"write", "write a delta"}
+    assert rows["replay"]["events"] > 2 * 330
+    assert rows["checkpoint"]["events"] < rows["replay"]["events"] / 2
+    assert rows["checkpoint"]["files"] == 2
+    assert rows["incremental"]["files"] >= 2
+    assert rows["warm cache"]["events"] <= rows["replay"]["events"] - 2 * 330
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_predicts_the_grid_and_nothing_else() -> None:
+    def row(kind: str, events: int) -> dict[str, Any]:
+        facts = {"cell": f"{kind} {events}", "kind": kind, "workflows": 1, "payload_bytes": 0}
+        return {**facts, "scheme": "replay", "events": events, "wall": [1.0 + events / 10]}
+
+    rows = [row("calibration", n) for n in (1, 50, 100)] + [row("grid", n) for n in (20, 80)]
+    study = RecoveryStudy.of(rows)
+
+    assert [found.cell for found in study.predictions] == ["grid 20", "grid 80"]
+    assert study.errors.worst < 1e-6
+    assert predict(rows[:0], study.costs) == []
+
+
+# -- states ----------------------------------------------------------------------------------------
+
+
+def test_the_tellers_state_at_every_event_is_the_one_that_its_table_says(tmp_path: Path) -> None:
+    with EventStore(tmp_path) as store:
+        store.append_table(teller_table(230))
+        checkpoint_states(store, AGENT, every=50)
+        for at in range(1, 231):
+            assert state_at(store, AGENT, event=at).state == expected(at)
