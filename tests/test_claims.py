@@ -185,7 +185,9 @@ def test_every_claim_can_be_measured(name: str) -> None:
 
 
 def test_an_unknown_area_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(InvalidArgumentError, match="areas are causality, log, recovery, simulation, store"):
+    with pytest.raises(
+        InvalidArgumentError, match="areas are causality, log, recovery, simulation, store"
+    ):
         choose(["lag"])
     assert {found.area for found in choose(["log"])} == {"log"}
     assert [found.name for found in choose(["log.append", "log.syncs"])] == [

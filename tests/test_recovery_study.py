@@ -43,10 +43,10 @@ def executed(shape: Shape, folder: Path) -> EventLog:
     """Let a runtime execute the workflow for so many events."""
 
     async def run(store: EventStore) -> None:
-        post = {"post": lambda _step: result_of(shape.payload_bytes)}
+        post = {"post": lambda step: result_of(step, shape.payload_bytes)}
         async with Runtime(store, keep_accounts, activities=post, where={"post": "inline"}) as real:
             await real.start(keep_accounts, shape.input, id="w")
-            while store.snapshot().head("w") < shape.events:
+            while store.snapshot().head("w") < shape.events:  # noqa: ASYNC110 - it never ends
                 await asyncio.sleep(0)
 
     with EventStore(folder) as store:
@@ -129,7 +129,9 @@ def test_fitting_gives_back_the_costs_that_runs_were_made_with(
 
 
 @given(
-    matrix=st.lists(st.lists(st.floats(-4, 4, width=16), min_size=3, max_size=3), min_size=3, max_size=6),
+    matrix=st.lists(
+        st.lists(st.floats(-4, 4, width=16), min_size=3, max_size=3), min_size=3, max_size=6
+    ),
     seed=st.integers(0, 100),
 )
 @settings(deadline=None)
@@ -241,8 +243,8 @@ def test_a_line_that_is_no_result_is_told_and_nothing_is_measured_over_it(tmp_pa
 def test_a_killed_process_is_recovered_by_every_scheme_and_each_reads_what_the_law_says(
     tmp_path: Path,
 ) -> None:
-    cell = Cell("grid", Shape(330, every=50), workflows=2, deltas=2, repeats=2)
-    rows = {row["scheme"]: row for row in measured_cell(cell, tmp_path) if "events_read" not in row}
+    cell = Cell("grid", Shape(330, every=50), workflows=2, deltas=2, repeats=1)
+    rows = {row["scheme"]: row for row in measured_cell(cell, tmp_path)}
 
     assert set(rows) == set(SCHEMES) - {"parallel"} | {"write", "write a delta"}
     assert rows["replay"]["events"] > 2 * 330

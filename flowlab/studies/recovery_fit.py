@@ -1,7 +1,8 @@
 """What each scheme costs, fitted from calibration runs, and how well that predicts other runs.
 
-The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + state bytes l +
-files f, with O to open the store. What is left out is what no recovery of that scheme reads.
+The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + scanned bytes s +
+state bytes l + files f, with O to open the store. All of it is known before: n events since the
+checkpoint and their bytes, the bytes of the row groups that hold them, of the checkpoint's files.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from flowlab.recovery import Costs
 from flowlab.studies.measuring import Spread
 
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "warm cache", "parallel")
+_SINCE: Final = ("once", "workflows", "events", "payload_bytes", "scanned_bytes")
 TERMS: Final[Mapping[str, tuple[str, ...]]] = {
     "replay": ("once", "workflows", "events", "payload_bytes"),
-    "checkpoint": ("once", "workflows", "events", "payload_bytes", "state_bytes"),
-    "incremental": ("once", "workflows", "events", "payload_bytes", "state_bytes", "files"),
+    "checkpoint": (*_SINCE, "state_bytes"),
+    "incremental": (*_SINCE, "state_bytes", "files"),
     "warm cache": ("workflows", "events", "payload_bytes"),
     "parallel": ("once", "workflows", "events", "payload_bytes"),
     "write": ("once", "bytes"),
@@ -32,6 +34,7 @@ TERMS: Final[Mapping[str, tuple[str, ...]]] = {
 """What the cost of each scheme grows with, and of writing a checkpoint."""
 
 _ROUNDS: Final = 30
+_NOTHING: Final = 1e-15
 _EXACT: Final = 0.01
 """A relative error from which on smaller ones count no more."""
 
@@ -125,7 +128,8 @@ def least_squares(matrix: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
     """Return x >= 0 with the least |A x - b|: Lawson and Hanson's active set, 1974.
 
     Example:
-        >>> least_squares(np.array([[1.0, 1.0], [1.0, 2.0]]), np.array([3.0, 1.0])).round(9).tolist()
+        >>> matrix, target = np.array([[1.0, 1.0], [1.0, 2.0]]), np.array([3.0, 1.0])
+        >>> least_squares(matrix, target).round(9).tolist()
         [2.0, 0.0]
     """
     scale = np.linalg.norm(matrix, axis=0)
@@ -150,9 +154,9 @@ def least_squares(matrix: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
                 break
             steps = x[low] / np.maximum(x[low] - tried[low], 1e-300)
             x = x + float(steps.min()) * (tried - x)
-            active &= x > 1e-15
+            active &= x > _NOTHING
             x[~active] = 0.0
-    return x / scale
+    return np.asarray(x / scale)
 
 
 @dataclass(frozen=True, slots=True)

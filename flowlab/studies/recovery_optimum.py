@@ -163,7 +163,7 @@ def _recovery_s(folder: Path, cell: Cell) -> float:
 
 
 def _checkpoint_bytes(shape: Shape) -> int:
-    """Return the size of a checkpoint of such a workflow: its state, and the event that it is in."""
+    """Return the size of a checkpoint of such a workflow: its state and what it stands in."""
     return shape.state_bytes * 4 // 3 + 1_000
 
 

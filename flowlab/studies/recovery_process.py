@@ -18,14 +18,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+from pyarrow.parquet import ParquetFile
+
 from flowlab.errors import FlowlabError
 from flowlab.recovery import Cached, Checkpointed, Incremental, recover
 from flowlab.recovery.pinned import PinnedStore
 from flowlab.recovery.policies import EveryEvents, Never, Since
 from flowlab.recovery.restoring import contents
 from flowlab.runtime import Replay, Restored, Runtime
-from flowlab.runtime.scheme import RecoveryScheme
-from flowlab.store import EventStore
+from flowlab.runtime.scheme import RecoveryScheme, Stream
+from flowlab.store import EventStore, Snapshot
 from flowlab.store.position_read import stream_events
 from flowlab.studies.recovery_cells import FULL_EVERY, Cell
 from flowlab.studies.recovery_workload import (
@@ -127,15 +129,14 @@ def killed_at_work(folder: Path, name: str, cell: Cell) -> None:
 
 def work(folder: Path, name: str, cell: Cell, told: Connection) -> None:
     """Go on with every workflow, durably, until somebody kills this process."""
-    answer = result_of(cell.shape.payload_bytes)
     steps = 0
 
-    def post(_step: int) -> str:
+    def post(step: int) -> str:
         nonlocal steps
         steps += 1
         if steps == cell.workflows + 1:
             told.send(steps)
-        return answer
+        return result_of(step, cell.shape.payload_bytes)
 
     async def forever() -> None:
         with EventStore(folder) as store:
@@ -182,7 +183,8 @@ def _context() -> Any:
     if "forkserver" not in methods:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "duckdb"])
+    # What is loaded when it is first used is loaded before, so that nobody waits for it.
+    context.set_forkserver_preload([__name__, "duckdb", "pandas", "polars", "pyarrow.dataset"])
     return context
 
 
@@ -200,7 +202,7 @@ def _measure(folder: Path, name: str, cell: Cell, told: Connection) -> None:
     pool = None
     if name == "whole" and cell.workflows >= PARALLEL_FROM:
         pool = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
-        contestants["parallel"] = lambda: _in_pool(folder, cell, scheme, pool)
+        contestants["parallel"] = lambda: _in_pool(folder, scheme, pool)
     rows: dict[str, Row] = {}
     names = list(contestants)
     for turn in range(cell.repeats + 1):
@@ -272,7 +274,7 @@ def _from_memory(folder: Path, cell: Cell, cached: Cached) -> Timed:
     return Timed(wall, cpu, [restored.events_read for restored in found])
 
 
-def _in_pool(folder: Path, cell: Cell, scheme: Checkpointed, pool: ProcessPoolExecutor) -> Timed:
+def _in_pool(folder: Path, scheme: Checkpointed, pool: ProcessPoolExecutor) -> Timed:
     opened: list[EventStore] = []
 
     def call() -> list[int]:
@@ -290,7 +292,7 @@ def _in_pool(folder: Path, cell: Cell, scheme: Checkpointed, pool: ProcessPoolEx
 
 def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, int]:
     """Return what a recovery has read, of all workflows: what the law says that it costs."""
-    size = files = state = 0
+    size = files = state = scanned = 0
     with EventStore(folder, read_only=True) as store:
         snapshot = store.snapshot()
         for workflow_id, count in zip(cell.ids, found.events, strict=True):
@@ -298,9 +300,31 @@ def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, 
             first = snapshot.head(workflow_id) - count + 1
             events = stream_events(snapshot, stream, first=first)
             size += sum(len(event.payload or b"") for event in events)
+            scanned += _scanned(snapshot, stream, first)
             if chains:
                 newest = next(contents(snapshot, stream))
                 files += newest.chain
                 state += newest.size_bytes
     read = {"workflows": cell.workflows, "events": sum(found.events), "payload_bytes": size}
-    return {**read, "files": files, "state_bytes": state}
+    return {**read, "files": files, "state_bytes": state, "scanned_bytes": scanned}
+
+
+def _scanned(snapshot: Snapshot, stream: Stream, first: int) -> int:
+    """Return the bytes of payloads in the row groups that hold a stream's events from one on.
+
+    A row group is what is read at once, however few of its events are wanted.
+    """
+    found = 0
+    for file in snapshot.stream_files(stream):
+        held = ParquetFile(snapshot.files.root / file.path)
+        names = held.schema_arrow.names
+        ids, sequences, payloads = (
+            names.index(name) for name in ("workflow_id", "sequence", "payload")
+        )
+        for place in range(held.num_row_groups):
+            group = held.metadata.row_group(place)
+            whose = group.column(ids).statistics
+            ours = whose.min <= stream[2] <= whose.max
+            if ours and (whose.min != whose.max or group.column(sequences).statistics.max >= first):
+                found += group.column(payloads).total_uncompressed_size
+    return found

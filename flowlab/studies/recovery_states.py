@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +31,7 @@ def teller_table(events: int) -> pa.Table:
         b'{"values":{"account-%02d":%d}}' % (place % CELLS, place) for place in range(events)
     ]
     owner = pa.array([AGENT[1:]]).take(pa.array(np.zeros(events, np.int64)))
-    keys = pa.array([f"account-{cell:02d}" for cell in range(CELLS)]).take(
-        pa.array(places % CELLS)
-    )
+    keys = pa.array([f"account-{cell:02d}" for cell in range(CELLS)]).take(pa.array(places % CELLS))
     cells = pa.StructArray.from_arrays([owner, keys], names=["owner", "key"])
     one_each = pa.array(np.arange(events + 1), pa.int32())
     return pa.table(
@@ -78,7 +76,7 @@ def looked_back(scale: Scale) -> dict[str, Spread]:
             took = []
             for _ in range(LOOKS):
                 at = rng.randint(1, scale.events)
-                seconds, state = timed(lambda at=at: state_at(store, AGENT, event=at))
+                seconds, state = timed(partial(state_at, store, AGENT, event=at))
                 if state.state != expected(at):
                     message = f"the state of {AGENT} after {at} is wrong"
                     raise AssertionError(message)
@@ -98,8 +96,8 @@ def state_at_any_event(scale: Scale, apart: str) -> Measurement:
         "checkpoints": f"each {min(APART[apart], scale.events // 2):,}",
         "state": f"{CELLS} cells",
     }
-    ms = [1e3 * value for value in (spread.median, spread.low, spread.high)]
-    return Measurement(*ms, "ms", spread.count, beside)
+    median, low, high = (1e3 * value for value in (spread.median, spread.low, spread.high))
+    return Measurement(median, low, high, "ms", spread.count, beside)
 
 
 def state_at_far(scale: Scale) -> Measurement:

@@ -151,7 +151,9 @@ class RecoveryStudy:
     @property
     def noise(self) -> float:
         """By how much the median repetition is above the least one, the median of all runs."""
-        return Spread.of([one.spread.median / one.measured_s - 1 for one in self.predictions]).median
+        return Spread.of(
+            [one.spread.median / one.measured_s - 1 for one in self.predictions]
+        ).median
 
     def __repr__(self) -> str:
         return f"RecoveryStudy({len(self.predictions)} predictions, {self.errors!r})"
@@ -202,12 +204,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = study(replace(scale, folder=given.folder), folder=given.folder, progress=_say)
     if given.clock != "wall":
         found = RecoveryStudy.of(found.rows, clock=given.clock)
-    print(found)
+    sys.stdout.write(f"{found}\n")
     return 0
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ take minutes. `history` writes the same columns at once; a test holds them again
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events.codec import encode_payload
 from flowlab.runtime import Standing
 from flowlab.runtime.scheme import RecoveryScheme, Stream
 from flowlab.store import EventStore
@@ -26,6 +27,7 @@ LEAST_CYCLE: Final = 3
 ENTRY_BYTES: Final = 55
 """An account as JSON: its name, its text, quotes, colon and comma."""
 _TEXT: Final = 32
+_DIGEST: Final = 32
 HOT: Final = 16
 """Accounts to which entries are posted; the others stay as they were, as most of a state does."""
 GENERATION_EVENTS: Final = 40_000
@@ -130,9 +132,15 @@ class Shape:
         return {"accounts": self.accounts, "renew": self.renew, "save": self.save}
 
 
-def result_of(payload_bytes: int) -> str:
-    """Return what an activity gives back."""
-    return "x" * payload_bytes
+def result_of(step: int, payload_bytes: int) -> str:
+    """Return what an activity gives back: another text at each step, as results are.
+
+    Example:
+        >>> result_of(1, 8), result_of(2, 8), len(result_of(3, 100))
+        ('12dd0a6a', 'fee90546', 100)
+    """
+    digest = hashlib.blake2b(step.to_bytes(8), digest_size=_DIGEST).hexdigest()
+    return (digest * (payload_bytes // len(digest) + 1))[:payload_bytes]
 
 
 def history(shape: Shape, workflow_id: str) -> pa.Table:
@@ -140,7 +148,7 @@ def history(shape: Shape, workflow_id: str) -> pa.Table:
 
     Example:
         >>> history(Shape(6, every=5), "w").column("event_type").to_pylist()[-2:]
-        ['MarkerRecorded', 'ActivityScheduled']
+        ['ActivityCompleted', 'MarkerRecorded']
     """
     return of_workflow(_columns(shape), workflow_id)
 
@@ -175,11 +183,10 @@ def _columns(shape: Shape) -> pa.Table:
     names: list[str] = []
     payloads: list[bytes] = []
     generations: list[int] = []
-    begin = encode_payload({"input": shape.input})
-    answer = encode_payload({"result": result_of(shape.payload_bytes)})
+    begin = msgspec.json.encode({"input": shape.input})
     generation = 0
     while len(kinds) < shape.events:
-        _generation(shape, kinds, names, payloads, begin, answer)
+        _generation(shape, kinds, names, payloads, begin)
         generations += [generation] * (len(kinds) - len(generations))
         generation += 1
     count = shape.events
@@ -201,7 +208,6 @@ def _generation(
     names: list[str],
     payloads: list[bytes],
     begin: bytes,
-    answer: bytes,
 ) -> None:
     """Add one generation, or as much of it as there is room for."""
     accounts, own = new_accounts(shape.accounts), keep_accounts.name
@@ -213,6 +219,7 @@ def _generation(
     while len(kinds) < shape.events:
         kinds += ("ActivityScheduled", "ActivityCompleted")
         names += ("post", "post")
+        answer = b'{"result":"%s"}' % result_of(done, shape.payload_bytes).encode()
         payloads += (b'{"attempt":1,"input":%d}' % done, answer)
         accounts[keys[done % len(keys)]] = _text(done)
         done += 1
@@ -224,7 +231,7 @@ def _generation(
         if done % shape.save == 0:
             kinds.append("MarkerRecorded")
             names.append("savepoint")
-            payloads.append(encode_payload({"state": {"accounts": accounts, "done": done}}))
+            payloads.append(msgspec.json.encode({"state": {"accounts": accounts, "done": done}}))
 
 
 def savepoints(shape: Shape) -> list[int]:
