@@ -26,7 +26,7 @@ TERMS: Final[Mapping[str, tuple[str, ...]]] = {
     "replay": ("once", "workflows", "events", "payload_bytes"),
     "checkpoint": (*_SINCE, "state_bytes"),
     "incremental": (*_SINCE, "state_bytes", "files"),
-    "warm cache": ("workflows", "events", "payload_bytes"),
+    "warm cache": ("once", "workflows", "events", "payload_bytes"),
     "parallel": ("once", "workflows", "events", "payload_bytes"),
     "write": ("once", "bytes"),
     "write a delta": ("once", "bytes"),

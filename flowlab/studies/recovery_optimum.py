@@ -28,7 +28,8 @@ BY: Final = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 """The intervals that are measured, as multiples of N*."""
 PLACES: Final = 4
 """Crashes for each interval, spread evenly over it: a failure's place is uniform."""
-WRITES: Final = 4
+WRITES: Final = 6
+ROUNDS: Final = 5
 STREAM: Final = ("default", "", "books")
 
 
@@ -109,18 +110,22 @@ def measure_optimum(
     law = law_costs(
         costs, state_bytes=_checkpoint_bytes(shape), payload_bytes=_payload_bytes(shape)
     )
-    # The p at which the law asks for such an interval: given, not measured.
-    p = float(f"{2.0 * law.snapshot_s / (max(law.replay_s, 1e-9) * aimed**2):.2g}")
-    n_star = best_interval(S=law.snapshot_s, L=law.load_s, r=law.replay_s, p=p).n_star
+    # The p at which the law asks for such an interval: given, not measured, and at most 1.
+    replay_s = max(law.replay_s, 2.0 * law.snapshot_s / aimed**2)
+    p = min(1.0, float(f"{2.0 * law.snapshot_s / (replay_s * aimed**2):.2g}"))
+    n_star = best_interval(S=law.snapshot_s, L=law.load_s, r=replay_s, p=p).n_star
     best: list[float] = []
     points: list[Point] = []
-    for _ in range(scale.rounds(5)):
+    gc.collect()
+    gc.freeze()
+    for _ in range(ROUNDS if whole else 1):
         points = []
         for by in BY:
             every = max(5, round(by * n_star))
             with TemporaryDirectory(dir=folder) as place:
                 points.append(_point(Path(place) / "s", every, p, repeats))
         best.append(best_of(points))
+    gc.unfreeze()
     return Optimum(p, n_star, tuple(best), tuple(points))
 
 
@@ -175,4 +180,4 @@ def optimum(scale: Scale, costs: dict[str, SchemeCosts]) -> Optimum:
     """Measure the optimum in a folder that is gone afterwards."""
     whole = scale.events >= WHOLE_EVENTS
     with workplace(scale) as folder:
-        return measure_optimum(costs, scale, folder=folder, repeats=7 if whole else 3)
+        return measure_optimum(costs, scale, folder=folder, repeats=7 if whole else 2)
