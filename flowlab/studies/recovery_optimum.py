@@ -118,7 +118,7 @@ def measure_optimum(
     points: list[Point] = []
     gc.collect()
     gc.freeze()
-    for _ in range(ROUNDS if whole else 1):
+    for _ in range(ROUNDS if whole else 2):
         points = []
         for by in BY:
             every = max(5, round(by * n_star))
