@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.studies import runtime_boundaries, runtime_kills
-from flowlab.studies.claim import EXACTLY_ZERO, Claim, Reliability
+from flowlab.studies import runtime_boundaries, runtime_kills, runtime_speed
+from flowlab.studies.claim import EXACTLY_ZERO, Bound, Claim, Reliability
 
 _RUNTIME: Final = "the design of the durable host"
 
@@ -29,5 +29,32 @@ RUNTIME_CLAIMS: Final = (
         reliability=Reliability.PROVED,
         measure=runtime_boundaries.boundaries,
         gate=EXACTLY_ZERO,
+    ),
+    Claim(
+        name="recovery.steps",
+        statement="A sequential workflow takes its durable steps, one sync a step, at 60 % or more "
+        "of the rate of bare append and fdatasync of equal bytes.",
+        source=_RUNTIME,
+        reliability=Reliability.ASSERTED,
+        measure=runtime_speed.durable_steps,
+        gate=Bound(at_least=0.6),
+        aim=Bound(at_least=0.8),
+    ),
+    Claim(
+        name="recovery.resume",
+        statement="A workflow of 200 steps is taken up in 10 ms.",
+        source=_RUNTIME,
+        reliability=Reliability.ASSERTED,
+        measure=runtime_speed.resume,
+        aim=Bound(at_most=10),
+    ),
+    Claim(
+        name="recovery.grown",
+        statement="What a workflow writes is linear in what its steps return, however large its "
+        "state has grown.",
+        source=_RUNTIME,
+        reliability=Reliability.PROVED,
+        measure=runtime_speed.grown,
+        gate=Bound(at_most=1.5),
     ),
 )
