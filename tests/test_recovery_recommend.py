@@ -287,8 +287,25 @@ def test_a_log_without_durations_is_answered_by_probabilities() -> None:
     found = recommend(still, costs=COSTS)
     assert [row.p for row in found.table[:-1]] == [1e-3, 1e-4, 1e-5, 1e-6]
     assert recommend(still, costs=COSTS, p=1e-3).interval_s is None
-    with pytest.raises(InvalidArgumentError, match="all events of the log have one time"):
+    with pytest.raises(InvalidArgumentError, match="the times of the log are no durations"):
         recommend(still, 60, COSTS)
+
+
+def test_logical_times_count_places_and_are_no_durations() -> None:
+    drawn = observe(EventLog.from_text("A: a b !crash !restart c | B: x y"))
+    assert (drawn.failures, drawn.events_per_s) == (1, None)
+    found = recommend(drawn, costs=COSTS)
+    assert (found.p, found.mean_s, found.interrupted) == (1 / 7, None, None)
+    assert math.isfinite(found.cost)
+
+
+def test_recoveries_that_would_never_end_are_answered_by_the_law_without_interruptions() -> None:
+    slow = Costs(snapshot_s=1.0, load_s=20_000.0, replay_s=0.1)
+    found = recommend(SEEN, costs=slow)
+    assert found.interrupted is None
+    assert found.best == best_interval(S=1.0, L=20_000.0, r=0.1, p=6 / 10_000)
+    assert any("would not end" in told for told in found.assumptions)
+    assert math.isfinite(found.cost)
 
 
 @pytest.mark.parametrize("length", [1_150, 1_130])

@@ -8,6 +8,7 @@ agents' own states are what recovers.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
@@ -23,6 +24,8 @@ from flowlab.events.wording import brief
 Kind = Literal["workflow", "agent"]
 Lane = tuple[str, str, str]
 
+MOST_PER_S: Final = 1e7
+"""Events a second of one workflow, above which a log's times are taken for logical ones."""
 _CRASHED: Final = "AgentCrashed"
 _ENDS: Final = ", ".join(map(repr, TERMINAL_STATUS))
 _RUNS: Final = """
@@ -92,8 +95,12 @@ class Observed:
 
     @property
     def events_per_s(self) -> float | None:
-        """Events a second of one that runs; None where the log has no durations."""
-        return self.events / self.up_s if self.up_s > 0 else None
+        """Events a second of one that runs; None where the log's times are no durations.
+
+        Nor are they where there are more than `MOST_PER_S`: logical times count places.
+        """
+        pace = self.events / self.up_s if self.up_s > 0 else math.inf
+        return pace if pace <= MOST_PER_S else None
 
     def at_least(self, events: float) -> int:
         """Return how many have at least so many events."""

@@ -181,7 +181,7 @@ class Recommendation:
             yield f"No checkpoint is needed: {longest}, and one pays from about {least} (2 N*)."
             yield f"Recovery by replay from the beginning costs {self.without:.3g} s an event."
         if self.sure is not None:
-            low, high = (grouped(round(edge)) for edge in self.sure)
+            low, high = (grouped(max(1, round(edge))) for edge in self.sure)
             yield f"As failures were few, N* is {low} to {high} with {_percent(self.confidence)}"
             yield "confidence."
 

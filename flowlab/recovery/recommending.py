@@ -129,6 +129,14 @@ class _Case:
         lam = 0.0 if rate.mean_s is None else 1.0 / rate.mean_s
         plain = self._best(p)
         struck = self._best(p, lam) if lam else None
+        source = rate.source
+        if struck is not None and math.isinf(struck.cost):
+            struck, lam = None, 0.0
+            endless = (
+                f"A recovery that failures strike every {rate.mean_s:.3g} s would not end; the "
+                "answer takes them to spare it."
+            )
+            source = (*source, endless)
         sure = None
         if rate.within is not None:
             low, high = (
@@ -137,7 +145,7 @@ class _Case:
             )
             sure = (high, low)
         return Recommendation(
-            **self._common(rate.source),
+            **self._common(source),
             p=p,
             mean_s=rate.mean_s,
             uninterrupted=plain,
@@ -256,8 +264,8 @@ def _distribution(failures: Any, seen: Observed, confidence: float) -> _Rate:
     pace = seen.events_per_s
     if pace is None:
         message = (
-            f"failures are {brief(failures)}, in seconds, and all events of the log have one time; "
-            "expected times that differ, or p= (the probability of a recovery at an event)"
+            f"failures are {brief(failures)}, in seconds, and the times of the log are no "
+            "durations; expected some, or p= (the probability of a recovery at an event)"
         )
         raise InvalidArgumentError(message)
     source = f"The failures were given: {found!r}; events come at {pace:.4g} a second."
@@ -271,7 +279,7 @@ def _distribution(failures: Any, seen: Observed, confidence: float) -> _Rate:
 def _from_log(seen: Observed, confidence: float) -> _Rate:
     count = counted(seen.failures, "recovery")
     source = f"The log holds {count} in {counted(seen.events, 'event')} of {seen.kind}s."
-    mean_s = seen.up_s / seen.failures if seen.up_s > 0 else None
+    mean_s = None if seen.events_per_s is None else seen.up_s / seen.failures
     within = _within(seen.gaps_s, seen.censored_s, seen.failures, confidence)
     told = (source, *_kind_of(seen.gaps_s, seen.censored_s, confidence))
     return _Rate(seen.failures / seen.events, mean_s, told, within)
