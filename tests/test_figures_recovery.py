@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from matplotlib import image
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.events import Event, EventLog
 from flowlab.figures import Figure, MeasuredRecovery, RecoveryCosts, recovery_cost, theme
 from flowlab.figures.raster import to_png
 from flowlab.figures.recovery_model import (
@@ -30,6 +31,7 @@ from flowlab.figures.recovery_run import crashed_run
 from flowlab.figures.recovery_words import advice
 from flowlab.figures.svg import ATTRIBUTES, ELEMENTS
 from flowlab.figures.text import text_width
+from flowlab.recovery import Costs, recommend
 from flowlab.recovery.replaying import band, best_interval, catch_up, cost, needs_no_snapshot
 
 PLAIN = RecoveryCosts(S=50, L=20, r=0.5, p=0.001)
@@ -162,6 +164,23 @@ def test_the_words_are_the_rule_of_two_n_star() -> None:
     assert "never catches up" in advice(never)[-1]
     loading = RecoveryCosts(S=50, L=1e4, r=0.5, p=0.001)
     assert "loading one takes longer" in advice(loading)[1]
+
+
+def test_what_is_recommended_of_a_log_is_drawn_with_its_own_interval() -> None:
+    log = EventLog.from_events(
+        Event.of("Signaled", workflow_id="w", sequence=n, time_ns=n * 10**8, agent_id="a")
+        for n in range(1, 5_001)
+    )
+    prices = Costs(snapshot_s=0.5, load_s=0.2, replay_s=0.01)
+    for more, law in (({"p": 0.001}, "uninterrupted"), ({"failures": 3_600.0}, "interrupted")):
+        found = recommend(log, costs=prices, **more)  # type: ignore[arg-type]
+        case = RecoveryCosts.of(found)
+        assert best("checkpoint", case).n_star == pytest.approx(getattr(found, law).n_star)
+        assert (case.history, case.D, case.arrivals) == (5_000, 0, pytest.approx(10, rel=0.01))
+    unknown = recommend(log, costs=prices)
+    with pytest.raises(InvalidArgumentError, match="give p, or failures"):
+        RecoveryCosts.of(unknown)
+    assert RecoveryCosts.of(unknown, p=0.01, history=7).history == 7
 
 
 # -- what is drawn ---------------------------------------------------------------------------------

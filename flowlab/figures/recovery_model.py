@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Protocol
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.recovery.replaying import best_interval, cost, needs_no_snapshot, rows_read
@@ -20,6 +20,53 @@ _MOST: Final = 1e15
 _GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
 _ROUNDS: Final = 120
 _POSITIVE: Final = frozenset("S r p history capacity".split())
+
+
+class _Prices(Protocol):
+    @property
+    def snapshot_s(self) -> float: ...
+
+    @property
+    def load_s(self) -> float: ...
+
+    @property
+    def replay_s(self) -> float: ...
+
+
+class _Seen(Protocol):
+    @property
+    def longest(self) -> int: ...
+
+    @property
+    def events_per_s(self) -> float | None: ...
+
+
+class Recommended(Protocol):
+    """What `flowlab.recovery.recommend` answers, as far as a picture needs it."""
+
+    @property
+    def costs(self) -> _Prices:
+        """Of a checkpoint, a load and the replay of an event."""
+
+    @property
+    def observed(self) -> _Seen:
+        """What the log tells."""
+
+    @property
+    def p(self) -> float | None:
+        """Probability of a recovery at an event."""
+
+    @property
+    def mean_s(self) -> float | None:
+        """Mean seconds between failures."""
+
+    @property
+    def downtime_s(self) -> float:
+        """Before a recovery."""
+
+    @property
+    def interrupted(self) -> object:
+        """The law in which failures strike recoveries, too, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +132,37 @@ class RecoveryCosts:
         base = {field.name: field.default for field in fields(self)}
         said += [n for n in base if n not in said and getattr(self, n) != base[n]]
         return f"RecoveryCosts({', '.join(f'{n}={getattr(self, n):.6g}' for n in said)})"
+
+    @classmethod
+    def of(cls, found: Recommended, **numbers: float) -> RecoveryCosts:
+        """Return the costs that `flowlab.recovery.recommend` found of a log.
+
+        What a log does not tell is as by default, but the capacity: twice the pace of the log.
+
+        Args:
+            found: the recommendation.
+            **numbers: of a `RecoveryCosts` by name, in place of what was found.
+
+        Raises:
+            InvalidArgumentError: it is not known how often failures come, and `p` is not given.
+        """
+        if found.p is None and "p" not in numbers:
+            message = "the recommendation has no p: give p, or failures to recommend(...)"
+            raise InvalidArgumentError(message)
+        known: dict[str, float] = {
+            "S": found.costs.snapshot_s,
+            "L": found.costs.load_s,
+            "r": found.costs.replay_s,
+            "p": min(1.0, found.p or 0.0),
+            "D": found.downtime_s,
+            "history": found.observed.longest,
+        }
+        if found.mean_s is not None and found.interrupted is not None:
+            known["rate"] = 1.0 / found.mean_s
+        pace = found.observed.events_per_s
+        if pace:
+            known |= {"arrivals": pace, "capacity": 2.0 * pace}
+        return cls(**(known | numbers))
 
     @property
     def full_s(self) -> float:

@@ -81,7 +81,10 @@ def told_best(scheme: str, found: Best, costs: RecoveryCosts) -> str:
         return price
     every = f"every {count(max(1.0, found.n_star))}"
     if scheme == "incremental":
-        return f"{price}, {every}, 1 in {count(found.full_every)} full"
+        # Its valley is so flat that further figures would be those of rounding.
+        every = f"every {count(float(f'{max(1.0, found.n_star):.3g}'))}"
+        full = math.floor(found.full_every + 0.5)
+        return f"{price}, {every}, {'all' if full == 1 else f'1 in {count(full)}'} full"
     if scheme == "cache":
         return f"{price}, {every}, {100 * costs.hit_ratio:.3g} % hits"
     return f"{price}, {every} events"

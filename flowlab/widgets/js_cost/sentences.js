@@ -21,7 +21,11 @@ function bestWords(found, c) {
   const price = `${secondsWords(found.cost)} an event`;
   if (!found.nStar) return price;
   const every = `every ${eventsWords(Math.max(1, found.nStar))}`;
-  if (found.scheme === "incremental") return `${price}, ${every}, 1 in ${eventsWords(found.fullEvery)} full`;
+  if (found.scheme === "incremental") {
+    const near = eventsWords(Number(Math.max(1, found.nStar).toPrecision(3)));
+    const full = Math.floor(found.fullEvery + 0.5);
+    return `${price}, every ${near}, ${full === 1 ? "all" : `1 in ${eventsWords(full)}`} full`;
+  }
   if (found.scheme === "cache") return `${price}, ${every}, ${Number((100 * c.hit_ratio).toPrecision(3))} % hits`;
   return `${price}, ${every} events`;
 }
