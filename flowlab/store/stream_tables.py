@@ -13,7 +13,6 @@ from flowlab.events import EVENT_SCHEMA, Event, table_from_events
 from flowlab.store.delta import DataFile
 from flowlab.store.layout import Stream
 from flowlab.store.pruning import groups_of_stream
-from flowlab.store.segment_reader import with_namespace
 from flowlab.store.span import Span
 from flowlab.store.stream_read import read_file
 
@@ -21,14 +20,13 @@ if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
 
 _ORDER: Final = ("namespace", "run_id", "workflow_id", "sequence")
-_NEEDED: Final = (*_ORDER, "position", "event_type", "schema_version")
 
 
-def narrow_schema(snapshot: Snapshot, columns: tuple[str, ...]) -> pa.Schema:
+def _narrow_schema(snapshot: Snapshot, columns: tuple[str, ...]) -> pa.Schema:
     """Return the schema of some columns and of those that a read needs; of all before an upcast."""
     if snapshot.files.upcasts:
         return EVENT_SCHEMA
-    return pa.schema([field for field in EVENT_SCHEMA if field.name in {*columns, *_NEEDED}])
+    return pa.schema([field for field in EVENT_SCHEMA if field.name in {*columns, *_ORDER}])
 
 
 def stream_table(snapshot: Snapshot, stream: Stream, columns: tuple[str, ...]) -> pa.Table:
@@ -37,14 +35,18 @@ def stream_table(snapshot: Snapshot, stream: Stream, columns: tuple[str, ...]) -
     Raises:
         CorruptionError: a file is missing or damaged.
     """
-    schema = narrow_schema(snapshot, columns)
-    reader = snapshot.files.reader.narrowed(schema)
+    schema = _narrow_schema(snapshot, columns)
+    # What a span is told by must be read as well.
+    place = EVENT_SCHEMA.field("position")
+    wide = schema if place.name in schema.names else schema.append(place)
+    reader = snapshot.files.reader.narrowed(wide)
     span = Span.of_stream(stream, snapshot.bases.base(stream) + 1, None, snapshot.position)
     parts = []
     for data in snapshot.stream_files(stream):
         if span.may_be_in(data):
             near = groups_of_stream(reader.row_groups(data), *stream[1:])
             parts += read_file(span, data, reader, reverse=False, limit=None, near=near)
+    parts = [part.select(schema.names) for part in parts]
     tail = snapshot.tail
     events = [] if tail is None else tail.stream(stream)
     first = snapshot.bases.base(stream)
@@ -58,7 +60,7 @@ def stream_tables(snapshot: Snapshot, columns: tuple[str, ...]) -> Iterator[pa.T
     Raises:
         CorruptionError: a file is missing or damaged.
     """
-    schema = narrow_schema(snapshot, columns)
+    schema = _narrow_schema(snapshot, columns)
     files: dict[tuple[str, ...], list[DataFile]] = {}
     layout = snapshot.files.shelves.layout
     whole = layout.keeps_streams_whole
@@ -77,14 +79,34 @@ def stream_tables(snapshot: Snapshot, columns: tuple[str, ...]) -> Iterator[pa.T
 
 
 def _rows(snapshot: Snapshot, data: DataFile, schema: pa.Schema) -> pa.Table:
+    """Return the rows of a file that a snapshot shows, decoding only columns that vary in it."""
     reader = snapshot.files.reader
-    groups = [group.index for group in reader.row_groups(data)]
-    table = with_namespace(data, reader.read(data, groups, columns=tuple(schema.names)))
-    table = table.select([name for name in schema.names if name in table.column_names])
-    for place, field in enumerate(schema):
-        if field.name not in table.column_names:
-            table = table.add_column(place, field, pa.nulls(table.num_rows, field.type))
-    return table.cast(schema)
+    groups = reader.row_groups(data)
+    fixed = dict(groups[0].fixed) if groups else {}
+    for group in groups:
+        fixed = {k: v for k, v in fixed.items() if group.fixed.get(k, _VARIES) == v}
+    late = (data.most("position") or 0) > snapshot.position
+    asked = [name for name in schema.names if name not in fixed]
+    table = reader.read(
+        data,
+        [group.index for group in groups],
+        columns=(*asked, *(["position"] if late and "position" not in asked else [])),
+    )
+    if late:
+        table = table.filter(pc.less_equal(table.column("position"), snapshot.position))
+    if not table.num_rows:
+        return schema.empty_table()
+    arrays = []
+    for field in schema:
+        if field.name in table.column_names:
+            arrays.append(table.column(field.name).cast(field.type))
+        else:
+            value = pa.scalar(fixed.get(field.name), field.type)
+            arrays.append(pa.repeat(value, table.num_rows))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+_VARIES: Final = object()
 
 
 def _put_together(
@@ -93,9 +115,6 @@ def _put_together(
     if events:
         parts = [*parts, table_from_events(events).select(schema.names)]
     table = pa.concat_tables(parts) if parts else schema.empty_table()
-    last = pc.max(table.column("position")).as_py()
-    if last is not None and last > snapshot.position:
-        table = table.filter(pc.less_equal(table.column("position"), snapshot.position))
     if len(parts) > 1:
         table = table.sort_by([(name, "ascending") for name in _ORDER])
     if snapshot.bases.by_stream and table.num_rows:

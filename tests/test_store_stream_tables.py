@@ -1,0 +1,91 @@
+"""Columns of whole streams: from sealed files and tail, as of any position, nothing truncated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import flowlab as fl
+from flowlab.events import EVENT_COLUMNS
+from flowlab.store import Layout
+from flowlab.store.stream_tables import stream_table, stream_tables
+
+ORDER = ("namespace", "run_id", "workflow_id", "sequence")
+ASKED = ("event_type", "payload", "causes", "step_id")
+NAMES = [name for name in EVENT_COLUMNS if name in {*ORDER, *ASKED}]
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from("abc"), st.integers(1, 4)),
+        st.sampled_from(["seal", "compact", "truncate"]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+def sorted_rows(table: pa.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.select(NAMES).to_pylist()
+    return sorted(rows, key=lambda row: tuple(row[name] for name in ORDER))
+
+
+def carry_out(store: Any, plan: list[Any]) -> None:
+    heads: dict[str, int] = {}
+    base = 0
+    for step in plan:
+        if step == "seal":
+            store.seal()
+        elif step == "compact":
+            store.compact(full=True)
+        elif step == "truncate":
+            if heads.get("a", 0) - 1 > base:
+                base = heads["a"] - 1
+                store.truncate("a", upto=base, discard=True)
+        else:
+            name, count = step
+            events = [fl.Event.of("Signaled", name="s", payload=[i]) for i in range(count)]
+            store.append(name, events)
+            heads[name] = heads.get(name, 0) + count
+
+
+@settings(max_examples=10, deadline=None, phases=[Phase.generate])
+@given(plan=steps, buckets=st.sampled_from([None, "bucket:1", "day"]), cut=st.integers(0, 100))
+def test_the_tables_of_whole_streams_hold_what_the_log_holds(
+    plan: list[Any], buckets: str | None, cut: int
+) -> None:
+    layout = Layout.of("namespace", buckets) if buckets else Layout()
+    with TemporaryDirectory() as folder, fl.EventStore(Path(folder) / "s", layout=layout) as store:
+        carry_out(store, plan)
+        now = store.snapshot()
+        snapshots = [now]
+        if "truncate" not in plan and now.position:
+            snapshots.append(store.as_of(position=cut % now.position + 1))
+        for snapshot in snapshots:
+            tables = list(stream_tables(snapshot, ASKED))
+            expected = sorted_rows(snapshot.log().table)
+            found = [row for table in tables for row in table.select(NAMES).to_pylist()]
+            assert sorted(found, key=lambda row: tuple(row[n] for n in ORDER)) == expected
+            for table in tables:
+                assert table.select(NAMES).to_pylist() == sorted_rows(table)
+            streams = [{row["workflow_id"] for row in t.to_pylist()} for t in tables]
+            assert sum(map(len, streams)) == len(set().union(*streams))
+            for name in "abc":
+                one = stream_table(snapshot, ("default", "", name), ASKED)
+                assert one.select(NAMES).to_pylist() == [
+                    row for row in expected if row["workflow_id"] == name
+                ]
+
+
+def test_an_older_event_comes_as_its_newest_version(tmp_path: Path) -> None:
+    with fl.EventStore(tmp_path / "s") as store:
+        store.append("w", fl.Event.of("Signaled", payload={"n": 1}))
+        store.seal()
+    raised = fl.upcast("Signaled", from_version=1)(lambda data: {"number": data["n"]})
+    with fl.EventStore(tmp_path / "s", upcasts=[raised]) as store:
+        (table,) = stream_tables(store.snapshot(), ("payload",))
+        assert table.column("payload").to_pylist() == [b'{"number":1}']
