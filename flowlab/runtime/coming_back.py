@@ -15,6 +15,7 @@ from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.keys import Key
 from flowlab.runtime import choreographing
 from flowlab.runtime.agents import Performer
+from flowlab.runtime.child_pool import PooledExecution
 from flowlab.runtime.effect import Effect, Gone
 from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
@@ -23,7 +24,7 @@ from flowlab.runtime.scheme import RecoveryScheme, Restored
 from flowlab.runtime.standing import OPEN, Standing
 from flowlab.runtime.uncertain import UNCERTAIN_EFFECT, Policies, left_open
 from flowlab.store import EventStore
-from flowlab.workflow import Choreography
+from flowlab.workflow import Choreography, Workflow
 from flowlab.workflow.choreography_execution import ChoreographyExecution, Errand
 from flowlab.workflow.names import listed
 
@@ -53,10 +54,10 @@ class ComingBack:
         store: EventStore,
         processes: Mapping[str, Carried],
         scheme: RecoveryScheme,
+        policies: Policies,
         *,
         seed: object,
         namespace: str,
-        policies: Policies,
     ) -> None:
         self._store = store
         self._processes = processes
@@ -155,6 +156,9 @@ class ComingBack:
         """Let a workflow go on; return what may have happened before, which is named first."""
         standing, workflow_id = instance.standing, instance.workflow_id
         host.instances[workflow_id] = instance
+        process = instance.process
+        if isinstance(process, Workflow) and host.runs_elsewhere(process, instance.parent):
+            instance.execution = PooledExecution(process, workflow_id)
         if standing.status != OPEN:
             return []
         host.recording.went_on_until(host.recording.last_of(workflow_id))
@@ -171,28 +175,33 @@ class ComingBack:
                 host.arm_again(instance, request)
             elif request.event_type == "ChildWorkflowInitiated":
                 self._check_child(host, instance, request)
+        self._go_on(host, instance, uncertain, untouched)
+        for errand in undo:
+            host.put_off(workflow_id, errand.number, 0)
+        host.resume(instance)
+        return uncertain
+
+    def _go_on(
+        self, host: Host, instance: Instance, uncertain: list[Effect], untouched: list[Effect]
+    ) -> None:
+        """Hand out again what was left open, find out about it, or fail it."""
         for effect in sorted([*uncertain, *untouched], key=lambda effect: effect.sequence):
-            asked = standing.open.get(effect.sequence)
+            asked = instance.standing.open.get(effect.sequence)
+            if asked is None and effect.sequence > 0:
+                continue
             policy = self._policy(effect)
             if effect in uncertain and isinstance(policy, Performer):
                 host.inquire(effect, policy)
-            elif effect in untouched or policy == "repeat":
-                if effect.sequence < 0:
-                    host.hand_to_agent(effect)
-                    continue
-                if asked is None:
-                    continue
-                host.ask(instance, asked, delivery=effect.delivery + (effect in uncertain))
-            else:
+            elif effect in uncertain and policy == "fail":
                 told = (
                     f"{effect.key} may have happened before the process stopped, and is not to be "
                     "repeated"
                 )
                 host.answer(None, effect, Gone(UNCERTAIN_EFFECT, told))
-        for errand in undo:
-            host.put_off(workflow_id, errand.number, 0)
-        host.resume(instance)
-        return uncertain
+            elif asked is None:
+                host.hand_to_agent(effect)
+            else:
+                host.ask(instance, asked, delivery=effect.delivery + (effect in uncertain))
 
     def _policy(self, effect: Effect) -> Literal["repeat", "fail"] | Performer:
         return self._policies.get(effect.activity, self._policies[""])

@@ -11,7 +11,7 @@ from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.vocabulary import WORLD_STREAM
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.processes import Carried
-from flowlab.runtime.recording import Recording
+from flowlab.runtime.recording import Recording, check_sizes
 
 PROGRAM: Final = int(CauseKind.PROGRAM)
 FORK: Final = int(CauseKind.FORK)
@@ -48,6 +48,31 @@ class Families:
 
     def _tell(self, instance: Instance, event: Event) -> None:
         raise NotImplementedError
+
+    def signal(self, workflow_id: str, name: str, value: Any, cause: Cause | None = None) -> None:
+        """Take an event from outside, or from another workflow."""
+        instance = self._known(workflow_id)
+        if instance is None:
+            self._lost(workflow_id, name, cause)
+            return
+        causes = () if cause is None else (cause,)
+        event = Event.of("Signaled", name=name, payload={"value": value}, causes=causes)
+        check_sizes(workflow_id, [event])
+        self._tell(instance, event)
+
+    def cancel(self, workflow_id: str, reason: str, cause: Cause | None = None) -> None:
+        """Take a request to stop."""
+        instance = self._known(workflow_id)
+        if instance is None:
+            self._lost(workflow_id, "cancel", cause)
+        elif instance.is_open:
+            event = Event.of(
+                "WorkflowCancelRequested",
+                name=instance.standing.name,
+                payload={"reason": reason} if reason else {},
+                causes=() if cause is None else (cause,),
+            )
+            self._tell(instance, event)
 
     def begin_child(self, parent: Instance, asked: Event) -> None:
         """Begin the workflow that another one has asked for, or say why it cannot be begun."""

@@ -16,18 +16,20 @@ from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.vocabulary import TERMINAL_STATUS
 from flowlab.runtime import choreographing
 from flowlab.runtime.agents import Agents, Lane
+from flowlab.runtime.child_pool import ChildPool, PooledExecution
 from flowlab.runtime.clock import Clock
 from flowlab.runtime.effect import Done, Effect, Gone, Outcome, checked
 from flowlab.runtime.errands import Errands
 from flowlab.runtime.families import Families
 from flowlab.runtime.instance import Instance
+from flowlab.runtime.pooling import Pooling
 from flowlab.runtime.processes import Carried
 from flowlab.runtime.recording import Recording, check_sizes
-from flowlab.runtime.scheme import RecoveryScheme, execution_of
+from flowlab.runtime.scheme import RecoveryScheme
 from flowlab.runtime.standing import EFFECTS, OPEN, Standing
 from flowlab.runtime.turn import Turn
 from flowlab.store import EventStore
-from flowlab.workflow import Choreography, PlanExecution
+from flowlab.workflow import Choreography, Execution, PlanExecution
 from flowlab.workflow.cells import Cells
 from flowlab.workflow.choreography_execution import ChoreographyExecution
 from flowlab.workflow.retry import UNKNOWN_ACTIVITY
@@ -44,7 +46,7 @@ Loader = Callable[[str], Instance | None]
 """Gets a workflow that is not in memory; None where there is none."""
 
 
-class Host(Errands, Families):
+class Host(Errands, Families, Pooling):
     """The workflows in memory, and what becomes of them in each turn.
 
     Args:
@@ -56,6 +58,7 @@ class Host(Errands, Families):
         seed: of the streams of chance.
         namespace: of every stream.
         load: gets a workflow that is not in memory.
+        pool: runs the code of children.
     """
 
     def __init__(
@@ -69,9 +72,12 @@ class Host(Errands, Families):
         seed: object,
         namespace: str,
         load: Loader,
+        pool: ChildPool | None = None,
     ) -> None:
         self.processes = processes
         self.agents = agents
+        self.pool = pool
+        self._running = {}
         self.instances: dict[str, Instance] = {}
         self.recording = Recording(store, namespace, clock)
         self._store = store
@@ -105,7 +111,7 @@ class Host(Errands, Families):
             nobody = ChoreographyExecution(process, workflow_id)
             instance = Instance(workflow_id, process, nobody, Standing(), parent)
         else:
-            execution = execution_of(process, workflow_id, seed=self._seed)
+            execution = self._execution(process, workflow_id, parent)
             instance = Instance(workflow_id, process, execution, Standing(), parent)
             payload = {"input": value} if roles is None else {"input": value, "roles": dict(roles)}
         causes = () if parent is None else (parent,)
@@ -171,6 +177,7 @@ class Host(Errands, Families):
 
     def fired(self, workflow_id: str, sequence: int) -> None:
         """Take note that the time of a timer has come."""
+        self.ready(workflow_id)
         instance = self.instances.get(workflow_id)
         if instance is None or not instance.is_open:
             return
@@ -183,31 +190,6 @@ class Host(Errands, Families):
             event = event.replace(step_id=timer.step_id, coordination_id=timer.coordination_id)
         self._tell(instance, event)
 
-    def signal(self, workflow_id: str, name: str, value: Any, cause: Cause | None = None) -> None:
-        """Take an event from outside, or from another workflow."""
-        instance = self._known(workflow_id)
-        if instance is None:
-            self._lost(workflow_id, name, cause)
-            return
-        causes = () if cause is None else (cause,)
-        event = Event.of("Signaled", name=name, payload={"value": value}, causes=causes)
-        check_sizes(workflow_id, [event])
-        self._tell(instance, event)
-
-    def cancel(self, workflow_id: str, reason: str, cause: Cause | None = None) -> None:
-        """Take a request to stop."""
-        instance = self._known(workflow_id)
-        if instance is None:
-            self._lost(workflow_id, "cancel", cause)
-        elif instance.is_open:
-            event = Event.of(
-                "WorkflowCancelRequested",
-                name=instance.standing.name,
-                payload={"reason": reason} if reason else {},
-                causes=() if cause is None else (cause,),
-            )
-            self._tell(instance, event)
-
     # -- the end of a turn ------------------------------------------------------------------------
 
     def commit(self) -> Turn:
@@ -217,7 +199,7 @@ class Host(Errands, Families):
             FlowlabError: why the store refused. What is in memory is then ahead of the log, and the
                 host must be dropped.
         """
-        self._settle()
+        self.collect_all()
         turn, self._turn = self._turn, Turn()
         touched, self._touched = self._touched, {}
         turn.events = self.recording.commit()
@@ -232,9 +214,9 @@ class Host(Errands, Families):
                 streams[event.workflow_id].append(event)
         for workflow_id, mine in streams.items():
             instance = self.instances.get(workflow_id)
-            if instance is None or isinstance(instance.execution, ChoreographyExecution):
+            if instance is None or instance.error is not None:
                 continue
-            if instance.error is None:
+            if isinstance(instance.execution, (Execution, PlanExecution)):
                 stream = (self._namespace, "", workflow_id)
                 self._scheme.committed(
                     self._store, stream, instance.execution, instance.standing, mine
@@ -247,6 +229,7 @@ class Host(Errands, Families):
     # -- inside a turn ----------------------------------------------------------------------------
 
     def _known(self, workflow_id: str) -> Instance | None:
+        self.ready(workflow_id)
         return self.instances.get(workflow_id) or self._load(workflow_id)
 
     def _close(
@@ -267,6 +250,7 @@ class Host(Errands, Families):
 
     def _tell(self, instance: Instance, event: Event) -> None:
         """Write what has happened, and carry out what the code makes of it."""
+        self.ready(instance.workflow_id)
         if event.generation != instance.standing.generation:
             event = event.replace(generation=instance.standing.generation)
         self._go_on(instance, [self._write(instance, event)])
@@ -281,28 +265,42 @@ class Host(Errands, Families):
     def _go_on(self, instance: Instance, told: list[Event]) -> None:
         """Hand events to the code, and carry out what it asks for, until it waits."""
         while instance.error is None:
+            execution = instance.execution
+            if isinstance(execution, PooledExecution):
+                self._tell_elsewhere(instance, execution, told)
+                return
             try:
-                drafts = instance.execution.advance(told)
+                drafts = execution.advance(told)
                 check_sizes(instance.workflow_id, drafts)
             except FlowlabError as error:
-                # What has happened stays in the log; other workflows go on.
-                instance.error = error
-                self._turn.ended.append(instance)
+                self._give_up_on(instance, error)
                 return
             choreographing.post(self, instance)
             if not drafts:
                 return
-            told = [self._write(instance, draft) for draft in drafts]
-            for asked in told:
-                self._carry_out(instance, asked)
-            if instance.standing.status == "continued_as_new":
-                told = self._renew(instance, told[-1])
+            told = self._ask_for(instance, list(drafts))
+
+    def _ask_for(self, instance: Instance, drafts: list[Event]) -> list[Event]:
+        """Write what the code asks for, and carry it out; return what the code is told then."""
+        told = [self._write(instance, draft) for draft in drafts]
+        for asked in told:
+            self._carry_out(instance, asked)
+        if instance.standing.status == "continued_as_new":
+            return self._renew(instance, told[-1])
+        return told
+
+    def _give_up_on(self, instance: Instance, error: FlowlabError) -> None:
+        # What has happened stays in the log; other workflows go on.
+        instance.error = error
+        self._turn.ended.append(instance)
 
     def _renew(self, instance: Instance, end: Event) -> list[Event]:
         generation = instance.standing.generation + 1
         name = instance.standing.name
         assert not isinstance(instance.process, Choreography)
-        instance.execution = execution_of(instance.process, instance.workflow_id, seed=self._seed)
+        instance.execution = self._execution(
+            instance.process, instance.workflow_id, instance.parent
+        )
         started = Event.of(
             "WorkflowStarted",
             name=name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowlab.events import Cause
+from flowlab.runtime.child_pool import PooledExecution
 from flowlab.runtime.processes import Carried
 from flowlab.runtime.scheme import Executing
 from flowlab.runtime.standing import OPEN, Standing
@@ -40,7 +41,7 @@ class Instance:
         self,
         workflow_id: str,
         process: Carried,
-        execution: Executing | ChoreographyExecution,
+        execution: Executing | ChoreographyExecution | PooledExecution,
         standing: Standing,
         parent: Cause | None = None,
     ) -> None:

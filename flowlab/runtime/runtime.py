@@ -13,6 +13,7 @@ from flowlab.errors import (
     NotFoundError,
 )
 from flowlab.runtime.agents import AgentLike, Agents, AgentSpec
+from flowlab.runtime.child_pool import pool_of
 from flowlab.runtime.choreographing import check_agents
 from flowlab.runtime.clock import Clock, WallClock
 from flowlab.runtime.coming_back import ComingBack
@@ -71,6 +72,8 @@ class Runtime:
         clock: stamps events; tests give one of their own.
         lease: how long after its last sign of life a `Standby` takes over; renewed each third of
             it. None gives no sign.
+        children: how many processes run the code of child workflows; None runs it here. Their
+            histories are the same. Plans, and code with declared state, always run here.
 
     Raises:
         InvalidArgumentError: something is none of these.
@@ -106,18 +109,14 @@ class Runtime:
         namespace: str = "default",
         clock: Clock | None = None,
         lease: Duration | None = None,
+        children: int | None = None,
     ) -> None:
         self.store = _checked(store)
         self.namespace = namespace
         scheme = Replay() if recovery is None else recovery
         known = as_processes(workflows, predicates)
         self._back = ComingBack(
-            store,
-            known,
-            scheme,
-            seed=seed,
-            namespace=namespace,
-            policies=policies_of(uncertain),
+            store, known, scheme, policies_of(uncertain), seed=seed, namespace=namespace
         )
         everybody = Agents(activities, agents, where=where, at_once=at_once)
         check_agents(known.values(), everybody)
@@ -130,6 +129,7 @@ class Runtime:
             seed=seed,
             namespace=namespace,
             load=self._load,
+            pool=pool_of(children, known.values(), seed),
         )
         self._turns = Turns(
             self._host,

@@ -95,6 +95,8 @@ class Turns:
             message = "the runtime was closed; make another one on the store to go on"
             self._stop(InvalidArgumentError(message))
         await self._performing.close()
+        if self._host.pool is not None:
+            self._host.pool.close()
         if self._lease is not None and self._loop is not None:
             self._lease.release()
 
@@ -109,10 +111,17 @@ class Turns:
             raise self._stopped
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._before()
+            try:
+                self._before()
+                if self._lease is not None:
+                    self._lease.take()
+            except OSError as error:
+                told = _told(error)
+                if told is error:
+                    raise
+                raise told from error
             self._loop = loop
             if self._lease is not None:
-                self._lease.take()
                 self._renew_later(self._lease)
         elif self._loop is not loop:
             message = "this runtime lives in another event loop; make one in this loop"
