@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lab import Lab, run_cell, run_command, start_lab
 from playwright.sync_api import Page
-from views import ask, trip
+from views import ask, trip, until
 
 LIVE = ".jp-OutputArea-output .flowlab-live[data-drawn-ms]"
 MAKE = """
@@ -93,6 +93,43 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     it_is_dark_where_jupyterlab_is(page)
     it_is_live_again_when_its_page_is_loaded_again(page)
     a_view_goes_on_when_its_kernel_is_gone(page)
+    assert wrong == []
+
+
+def test_the_views_of_recovery_are_live_and_heard_in_the_next_cell(lab: Lab, page: Page) -> None:
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    simulated = "fl.simulate(SCENARIOS['trip'], seed=1).log"
+    cells = [
+        "import flowlab as fl\nview = fl.widgets.recovery_cost(S=50, L=20, r=.5, p=.001)\nview",
+        "round(view.costs.D, 6), round(view.crash_s)",
+        "view.costs = fl.figures.RecoveryCosts(S=8, L=2, r=.5, p=.001)",
+        f"from flowlab.scenarios import SCENARIOS\ntravel = {simulated}.time_travel()\ntravel",
+        "travel.at, len(travel.state)",
+        "travel.at = 7",
+    ]
+    lab.write("recovery.ipynb", cells)
+    lab.open(page, "recovery.ipynb")
+    run_cell(page, 0)
+    page.wait_for_selector(LIVE)
+    page.get_by_label("downtime (D)").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_label("crash", exact=True).focus()
+    page.keyboard.press("Home")
+    page.wait_for_timeout(400)  # the kernel hears of both when they have come to rest
+    assert run_cell(page, 1) == ["(0.001, 0)"]
+    run_cell(page, 2)
+    until(page, "v.costs.S === 8")
+    assert "every 179 events" in page.locator(".advice .first").inner_text()
+    run_cell(page, 3)
+    page.wait_for_selector(".flowlab-live svg.lanes")
+    page.get_by_label("place in the log").focus()
+    page.keyboard.press("Home")
+    page.wait_for_timeout(400)
+    assert run_cell(page, 4) == ["(1, 1)"]
+    run_cell(page, 5)
+    page.get_by_text("event 7 of 70: ").first.wait_for()
+    assert page.get_by_text("Error displaying widget").count() == 0
     assert wrong == []
 
 
