@@ -43,25 +43,25 @@ class Books:
 
 
 @workflow(state=Books)
-async def keep_accounts(ctx: Any, input: dict[str, int], state: Books) -> None:  # noqa: A002
+async def keep_accounts(ctx: Any, given: dict[str, int], state: Books) -> None:
     """Post one entry after the other, each to one of few accounts; save the books now and then.
 
     Args:
         ctx: of the workflow.
-        input: `accounts`, `save` (steps between savepoints) and `renew` (steps of a generation, 0
+        given: `accounts`, `save` (steps between savepoints) and `renew` (steps of a generation, 0
             for all).
         state: the books.
     """
     if not state.accounts:
-        state.accounts = new_accounts(input["accounts"])
+        state.accounts = new_accounts(given["accounts"])
     names = list(state.accounts)[:HOT]
     while True:
         await ctx.call_activity("post", state.done)
         state.accounts[names[state.done % len(names)]] = _text(state.done)
         state.done += 1
-        if state.done == input["renew"]:
-            ctx.continue_as_new(input)
-        if state.done % input["save"] == 0:
+        if state.done == given["renew"]:
+            ctx.continue_as_new(given)
+        if state.done % given["save"] == 0:
             await ctx.savepoint()
 
 
