@@ -10,7 +10,7 @@ from typing import Any
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.runtime.agents import AgentLike
 from flowlab.runtime.processes import ProcessSpec
-from flowlab.workflow import Activity, Plan, Program, Workflow
+from flowlab.workflow import Activity, Choreography, Plan, Program, Workflow
 from flowlab.workflow.names import listed
 
 
@@ -65,7 +65,7 @@ def code_in(module: ModuleType) -> Code:
     agents: dict[str, Any] = dict(getattr(module, "agents", None) or {})
     aliases: dict[str, ProcessSpec] = {}
     for key, value in vars(module).items():
-        if isinstance(value, (Workflow, Plan, Program)):
+        if isinstance(value, (Workflow, Plan, Program, Choreography)):
             name = value.plan.name if isinstance(value, Program) else value.name
             if workflows.get(name, value) is not value:
                 message = f"{module.__name__} has two workflows called {name!r}; rename one"
