@@ -136,6 +136,45 @@ def test_checkpoints_that_the_log_tells_of_count_from_their_own_event_on() -> No
     )
 
 
+def test_a_checkpoint_before_a_truncated_beginning_counts_from_what_follows_it() -> None:
+    log = EventLog.from_events(
+        Event.of("Signaled", workflow_id="w", sequence=n, time_ns=n) for n in (7, 8, 9)
+    )
+    stream = ("default", "", "w")
+    marks = [CheckpointMark(stream, at, 10 * at) for at in (6, 8, 12)]
+    travel = read_travel(log, checkpoints=marks)
+    assert [(row, mark.at) for row, _, mark in travel.checkpoints] == [(0, 6), (1, 8)]
+    assert [travel.reading(row).since for row in range(3)] == [1, 0, 1]
+
+
+def test_a_damaged_word_of_a_checkpoint_is_passed_over() -> None:
+    wrong = [{"at": -1, "bytes": 1}, {"at": "2"}, {"at": 1, "bytes": None}, {}, [1], None]
+    events = [Event.of("Signaled", workflow_id="w", sequence=1, time_ns=0)]
+    events += [
+        Event.of(
+            "CheckpointTaken", workflow_id="@world", sequence=n, time_ns=n,
+            payload={**told, "workflow_id": "w"} if isinstance(told, dict) else told,
+        )
+        for n, told in enumerate(wrong, 1)
+    ]  # fmt: skip
+    assert read_travel(EventLog.from_events(events)).checkpoints == ()
+
+
+def test_what_a_store_says_of_its_checkpoints_is_drawn(tmp_path: Path) -> None:
+    with fl.EventStore(tmp_path / "s") as store:
+        for n in range(4):
+            store.append("w", Event.of("WorkflowStarted" if n == 0 else "Signaled"))
+            if n == 1:
+                store.checkpoint("w", state=b"12345", savepoint=True)
+        given = read_travel(store.log(), checkpoints=store.checkpoints("w"))
+        told = read_travel(store.log())
+    for travel in (given, told):
+        ((_, lane, mark),) = travel.checkpoints
+        assert (mark.at, mark.size_bytes, mark.savepoint) == (2, 5, True)
+        reading = travel.reading(len(travel.log) - 1, lane)
+        assert (reading.checkpoints, reading.since, reading.replay) == (1, 2, 4)
+
+
 @fl.aggregate
 class Account:
     initial: Any = None
@@ -255,6 +294,8 @@ def test_what_is_no_checkpoint_is_refused() -> None:
         CheckpointMark("w", 1, 1)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="at is -1"):
         CheckpointMark(("default", "", "w"), -1, 1)
+    with pytest.raises(InvalidArgumentError, match="expected what store.checkpoints"):
+        read_travel(world("trip", 1, ""), checkpoints=["trip-1"])  # type: ignore[list-item]
     elsewhere = CheckpointMark(("default", "", "elsewhere"), 1, 1)
     assert read_travel(world("trip", 1, ""), checkpoints=[elsewhere]).checkpoints == ()
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from flowlab.figures.travel_values import (
     Reading,
     Stream,
     Taken,
+    marked,
 )
 from flowlab.figures.travel_words import fields_of, payload_of, shown, state_words, values_told
 
@@ -312,11 +313,21 @@ class _Reader:
             yield from self._told_marks()
             return
         for one in given:
-            mark = CheckpointMark(tuple(one.stream), one.at, one.size_bytes, one.savepoint)  # type: ignore[arg-type]
+            mark = marked(one)
             lane = self.by_stream.get(mark.stream)
-            row = None if lane is None else self._row_of.get((lane, mark.at))
+            row = None if lane is None else self._reached(lane, mark.at)
             if lane is not None and row is not None:
                 yield row, lane, mark
+
+    def _reached(self, lane: int, at: int) -> int | None:
+        """Return the row from which a stream's state at a sequence can be had; None for never.
+
+        Where the events up to it were truncated, the stream begins with what follows it.
+        """
+        rows = np.flatnonzero(self.codes == lane)
+        sequences = self.log.table.column("sequence").to_numpy()[rows]
+        place = int(np.searchsorted(sequences, at))
+        return int(rows[place]) if place < len(rows) else None
 
     def _told_marks(self) -> Iterator[tuple[int, int, CheckpointMark]]:
         table = self.log.table
@@ -326,9 +337,13 @@ class _Reader:
             told = payload_of(table.column("payload")[row].as_py())
             stream = (*world, told.get("workflow_id"))
             at, size = told.get("at"), told.get("bytes", 0)
-            if stream in self.by_stream and type(at) is int and type(size) is int:
+            if stream in self.by_stream and _is_count(at) and _is_count(size):
                 mark = CheckpointMark(stream, at, size, bool(told.get("savepoint")))
                 yield row, self.by_stream[stream], mark
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _kind_of(stream: Stream, kinds: dict[str, Folding]) -> Folding | None:

@@ -87,6 +87,23 @@ class CheckpointMark:
         return f"CheckpointMark({self.stream[2]!r} at {self.at}, {size}{kind})"
 
 
+def marked(one: Taken) -> CheckpointMark:
+    """Return where a checkpoint lies.
+
+    Raises:
+        InvalidArgumentError: it is no checkpoint.
+    """
+    try:
+        stream, at, size, savepoint = one.stream, one.at, one.size_bytes, one.savepoint
+    except AttributeError as error:
+        message = (
+            f"{one!r:.80} is no checkpoint; expected what store.checkpoints(...) returns, or a "
+            "CheckpointMark"
+        )
+        raise InvalidArgumentError(message) from error
+    return CheckpointMark(stream, at, size, bool(savepoint))
+
+
 @dataclass(frozen=True, slots=True)
 class CellName:
     """What holds a value.

@@ -187,7 +187,9 @@ def content_of(travel: Travel, *, at: int, title: str) -> tuple[dict[str, Any], 
     columns["mark_save"] = np.asarray([mark.savepoint for _, _, mark in marks], np.uint8)
     times = table.column("time_ns").to_numpy()
     base = int(times[0]) if len(times) else 0
-    columns["time"] = times.astype(np.float64) - float(base)
+    is_wide = bool(len(times)) and float(times.max()) - float(times.min()) > 2.0**62
+    # A difference of two int64 may not fit one; as floats they keep the order.
+    columns["time"] = times.astype(np.float64) - float(base) if is_wide else (times - base) * 1.0
     said: dict[str, list[str]] = {}
     for column, name in (("event_type", "event_type"), ("name", "name"), ("agent_id", "agent"),
                          ("workflow_id", "stream")):  # fmt: skip
