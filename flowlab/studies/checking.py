@@ -22,6 +22,7 @@ from flowlab.studies.measuring import Scale
 from flowlab.studies.recovery_claims import RECOVERY_COST_CLAIMS
 from flowlab.studies.replay_claims import REPLAY_CLAIMS
 from flowlab.studies.runtime_claims import RUNTIME_CLAIMS
+from flowlab.studies.scheme_claims import SCHEME_CLAIMS
 from flowlab.studies.simulation_claims import SIMULATION_CLAIMS
 from flowlab.studies.store_claims import STORE_CLAIMS
 
@@ -34,6 +35,7 @@ CLAIMS: Final[tuple[Claim, ...]] = (
     *RUNTIME_CLAIMS,
     *REPLAY_CLAIMS,
     *RECOVERY_COST_CLAIMS,
+    *SCHEME_CLAIMS,
 )
 """Every claim of flowlab, in the order of the table."""
 

@@ -60,10 +60,10 @@ def steps_log(events: int) -> pa.Table:
     count = max(1, min(events, HISTORY_EVENTS) // 2 - 1)
     one = table_from_events(steps_history(count))
     copies = max(1, events // one.num_rows)
-    return pa.concat_tables([_renamed(one, f"steps-{number:06d}") for number in range(copies)])
+    return pa.concat_tables([renamed(one, f"steps-{number:06d}") for number in range(copies)])
 
 
-def _renamed(table: pa.Table, workflow_id: str) -> pa.Table:
+def renamed(table: pa.Table, workflow_id: str) -> pa.Table:
     """Return the same history of another workflow."""
     causes = table.column("causes").combine_chunks()
     flat = causes.flatten()
