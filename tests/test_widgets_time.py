@@ -98,6 +98,26 @@ def test_keys_buttons_and_the_pointer_move_through_the_log(
     until(page, "v.dom.live.textContent.startsWith('event 46 of 70')")
 
 
+def test_the_lanes_are_by_event_or_by_time_and_a_place_is_found_on_either(
+    offline_page: Page, tmp_path: Path
+) -> None:
+    view = trip().time_travel()
+    page = open_travel(offline_page, view, tmp_path)
+    times = view.log.table.column("time_ns").to_numpy()
+    for axis, places in (("event", np.arange(70)), ("time", times - times[0])):
+        page.get_by_label("axis of the lanes").select_option(axis)
+        start, end, xs, back = ask(
+            page,
+            """(() => { const s = v.scale; const rows = [...Array(v.places.size).keys()];
+              return [s.start, s.end, rows.map((row) => s.at(row)),
+                rows.map((row) => s.at(s.row(s.at(row))))]; })()""",
+        )
+        share = (np.asarray(xs) - start) / (end - start)
+        assert share == pytest.approx(places / places[-1])
+        # Events at one time stand at one place: any of them is found there.
+        assert back == pytest.approx(xs)
+
+
 def test_a_search_finds_cells_and_goes_to_where_they_change(
     offline_page: Page, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ function drawLanes(view) {
   const wide = dom.lanes.parentElement.clientWidth;
   const names = wide < 560 ? 84 : 150;
   const right = wide - (wide < 560 ? 8 : READS_ROOM);
-  view.scale = new LevelScale(names + 12, right, Math.max(1, places.size - 1));
+  view.scale = new LevelScale(names + 12, right, view.axis === "time" ? places.risingTime : places.number);
   view.namesRoom = names;
   const parts = [];
   const bin = binFor(view);
@@ -54,14 +54,23 @@ function binFor(view) {
 
 function laneY(n) { return 18 + n * LANE_HEIGHT + LANE_HEIGHT / 2; }
 
+/** From rows to pixels: evenly by event, or by time. */
 class LevelScale {
-  constructor(start, end, last) { Object.assign(this, { start, end, last }); }
+  /** `at` is where each row stands, rising: its number, or its time. */
+  constructor(start, end, at) {
+    Object.assign(this, { start, end, places: at });
+    this.first = at.length ? at[0] : 0;
+    this.length = at.length ? at[at.length - 1] - this.first || 1 : 1;
+  }
 
-  at(row) { return this.start + ((this.end - this.start) * row) / this.last; }
+  at(row) { return this.start + ((this.end - this.start) * (this.places[row] - this.first)) / this.length; }
 
+  /** The row nearest to a pixel. */
   row(x) {
-    const share = (x - this.start) / (this.end - this.start);
-    return Math.max(0, Math.min(this.last, Math.round(share * this.last)));
+    const place = this.first + ((x - this.start) / (this.end - this.start)) * this.length;
+    const after = Math.min(this.places.length - 1, countUpTo(this.places, place));
+    const before = Math.max(0, after - 1);
+    return place - this.places[before] <= this.places[after] - place ? before : after;
   }
 }
 

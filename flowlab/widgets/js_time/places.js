@@ -19,6 +19,12 @@ class Places {
       row, lane: this.mark_lane[n], at: this.mark_at[n], size: this.mark_size[n], isSavepoint: this.mark_save[n] === 1,
     }));
     this.decoder = new TextDecoder();
+    this.number = Float64Array.from(this.lane, (_, row) => row);
+    // A clock may run back: the line of time does not.
+    this.risingTime = this.time.slice();
+    for (let row = 1; row < this.size; row++) {
+      this.risingTime[row] = Math.max(this.risingTime[row], this.risingTime[row - 1]);
+    }
   }
 
   value(code) {

@@ -6,7 +6,7 @@ const SAID_LATER_MS = 400;
 
 class TravelView {
   constructor(host, places) {
-    Object.assign(this, { host, places, listeners: [], disposers: [], timer: 0, later: 0, found: null });
+    Object.assign(this, { host, places, listeners: [], disposers: [], timer: 0, later: 0, axis: "event" });
     this.row = Math.max(0, places.header.at - 1);
     this.shownLanes = lanesShown(places);
     this.build();
@@ -38,6 +38,13 @@ class TravelView {
     const hint = { placeholder: "search cells", "aria-label": "search cells" };
     dom.search = make("input", { type: "search", class: "search", ...hint });
     dom.search.addEventListener("input", () => this.search(dom.search.value));
+    const axes = [["event", "by event"], ["time", "by time"]];
+    dom.axis = make("select", { class: "axis", "aria-label": "axis of the lanes" },
+      ...axes.map(([value, words]) => make("option", { value }, words)));
+    dom.axis.addEventListener("change", () => {
+      this.axis = dom.axis.value;
+      this.draw();
+    });
     dom.place = make("p", { class: "place" });
     dom.lanes = drawn("svg", { class: "lanes", role: "img", "aria-label": "lanes with events and checkpoints" });
     dom.reading = make("p", { class: "reading" });
@@ -53,7 +60,7 @@ class TravelView {
         button("back", "◀", "one event back", () => this.step(-1)),
         button("play", "▶ play", "play", () => this.play()),
         button("on", "▶", "one event on", () => this.step(1)),
-        button("after", "▶|", "next change", () => this.toChange(1)), dom.search),
+        button("after", "▶|", "next change", () => this.toChange(1)), dom.axis, dom.search),
       dom.range, dom.place, make("div", { class: "stage" }, dom.lanes), dom.key, dom.reading,
       make("table", {}, make("caption", { class: "unseen" }, "the state at this place"),
         make("thead", {}, head), dom.body),
