@@ -13,6 +13,7 @@ from recorded_runs import recorded
 from flowlab.errors import CorruptionError, InvalidArgumentError, WorkflowError
 from flowlab.events import Event
 from flowlab.runtime import ActivityContext, Runtime, choreographing
+from flowlab.runtime.ledger import ledger, survey
 from flowlab.runtime.turn import Turn
 from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import simulate
@@ -160,10 +161,16 @@ def test_what_was_on_its_way_in_a_crash_goes_on_and_what_is_repeated_is_named(
 
     asyncio.run(stopped())
     was_begun = hangs in before.activities()
+    if was_begun:
+        assert set(survey(store)["standing"]) == {"unknown"}
+        assert survey(store)["effects"].to_list() == [[hangs]]
     try:
         assert Runtime(store, ORDER, agents=after.agents()).run(ORDER, 7, id="o") == {"Sent": 7}
     except WorkflowError:
         assert declines
+    assert set(ledger(store)["status"]) <= {"done", "failed"}
+    assert set(survey(store)["standing"]) == {"finished"}
+    assert ledger(store)["times_uncertain"].sum() == int(was_begun)
     named = {
         effect["key"]
         for event in store.log().events()

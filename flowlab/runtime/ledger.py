@@ -38,9 +38,31 @@ WITH requests AS (
     FROM (SELECT namespace, unnest((payload_json(payload)->'$.uncertain')::JSON[]) AS effect
           FROM events WHERE run_id = '' AND event_type = 'AgentRestarted')
     GROUP BY ALL
-), ends AS (
-    SELECT namespace, workflow_id, status FROM workflows WHERE run_id = ''
+), reacting AS (
+    SELECT namespace, coordination_id AS workflow_id, agent_id AS agent, name AS activity,
+           event_type, position, time_ns, causes, payload_json(payload) AS told
+    FROM events
+    WHERE run_id = '' AND event_type IN (
+        'MessageReceived', 'TransactionCommitted', 'TransactionAborted')
+), reactions AS (
+    SELECT namespace, workflow_id, agent, activity, told->>'key' AS key,
+           (told->>'attempt')::BIGINT AS attempt, min(position) AS position,
+           min(time_ns) AS asked_ns,
+           max(time_ns) FILTER (event_type <> 'MessageReceived') AS ended_ns,
+           coalesce(max(CASE event_type WHEN 'TransactionCommitted' THEN 'done'
+                                        WHEN 'TransactionAborted' THEN 'failed' END), 'open')
+               AS status,
+           any_value(causes[1].sequence) FILTER (event_type = 'MessageReceived') AS sequence
+    FROM reacting WHERE told->>'errand' IS NOT NULL AND told->>'key' IS NOT NULL
+    GROUP BY ALL
+), named_reactions AS (
+    SELECT namespace, effect->>'key' AS key, (effect->>'attempt')::BIGINT AS attempt,
+           count(*) AS times
+    FROM (SELECT namespace, unnest((payload_json(payload)->'$.uncertain')::JSON[]) AS effect
+          FROM events WHERE run_id = '' AND event_type = 'AgentRestarted')
+    GROUP BY ALL
 )
+SELECT * EXCLUDE (position) FROM (
 SELECT r.namespace, r.workflow_id, r.sequence, r.activity, r.told->>'agent' AS agent,
        (r.told->>'attempt')::BIGINT AS attempt, r.step_id,
        r.event_type = 'CompensationScheduled' AS undo,
@@ -52,12 +74,19 @@ SELECT r.namespace, r.workflow_id, r.sequence, r.activity, r.told->>'agent' AS a
             ELSE 'not begun' END AS status,
        coalesce(n.times, 0)::BIGINT AS times_uncertain,
        n.key AS uncertain_key,
-       r.time_ns AS asked_ns, a.ended_ns
+       r.time_ns AS asked_ns, a.ended_ns, r.position
 FROM requests r
 LEFT JOIN answers a USING (namespace, workflow_id, sequence)
 LEFT JOIN begun b USING (namespace, workflow_id, sequence)
 LEFT JOIN named n USING (namespace, workflow_id, sequence)
-ORDER BY r.position
+UNION ALL
+SELECT r.namespace, r.workflow_id, r.sequence, r.activity, r.agent, r.attempt,
+       substr(r.key, length(r.workflow_id) + 2), false, r.status, coalesce(n.times, 0)::BIGINT,
+       CASE WHEN n.times > 0 THEN r.key END, r.asked_ns, r.ended_ns, r.position
+FROM reactions r
+LEFT JOIN named_reactions n USING (namespace, key, attempt)
+)
+ORDER BY position
 """
 
 _SURVEY: Final = """
@@ -81,7 +110,9 @@ def ledger(store: EventStore | Snapshot) -> pl.DataFrame:
 
     One row for each attempt: `status` is `done`, `failed`, `timed out`, `canceled`, `open` (it may
     have happened: nobody knows) or `not begun` (it certainly has not); `times_uncertain` says how
-    often a crash left it open, after which it was named in the log and handed out once more.
+    often a crash left it open, after which it was named in the log and handed out once more. What
+    an agent of a choreography does is there once it has begun: `sequence` is that of the event that
+    it reacts to.
 
     Args:
         store: a store, or a snapshot of one.
