@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,8 @@ from flowlab.studies.replay_workload import HISTORY_EVENTS, steps, steps_log
 from flowlab.workflow.columns import REPLAYED_COLUMNS, generations
 
 _LARGEST: Final = 1_000_000
+_FEW: Final = 20
+_RESUMED: Final = 200_000
 _PEER_STEPS: Final = 500
 """Steps of the histories of peers; one of them grows faster than its history."""
 
@@ -27,45 +31,45 @@ def replay(scale: Scale) -> Measurement:
     """Time replays of whole stores in seconds of the processor: opening, reading, holding against.
 
     Every command is held against the code in kind, name, step and payload. Each round replays each
-    size once, then what the columns alone cost (read and made into lists), then the peers' replays
-    of equal histories in memory. The value is microseconds an event at the size where it is most.
+    size once; then what the columns alone cost (read and made into lists), a bare coroutine that is
+    resumed once for two events, and the peers' replays of equal histories in memory. The value is
+    microseconds an event at the size where it is most.
     """
     most = min(scale.largest, _LARGEST)
     sizes = sorted({min(HISTORY_EVENTS, most), min(10 * HISTORY_EVENTS, most), most})
-    rounds = scale.rounds(5)
     peers, absent = _peers()
     with workplace(scale) as folder:
-        counts = {size: _written(folder / str(size), size) for size in (20, *sizes)}
-        ours: dict[int, list[float]] = {size: [] for size in counts}
-        floors: list[float] = []
-        theirs: dict[str, list[float]] = {name: [] for name in peers}
-        for _ in range(rounds):
-            for size in counts:
-                ours[size].append(_cpu_seconds(lambda: _replayed(folder / str(size))))  # noqa: B023
-            floors.append(_cpu_seconds(lambda: _columns(folder / str(sizes[-1]))))
-            for name, peer in peers.items():
-                theirs[name].append(_cpu_seconds(peer))
-    each = {size: Spread.of([took / counts[size] * 1e6 for took in ours[size]]) for size in sizes}
+        counts = {size: _written(folder / str(size), size) for size in (_FEW, *sizes)}
+        contestants: dict[str, Callable[[], object]] = {
+            **{str(size): partial(_replayed, folder / str(size)) for size in counts},
+            "columns": partial(_columns, folder / str(sizes[-1])),
+            "bare": _resumed,
+            **peers,
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(scale.rounds(5)):
+            for name, call in contestants.items():
+                seconds[name].append(_cpu_seconds(call))
+    each = {size: Spread.of([s / counts[size] * 1e6 for s in seconds[str(size)]]) for size in sizes}
     worst = max(each.values(), key=lambda spread: spread.median)
-    floor = Spread.of([took / counts[sizes[-1]] * 1e6 for took in floors])
-    step = [took / counts[sizes[0]] * 2e6 for took in ours[sizes[0]]]
+    median = {name: Spread.of(found).median for name, found in seconds.items()}
+    bare, columns = median["bare"] / _RESUMED, median["columns"] / counts[sizes[-1]]
+    growth = each[sizes[-1]].median / each[sizes[0]].median
     beside = {
-        f"at {size:,} events": f"{found.median:.2f} us an event" for size, found in each.items()
+        **{f"at {size:,} events": f"{found.median:.2f} us" for size, found in each.items()},
+        "largest against smallest": f"{growth:.2f} x",
+        "fixed cost": f"{median[str(_FEW)] * 1e3:.1f} ms (a store of {_FEW} events)",
+        "columns alone": f"{columns * 1e6:.2f} us",
+        "a bare coroutine": f"{bare * 1e6:.3f} us: ours {worst.median / bare / 1e6:.0f} x",
     }
-    beside["largest against smallest"] = f"{each[sizes[-1]].median / each[sizes[0]].median:.2f} x"
-    beside["fixed cost"] = f"{Spread.of(ours[20]).median * 1e3:.1f} ms (a store of 20 events)"
-    beside["columns alone"] = f"{floor.median:.2f} us an event"
-    for name, found in theirs.items():
-        times = Spread.of(
-            [mine / (its / _PEER_STEPS * 1e6) for mine, its in zip(step, found, strict=True)]
-        )
-        took = Spread.of(found).median / _PEER_STEPS * 1e6
-        beside[name] = (
-            f"{took:.0f} us a step, ours {times.median:.4f} x ({times.low:.4f} to {times.high:.4f})"
-        )
-    return Measurement(
-        worst.median, worst.low, worst.high, "us an event", rounds, {**beside, **absent}
-    )
+    for name in peers:
+        ours = [s / counts[sizes[0]] * 2 for s in seconds[str(sizes[0])]]
+        theirs = [s / _PEER_STEPS for s in seconds[name]]
+        ratio = Spread.of([mine / its for mine, its in zip(ours, theirs, strict=True)])
+        spread = f"{ratio.median:.4f} x ({ratio.low:.4f} to {ratio.high:.4f})"
+        beside[name] = f"{Spread.of(theirs).median * 1e6:.0f} us a step: ours {spread}"
+    beside |= absent
+    return Measurement(worst.median, worst.low, worst.high, "us an event", worst.count, beside)
 
 
 def _written(folder: Path, events: int) -> int:
@@ -86,6 +90,27 @@ def _columns(folder: Path) -> None:
         for table in stream_tables(store.snapshot(), REPLAYED_COLUMNS):
             for _ in generations(table):
                 pass
+
+
+class _Answer:
+    """What a bare coroutine waits for: nothing is held against anything."""
+
+    def __await__(self) -> Generator[None, None, int]:
+        yield
+        return 1
+
+
+def _resumed() -> None:
+    async def bare() -> int:
+        total, answer = 0, _Answer()
+        for _ in range(_RESUMED // 2):
+            total += await answer
+        return total
+
+    send = bare().send
+    with suppress(StopIteration):
+        while True:
+            send(None)
 
 
 def _peers() -> tuple[dict[str, Peer], dict[str, str]]:

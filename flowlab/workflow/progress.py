@@ -83,10 +83,12 @@ class Progress:
 
     def leave(self) -> None:
         """Have nothing at hand any more."""
-        ground = self._ground
+        ground, end = self._ground, self.place + 1
         if ground is not None:
-            length, size, now_ns = self.length, self.bytes_read, self.now_ns
-            self._length, self._bytes, self._now_ns = length, size, now_ns
+            # Sums along the way are made only where the code has asked for one.
+            self._length += end
+            self._bytes += sum(map(len, filter(None, ground.payloads[self._saved : end])))
+            self._now_ns = max(self._now_ns, *ground.times[:end])
             self.last = ground.sequences[self.place]
         self._batch, self._ground = (), None
 
