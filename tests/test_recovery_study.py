@@ -265,6 +265,7 @@ def test_a_study_predicts_the_grid_and_nothing_else() -> None:
 
     assert [found.cell for found in study.predictions] == ["grid 20", "grid 80"]
     assert study.errors.worst < 1e-6
+    assert repr(study.figure()) == "Figure('How well the law tells the time of a recovery')"
     assert predict(rows[:0], study.costs) == []
 
 

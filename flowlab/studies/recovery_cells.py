@@ -92,17 +92,21 @@ def calibration(scale: Scale) -> list[Cell]:
     else:
         shapes = [
             (Shape(5_000, every=500), 1, 1),
-            (Shape(20_000, every=4_000), 1, 2),
+            (Shape(20_000, every=3_600), 1, 2),
             (Shape(12_000, every=150, state_bytes=400), 1, 5),
             (Shape(8_000, every=700, payload_bytes=1_500), 1, 2),
-            (Shape(15_000, every=5_000, payload_bytes=300), 1, 0),
+            (Shape(15_000, every=2_600, payload_bytes=300), 1, 0),
             (Shape(8_000, every=400, state_bytes=40_000), 1, 1),
             (Shape(6_000, every=800, state_bytes=15_000), 1, 6),
-            (Shape(2_000, every=250), 6, 4),
-            (Shape(3_000, every=2_000, payload_bytes=800), 2, 0),
+            (Shape(3_000, every=1_400, payload_bytes=800), 2, 0),
             (Shape(25_000, every=250, state_bytes=20_000), 1, 3),
-            (Shape(1_200, every=400, payload_bytes=200), 12, 2),
+            (Shape(7_000, every=1_200, state_bytes=70_000, payload_bytes=0), 1, 4),
+            (Shape(9_000, every=1_700, payload_bytes=2_400), 1, 5),
+            (Shape(30_000, every=900, state_bytes=2_500), 1, 7),
+            (Shape(2_000, every=250), 6, 4),
+            (Shape(1_200, every=400, payload_bytes=200), 14, 2),
             (Shape(700, every=120, state_bytes=3_000), 40, 1),
+            (Shape(1_800, every=220), 60, 3),
         ]
     repeats = repeats_at(scale)
     return [Cell("calibration", shape, count, deltas, repeats) for shape, count, deltas in shapes]

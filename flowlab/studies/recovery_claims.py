@@ -34,7 +34,7 @@ def _beside(found: RecoveryStudy) -> dict[str, str]:
     beside = {"all": told(found.errors)}
     beside |= {scheme: told(errors) for scheme, errors in found.by_scheme.items()}
     beside |= {f"fitted, {name}": repr(costs) for name, costs in found.costs.items()}
-    worst = max(found.predictions, key=lambda one: one.error)
+    worst = max(found.judged, key=lambda one: one.error)
     beside["worst"] = repr(worst)
     beside["repetitions"] = f"the median is {found.noise:.1%} above the least"
     return beside
@@ -47,7 +47,7 @@ def prediction(scale: Scale) -> Measurement:
     opening the store to the last workflow's being ready. The value is the median relative error.
     """
     found = once(scale)
-    spread = Spread.of([one.error for one in found.predictions])
+    spread = Spread.of([one.error for one in found.judged])
     return Measurement(
         spread.median, spread.low, spread.high, "of the time", spread.count, _beside(found)
     )
@@ -116,7 +116,8 @@ RECOVERY_COST_CLAIMS: Final = (
     Claim(
         name="recovery.prediction",
         statement="The law, with costs fitted from other runs, tells the time of a recovery to "
-        "10 % in the median, over histories, intervals, states, payloads, workflows and schemes.",
+        "10 % in the median, over histories, intervals, states, payloads, numbers of workflows and "
+        "the schemes of one process; recovery by a pool is told beside.",
         source=_LAW,
         reliability=Reliability.ASSERTED,
         measure=prediction,

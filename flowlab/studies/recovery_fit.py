@@ -1,8 +1,8 @@
 """What each scheme costs, fitted from calibration runs, and how well that predicts other runs.
 
-The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + scanned bytes s +
+The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + row groups g +
 state bytes l + files f, with O to open the store. All of it is known before: n events since the
-checkpoint and their bytes, the bytes of the row groups that hold them, of the checkpoint's files.
+checkpoint and their bytes, the row groups that hold them, the checkpoint's files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flowlab.recovery import Costs
 from flowlab.studies.measuring import Spread
 
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "warm cache", "parallel")
-_SINCE: Final = ("once", "workflows", "events", "payload_bytes", "scanned_bytes")
+_SINCE: Final = ("once", "workflows", "events", "payload_bytes", "groups", "group_bytes")
 TERMS: Final[Mapping[str, tuple[str, ...]]] = {
     "replay": ("once", "workflows", "events", "payload_bytes"),
     "checkpoint": (*_SINCE, "state_bytes"),

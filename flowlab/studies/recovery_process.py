@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from pyarrow.parquet import ParquetFile
+from pyarrow.parquet import read_metadata
 
 from flowlab.errors import FlowlabError
 from flowlab.recovery import Cached, Checkpointed, Incremental, recover
@@ -292,7 +292,8 @@ def _in_pool(folder: Path, scheme: Checkpointed, pool: ProcessPoolExecutor) -> T
 
 def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, int]:
     """Return what a recovery has read, of all workflows: what the law says that it costs."""
-    size = files = state = scanned = 0
+    size = files = state = 0
+    scanned = [0, 0]
     with EventStore(folder, read_only=True) as store:
         snapshot = store.snapshot()
         for workflow_id, count in zip(cell.ids, found.events, strict=True):
@@ -300,31 +301,34 @@ def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, 
             first = snapshot.head(workflow_id) - count + 1
             events = stream_events(snapshot, stream, first=first)
             size += sum(len(event.payload or b"") for event in events)
-            scanned += _scanned(snapshot, stream, first)
+            scanned = [
+                a + b for a, b in zip(scanned, _scanned(snapshot, stream, first), strict=True)
+            ]
             if chains:
                 newest = next(contents(snapshot, stream))
                 files += newest.chain
                 state += newest.size_bytes
     read = {"workflows": cell.workflows, "events": sum(found.events), "payload_bytes": size}
-    return {**read, "files": files, "state_bytes": state, "scanned_bytes": scanned}
+    read |= {"files": files, "state_bytes": state, "groups": scanned[0]}
+    return {**read, "group_bytes": scanned[1]}
 
 
-def _scanned(snapshot: Snapshot, stream: Stream, first: int) -> int:
-    """Return the bytes of payloads in the row groups that hold a stream's events from one on.
+def _scanned(snapshot: Snapshot, stream: Stream, first: int) -> tuple[int, int]:
+    """Return the row groups that hold a stream's events from one on, and the bytes of payloads.
 
-    A row group is what is read at once, however few of its events are wanted.
+    A row group is what is read at once, however few of its events are wanted. What the killed
+    process wrote last lies in the tail, in no row group.
     """
-    found = 0
+    groups = size = 0
     for file in snapshot.stream_files(stream):
-        held = ParquetFile(snapshot.files.root / file.path)
-        names = held.schema_arrow.names
-        ids, sequences, payloads = (
-            names.index(name) for name in ("workflow_id", "sequence", "payload")
-        )
-        for place in range(held.num_row_groups):
-            group = held.metadata.row_group(place)
-            whose = group.column(ids).statistics
+        metadata = read_metadata(snapshot.files.root / file.path)
+        for place in range(metadata.num_row_groups):
+            group = metadata.row_group(place)
+            columns = [group.column(at) for at in range(group.num_columns)]
+            held = {column.path_in_schema: column for column in columns}
+            whose = held["workflow_id"].statistics
             ours = whose.min <= stream[2] <= whose.max
-            if ours and (whose.min != whose.max or group.column(sequences).statistics.max >= first):
-                found += group.column(payloads).total_uncompressed_size
-    return found
+            if ours and (whose.min != whose.max or held["sequence"].statistics.max >= first):
+                groups += 1
+                size += held["payload"].total_uncompressed_size
+    return groups, size

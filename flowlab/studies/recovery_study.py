@@ -2,8 +2,8 @@
 
     python -m flowlab.studies.recovery_study --folder results [--quick | --full]
 
-Results are JSON lines in `results.jsonl` of the folder, a line for each recovery; what is there
-already is not measured again, so that a study which was stopped goes on.
+Results are JSON lines in `results.jsonl` of the folder, a line for each cell; what is there already
+is not measured again, so that a study which was stopped goes on. `errors.svg` is their picture.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from flowlab.errors import CorruptionError
+from flowlab.figures import Figure, curves
 from flowlab.studies.measuring import FULL, QUICK, Scale, Spread, duration, workplace
 from flowlab.studies.recovery_cells import STORES, Cell, calibration, grid
 from flowlab.studies.recovery_fit import (
@@ -33,6 +34,9 @@ from flowlab.studies.recovery_fit import (
 )
 
 RESULTS: Final = "results.jsonl"
+PICTURE: Final = "errors.svg"
+PARALLEL: Final = "parallel"
+"""Its time is that of a pool, which is told beside and not judged."""
 Progress = Callable[[str], object]
 Row = dict[str, Any]
 
@@ -136,9 +140,14 @@ class RecoveryStudy:
         return cls(costs, tuple(predict(told, costs, clock=clock)), tuple(rows), clock)
 
     @property
+    def judged(self) -> tuple[Predicted, ...]:
+        """The predictions of schemes in one process, about which the claims are."""
+        return tuple(found for found in self.predictions if found.scheme != PARALLEL)
+
+    @property
     def errors(self) -> Errors:
-        """Of all predictions."""
-        return Errors.of([found.error for found in self.predictions])
+        """Of those that are judged."""
+        return Errors.of([found.error for found in self.judged])
 
     @property
     def by_scheme(self) -> dict[str, Errors]:
@@ -154,6 +163,22 @@ class RecoveryStudy:
         return Spread.of(
             [one.spread.median / one.measured_s - 1 for one in self.predictions]
         ).median
+
+    def figure(self) -> Figure:
+        """Draw how far off the predictions of each scheme are."""
+        series: dict[str, list[tuple[float, float]]] = {}
+        for scheme in self.by_scheme:
+            errors = sorted(one.error for one in self.predictions if one.scheme == scheme)
+            shares = [100.0 * place / len(errors) for place in range(1, len(errors) + 1)]
+            off = [100.0 * error for error in errors]
+            series[scheme] = list(zip(shares, off, strict=True))
+        return curves(
+            series,
+            x="of the recoveries, %",
+            y="predicted is off by at most, %",
+            title="How well the law tells the time of a recovery",
+            caption=f"{len(self.predictions)} recoveries after a kill; costs fitted to other runs",
+        )
 
     def __repr__(self) -> str:
         return f"RecoveryStudy({len(self.predictions)} predictions, {self.errors!r})"
@@ -204,7 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = study(replace(scale, folder=given.folder), folder=given.folder, progress=_say)
     if given.clock != "wall":
         found = RecoveryStudy.of(found.rows, clock=given.clock)
-    sys.stdout.write(f"{found}\n")
+    picture = found.figure().save(given.folder / PICTURE)
+    sys.stdout.write(f"{found}\n{picture}\n")
     return 0
 
 
