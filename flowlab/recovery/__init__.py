@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from flowlab.recovery.branches import BranchState, independent_branches, recover_branches
     from flowlab.recovery.checkpoint import WorkflowCheckpoint
     from flowlab.recovery.estimates import Costs, Estimates
     from flowlab.recovery.folds import checkpoint_states
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from flowlab.runtime import Replay
 
 _NAMES: Final = {
+    "BranchState": "flowlab.recovery.branches",
+    "independent_branches": "flowlab.recovery.branches",
+    "recover_branches": "flowlab.recovery.branches",
     "BySize": "flowlab.recovery.policies",
     "Cached": "flowlab.recovery.incremental",
     "Checkpointed": "flowlab.recovery.schemes",
@@ -62,6 +66,9 @@ _NAMES: Final = {
 }
 
 __all__ = [
+    "BranchState",
+    "independent_branches",
+    "recover_branches",
     "BySize",
     "Cached",
     "Checkpointed",
