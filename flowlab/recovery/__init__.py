@@ -67,8 +67,6 @@ _NAMES: Final = {
 
 __all__ = [
     "BranchState",
-    "independent_branches",
-    "recover_branches",
     "BySize",
     "Cached",
     "Checkpointed",
@@ -95,11 +93,13 @@ __all__ = [
     "export_savepoint",
     "fit_costs",
     "import_savepoint",
+    "independent_branches",
     "provenance_plan",
     "provenance_rerun",
     "recommend",
     "recorded_twin",
     "recover",
+    "recover_branches",
     "savepoint",
     "state_at",
 ]
