@@ -218,6 +218,9 @@ class Recording:
                 payload["values"] = {
                     key: None if value is GONE else value for key, value in sorted(changed.items())
                 }
+                # A value may be null, too: what is not there any more is told beside.
+                if deleted := [key for key, value in sorted(changed.items()) if value is GONE]:
+                    payload["deleted"] = deleted
         return self.beside(
             f"@{agent}",
             agent,

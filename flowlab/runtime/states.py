@@ -18,23 +18,33 @@ def restore_states(store: EventStore, agents: Agents, *, namespace: str) -> None
     """
     for lane in agents.lanes.values():
         if lane.stateful:
-            lane.state.update(agent_values(store, lane.name, namespace=namespace))
+            change(lane.state, store, lane.name, namespace=namespace)
 
 
 def agent_values(store: EventStore, agent: str, *, namespace: str = "default") -> dict[str, Any]:
-    """Return the cells that an agent's transactions have written, null for what they deleted.
+    """Return the cells that an agent's transactions have written and not deleted.
+
+    Raises:
+        TruncatedError: the beginning of its stream is gone.
+    """
+    values: dict[str, Any] = {}
+    change(values, store, agent, namespace=namespace)
+    return values
+
+
+def change(values: dict[str, Any], store: EventStore, agent: str, *, namespace: str) -> None:
+    """Do to cells what an agent's transactions have done, in order.
 
     Raises:
         TruncatedError: the beginning of its stream is gone.
     """
     key = Key("workflows", f"@{agent}", section="events", namespace=namespace)
-    values: dict[str, Any] = {}
     if not store.snapshot().head(f"@{agent}", namespace=namespace):
-        return values
+        return
     try:
         events = store.read(str(key)).events()
     except NotFoundError:
-        return values
+        return
     if events and events[0].sequence != 1:
         message = (
             f"the stream of agent {agent!r} begins at {events[0].sequence}: its state cannot be "
@@ -44,5 +54,7 @@ def agent_values(store: EventStore, agent: str, *, namespace: str = "default") -
         raise TruncatedError(message)
     for event in events:
         if event.event_type == "TransactionCommitted" and not event.run_id:
-            values.update((event.data or {}).get("values", {}))
-    return values
+            data = event.data or {}
+            values.update(data.get("values", {}))
+            for cell in data.get("deleted", ()):
+                values.pop(cell, None)

@@ -34,7 +34,7 @@ def read_stream(
     # A stream's positions rise with its sequences: of files in position order, those that begin
     # behind what was found have only later events. (Files of one commit may overlap.)
     files.sort(key=_newest_first if reverse else _begin)
-    newest = _tail_rows(stream, span, tail)
+    newest = _tail_rows(stream, span, tail, reverse=reverse, limit=limit)
     parts = [newest] if reverse and newest else []
     for data in files:
         if limit is not None and _enough(parts, data, limit, reverse=reverse):
@@ -84,7 +84,9 @@ def read_file(
     return parts
 
 
-def _tail_rows(stream: Stream, span: Span, tail: TailView | None) -> pa.Table | None:
+def _tail_rows(
+    stream: Stream, span: Span, tail: TailView | None, *, reverse: bool, limit: int | None
+) -> pa.Table | None:
     if tail is None:
         return None
     (first, last), (_, bound) = span.bounds["sequence"], span.bounds["position"]
@@ -95,11 +97,14 @@ def _tail_rows(stream: Stream, span: Span, tail: TailView | None) -> pa.Table | 
         and (last is None or event.sequence <= last)
         and (bound is None or event.position <= bound)
     ]
+    # More than the stream may be asked for: of one coordination, or of some types.
+    whole = set(span.equal) <= _OF_STREAM and span.types is None
+    if whole and limit is not None:
+        events = events[max(0, len(events) - limit) :] if reverse else events[:limit]
     if not events:
         return None
     table = table_from_events(events)
-    # More than the stream may be asked for: of one coordination, or of some types.
-    return table if set(span.equal) <= _OF_STREAM and span.types is None else span.of_table(table)
+    return table if whole else span.of_table(table)
 
 
 def _enough(parts: list[pa.Table], data: DataFile, limit: int, *, reverse: bool) -> bool:

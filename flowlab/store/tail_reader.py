@@ -133,9 +133,11 @@ class TailView:
         """Return (run, first sequence, last sequence) of a workflow in each run that has it."""
         found = []
         for run in self.buffer.flows.get((namespace, workflow_id), []):
-            events = self.stream((namespace, run, workflow_id))
-            if events:
-                found.append((run, events[0].sequence, events[-1].sequence))
+            places = self.buffer.streams.get((namespace, run, workflow_id), [])
+            end, events = bisect_left(places, self.events), self.buffer.events
+            if end:
+                first, last = events[places[0]], events[places[end - 1]]
+                found.append((run, first.sequence, last.sequence))
         return found
 
     def heads(self) -> dict[Stream, int]:
