@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from recorded_runs import recorded
 
-from flowlab.errors import CorruptionError, InvalidArgumentError, WorkflowError
+from flowlab.errors import ChildWorkflowError, CorruptionError, InvalidArgumentError, WorkflowError
 from flowlab.events import Event
 from flowlab.runtime import ActivityContext, Runtime, choreographing
 from flowlab.runtime.ledger import ledger, survey
@@ -18,7 +18,7 @@ from flowlab.runtime.turn import Turn
 from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import simulate
 from flowlab.store import EventStore
-from flowlab.workflow import Choreography, Reaction
+from flowlab.workflow import Choreography, Reaction, WorkflowContext, workflow
 from flowlab.workflow.choreography_execution import ChoreographyExecution, fold
 
 ORDER = Choreography(
@@ -242,6 +242,23 @@ def test_an_event_from_outside_and_one_that_nobody_hears(store: EventStore) -> N
             return await handle.result()
 
     assert asyncio.run(whole()) == {"Told": "second"}
+
+
+@pytest.mark.parametrize("answer", ["charged", "declined"])
+def test_a_choreography_may_be_the_child_of_code_which_hears_how_it_ended(
+    store: EventStore, answer: str
+) -> None:
+    @workflow
+    async def parent(ctx: WorkflowContext, _: Any) -> Any:
+        try:
+            return await ctx.call_child_workflow("order", 7, workflow_id="o")
+        except ChildWorkflowError as error:
+            return str(error)
+
+    town = Town(declines=answer == "declined")
+    told = Runtime(store, [parent, ORDER], agents=town.agents()).run(parent, id="p")
+    assert told == {"Sent": 7} if answer == "charged" else "no" in told
+    assert store.verify().ok
 
 
 def test_a_choreography_needs_everybody_who_takes_part(store: EventStore) -> None:
