@@ -46,6 +46,7 @@ class CommitLog:
         self.folder = folder
         self._table_id = table_id
         self._state = TableState()
+        self._awaited = (0, commit_path(folder, 0))
         self._older: OrderedDict[int, TableState] = OrderedDict()
         self._opened = False
         self._lock = threading.Lock()
@@ -104,10 +105,16 @@ class CommitLog:
         return sorted(commits), sorted(checkpoints)
 
     def _advance(self) -> None:
-        while commit_path(self.folder, self._state.version + 1).exists():
+        while self._next(self._state.version + 1).exists():
             if self._state.version >= 0:
                 self._remember(self._state)
             self._state = self.after(self._state)
+
+    def _next(self, version: int) -> Path:
+        # Every append asks for the commit after the newest: its path is made once.
+        if self._awaited[0] != version:
+            self._awaited = (version, commit_path(self.folder, version))
+        return self._awaited[1]
 
     def _remember(self, state: TableState) -> None:
         self._older[state.version] = state

@@ -29,6 +29,7 @@ class Role:
             raise InvalidArgumentError(message)
         self.epoch = 0
         self._root = root
+        self._path = root / NAME  # made once: every commit looks at it
         self._disk = disk
         self.timeout_s = timeout_s
         self._descriptor = -1
@@ -90,7 +91,7 @@ class Role:
             self._descriptor = -1
 
     def _open(self) -> None:
-        path = self._root / NAME
+        path = self._path
         try:
             os.close(self._disk.open_rw(path, create=True))
         except FileExistsError:
@@ -108,7 +109,7 @@ class Role:
     def _check_file(self) -> None:
         # Whoever made a new file of that name would not see this writer's lock, nor it theirs; and
         # what is written by path would go to another store than what is written by descriptor.
-        if _identity(self._root / NAME) != self._identity:
+        if _identity(self._path) != self._identity:
             message = (
                 f"the file {NAME!r} of the store {self._root.name!r} was removed or replaced, or "
                 "the whole store was, or was moved: it keeps no other writer out; open the store "
