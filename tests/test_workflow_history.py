@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_workflow_execution import coded, executed, programs
 from workflow_host import ID, Host
@@ -255,3 +255,23 @@ def test_a_history_is_a_collection_of_its_events_as_the_core_reads_them() -> Non
     assert list(history[2:4]) == list(history)[2:4]
     assert repr(history) == f"History('w', {len(events)} events)"
     assert {event.event_type for event in history} & COMMAND_TYPES
+
+
+@settings(max_examples=25)
+@given(order=st.permutations(range(4)), seed=st.integers(0, 10**6), steps_before=st.integers(0, 2))
+def test_answers_awaited_in_any_order_are_causes_of_what_is_asked_next(
+    order: list[int], seed: int, steps_before: int
+) -> None:
+    @workflow
+    async def late(ctx: WorkflowContext, _: Any) -> None:
+        for number in range(steps_before):
+            await ctx.call_activity("before", number)
+        calls = [ctx.call_activity("early", number) for number in range(4)]
+        for place in order:
+            await calls[place]
+            await ctx.call_activity("between", place)
+
+    host = Host(late, pick=random.Random(seed).randrange).run()
+    for length in range(len(host.history) + 1):
+        part = host.history[:length]
+        assert at_hand(late, part) == one_by_one(late, part)
