@@ -78,7 +78,7 @@ class Cell:
 
 def repeats_at(scale: Scale) -> int:
     """Return how many recoveries by each scheme a scale asks for."""
-    return max(3, min(scale.blocks, 15))
+    return max(3, min(scale.blocks * 3 // 5, 25))
 
 
 def calibration(scale: Scale) -> list[Cell]:
@@ -106,8 +106,10 @@ def calibration(scale: Scale) -> list[Cell]:
             (Shape(2_000, every=250), 6, 4),
             (Shape(1_200, every=400, payload_bytes=200), 14, 2),
             (Shape(700, every=120, state_bytes=3_000), 40, 1),
-            (Shape(1_800, every=220), 60, 3),
+            (Shape(600, every=220), 60, 3),
         ]
+        if scale.largest >= LONG_STREAM:
+            shapes += [(Shape(events, every=900), 1, 1) for events in (120_000, 500_000)]
     repeats = repeats_at(scale)
     return [Cell("calibration", shape, count, deltas, repeats) for shape, count, deltas in shapes]
 
@@ -133,8 +135,8 @@ def grid(scale: Scale) -> list[Cell]:
     for name, values in sides.items():
         cells += [replace(base, shape=replace(base.shape, **{name: value})) for value in values]
     cells += [replace(base, deltas=0), replace(base, deltas=7)]
-    short = replace(base.shape, events=1_500, every=300)
-    cells += [replace(base, shape=short, workflows=count) for count in (10, 80)]
+    short = replace(base.shape, events=1_200, every=300)
+    cells += [replace(base, shape=short, workflows=count) for count in (10, 50)]
     if scale.largest >= LONG_STREAM:
         cells.append(replace(base, shape=replace(base.shape, events=LONG_STREAM)))
     rng = random.Random(f"{SEED} corners")  # noqa: S311 - a sample

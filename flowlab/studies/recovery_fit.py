@@ -2,7 +2,8 @@
 
 The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + row groups g +
 state bytes l + files f, with O to open the store. All of it is known before: n events since the
-checkpoint and their bytes, the row groups that hold them, the checkpoint's files.
+checkpoint and their bytes, the row groups that hold them, the checkpoint's files. A store that was
+just opened also reads the footers of files, which list all their row groups.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from flowlab.recovery import Costs
 from flowlab.studies.measuring import Spread
 
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "warm cache", "parallel")
-_SINCE: Final = ("once", "workflows", "events", "payload_bytes", "groups", "group_bytes")
+_SINCE: Final = ("once", "workflows", "events", "payload_bytes", "groups", "group_bytes", "footers")
 TERMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "replay": ("once", "workflows", "events", "payload_bytes"),
+    "replay": ("once", "workflows", "events", "payload_bytes", "footers"),
     "checkpoint": (*_SINCE, "state_bytes"),
     "incremental": (*_SINCE, "state_bytes", "files"),
     "warm cache": ("once", "workflows", "events", "payload_bytes"),

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from pyarrow.parquet import read_metadata
+from pyarrow.parquet import FileMetaData, read_metadata
 
 from flowlab.errors import FlowlabError
 from flowlab.recovery import Cached, Checkpointed, Incremental, recover
@@ -27,7 +27,7 @@ from flowlab.recovery.policies import EveryEvents, Never, Since
 from flowlab.recovery.restoring import contents
 from flowlab.runtime import Replay, Restored, Runtime
 from flowlab.runtime.scheme import RecoveryScheme, Stream
-from flowlab.store import EventStore, Snapshot
+from flowlab.store import EventStore
 from flowlab.store.position_read import stream_events
 from flowlab.studies.recovery_cells import FULL_EVERY, Cell
 from flowlab.studies.recovery_workload import (
@@ -292,8 +292,8 @@ def _in_pool(folder: Path, scheme: Checkpointed, pool: ProcessPoolExecutor) -> T
 
 def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, int]:
     """Return what a recovery has read, of all workflows: what the law says that it costs."""
-    size = files = state = 0
-    scanned = [0, 0]
+    size = files = state = groups = group_bytes = 0
+    footers: dict[str, FileMetaData] = {}
     with EventStore(folder, read_only=True) as store:
         snapshot = store.snapshot()
         for workflow_id, count in zip(cell.ids, found.events, strict=True):
@@ -301,29 +301,38 @@ def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, 
             first = snapshot.head(workflow_id) - count + 1
             events = stream_events(snapshot, stream, first=first)
             size += sum(len(event.payload or b"") for event in events)
-            scanned = [
-                a + b for a, b in zip(scanned, _scanned(snapshot, stream, first), strict=True)
-            ]
+            paths = [file.path for file in snapshot.stream_files(stream)]
+            for path in set(paths) - footers.keys():
+                footers[path] = read_metadata(snapshot.files.root / path)
+            own = {path: footers[path] for path in paths}
+            some, some_bytes = _scanned(own, stream, first)
+            groups, group_bytes = groups + some, group_bytes + some_bytes
             if chains:
                 newest = next(contents(snapshot, stream))
                 files += newest.chain
                 state += newest.size_bytes
-    read = {"workflows": cell.workflows, "events": sum(found.events), "payload_bytes": size}
-    read |= {"files": files, "state_bytes": state, "groups": scanned[0]}
-    return {**read, "group_bytes": scanned[1]}
+    return {
+        "workflows": cell.workflows,
+        "events": sum(found.events),
+        "payload_bytes": size,
+        "files": files,
+        "state_bytes": state,
+        "groups": groups,
+        "group_bytes": group_bytes,
+        "footers": sum(footer.num_row_groups for footer in footers.values()),
+    }
 
 
-def _scanned(snapshot: Snapshot, stream: Stream, first: int) -> tuple[int, int]:
+def _scanned(footers: dict[str, FileMetaData], stream: Stream, first: int) -> tuple[int, int]:
     """Return the row groups that hold a stream's events from one on, and the bytes of payloads.
 
     A row group is what is read at once, however few of its events are wanted. What the killed
     process wrote last lies in the tail, in no row group.
     """
     groups = size = 0
-    for file in snapshot.stream_files(stream):
-        metadata = read_metadata(snapshot.files.root / file.path)
-        for place in range(metadata.num_row_groups):
-            group = metadata.row_group(place)
+    for footer in footers.values():
+        for place in range(footer.num_row_groups):
+            group = footer.row_group(place)
             columns = [group.column(at) for at in range(group.num_columns)]
             held = {column.path_in_schema: column for column in columns}
             whose = held["workflow_id"].statistics
