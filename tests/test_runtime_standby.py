@@ -113,7 +113,7 @@ def test_while_the_lease_is_renewed_a_standby_waits_and_takes_over_when_it_is_re
             await asyncio.sleep(0.2)
             assert not taking.done()
             await runtime.close()
-            newer = await taking
+            newer = await asyncio.wait_for(taking, 60)
             handle = newer.handle("w")
             await handle.raise_event("go", "gone")
             result = await handle.result()
@@ -134,7 +134,7 @@ def test_a_runtime_whose_lease_another_has_taken_stops_even_where_it_has_nothing
             with EventStore(tmp_path) as other:
                 async with Runtime(other, wait, lease=SHORT):
                     with pytest.raises(FencedError, match="taken over"):
-                        await handle.result()
+                        await asyncio.wait_for(handle.result(), 60)
             await older.close()
 
     asyncio.run(both())
