@@ -61,7 +61,8 @@ def asked(restored: Restored) -> Any:
     """Return what a restored workflow asks for, and what it waits for."""
     standing = restored.standing
     waits = [(at, event.event_type, event.data) for at, event in standing.open.items()]
-    return restored.execution.advance(()), standing.status, standing.head, waits
+    stands = (standing.status, standing.head, standing.keys, standing.withdrawn)
+    return restored.execution.advance(()), stands, waits
 
 
 def goes_on_alike(restored: Restored, history: Sequence[Event]) -> Any:
