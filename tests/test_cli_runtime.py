@@ -132,6 +132,21 @@ def test_recover_finds_the_code_and_goes_on(
     assert answered(capsys, "recover", "--store", store)[1]["workflows"] == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is not there")
+def test_an_interrupt_does_not_wait_for_what_runs_in_a_thread(code: Path) -> None:
+    store = str(code.parent / "s")
+    (code.parent / "hold").touch()
+    words = ["run", f"{code}:trip", "--input", '{"nights": 2}', "--id", "t-1", "--store", store]
+    process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
+    while not (code.parent / "paid").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    # The activity holds on for as long as the file is there, which is for ever.
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, "the same command goes on" in said) == (130, True)
+
+
 def test_a_workflow_that_failed_is_exit_code_1(
     code: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

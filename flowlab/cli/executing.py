@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from flowlab.cli.loading import load_module
 from flowlab.cli.output import answer, answer_json, say, text_table
-from flowlab.cli.verb import FOUND, OK, Verb, add_json
+from flowlab.cli.verb import FOUND, INTERRUPTED, OK, Verb, add_json
 
 if TYPE_CHECKING:
     from flowlab.runtime import Runtime
@@ -71,6 +73,8 @@ def _run(arguments: Namespace) -> int:
         runtime = _runtime(store, code, _scheme(arguments))
         try:
             result = runtime.run(workflow, value, id=arguments.id)
+        except KeyboardInterrupt:
+            _leave(store)
         except WorkflowError as error:
             told = {"id": arguments.id, "error": {"type": error.error_type, "message": str(error)}}
             code_ = FOUND
@@ -86,6 +90,15 @@ def _run(arguments: Namespace) -> int:
     for effect in told["uncertain"]:
         say(f"uncertain: {effect['key']} may have happened before a crash ({effect['policy']})")
     return code_
+
+
+def _leave(store: EventStore) -> NoReturn:
+    """End the process now: a thread that is still at work would hold it up to its end."""
+    store.close()
+    say("interrupted; the same command goes on where it stopped")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def _recover_arguments(parser: ArgumentParser) -> None:
@@ -124,7 +137,10 @@ def _recover(arguments: Namespace) -> int:
             raise InvalidArgumentError(message)
         code = _joined(code_in(load_module(source)) for source in sources)
         with EventStore(arguments.store) as store:
-            reports = asyncio.run(_taken_up(store, code, _scheme(arguments)))
+            try:
+                reports = asyncio.run(_taken_up(store, code, _scheme(arguments)))
+            except KeyboardInterrupt:
+                _leave(store)
             before = {row["workflow_id"]: row for row in survey(store).to_dicts()}
     rows = [
         {**_row(before[known["workflow_id"]]), **known}
