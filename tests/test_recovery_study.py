@@ -114,12 +114,12 @@ def test_fitting_gives_back_the_costs_that_runs_were_made_with(
     rng = np.random.default_rng(seed)
     planted = {term: data.draw(COSTS, term) for term in TERMS[scheme]}
     rows: list[dict[str, Any]] = []
-    for number in range(20):
+    for number in range(60):
         row: dict[str, Any] = {term: float(rng.integers(1, 2_000)) for term in TERMS[scheme]}
         row |= {"once": 1, "scheme": scheme}
         seconds = sum(each * row[term] for term, each in planted.items())
-        # Of each five runs one was held up; the others tell what it costs.
-        held_up = 3.0 if number % 5 == 4 else 1.0
+        # Of each ten runs one was held up; the others tell what it costs.
+        held_up = 3.0 if number % 10 == 4 else 1.0
         rows.append({**row, "wall": [seconds * held_up, seconds * held_up * 1.7]})
 
     fitted = fit_schemes(rows)[scheme]
