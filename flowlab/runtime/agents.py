@@ -143,13 +143,13 @@ class Lane:
         if not self.waiting or len(self.busy) >= self.at_once:
             return None
         effect = self.waiting.popleft()
-        self.busy[effect.workflow_id, effect.sequence] = effect
+        self.busy[effect.place] = effect
         return effect
 
     def withdraw(self, workflow_id: str, sequence: int) -> Effect | None:
         """Give up what has not begun; None where it has, or is not here."""
         for effect in self.waiting:
-            if (effect.workflow_id, effect.sequence) == (workflow_id, sequence):
+            if effect.place == (workflow_id, sequence):
                 self.waiting.remove(effect)
                 return effect
         return None

@@ -80,7 +80,10 @@ class ActivityContext:
 
     @property
     def is_canceled(self) -> bool:
-        """Whether nobody waits for it any more; long work in a thread looks from time to time."""
+        """Whether nobody waits for it any more: it was canceled, or not answered in time.
+
+        Long work in a thread looks from time to time.
+        """
         return self._flag is not None and self._flag.is_set()
 
     @property

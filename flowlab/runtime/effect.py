@@ -47,6 +47,11 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     source: int | None = None
 
     @property
+    def place(self) -> tuple[str, int]:
+        """The workflow's id and the sequence, which no other effect has."""
+        return self.workflow_id, self.sequence
+
+    @property
     def because(self) -> int:
         """The sequence of the event that it is done because of."""
         return self.sequence if self.source is None else self.source
@@ -136,15 +141,21 @@ INVALID_RESULT: Final = "InvalidResult"
 """The type of the error of an activity whose result is no JSON, or too large for an event."""
 
 
+MAX_MESSAGE_CHARS: Final = 16 * 1024
+"""Characters of an error's message that an event keeps; how many more there were stands behind."""
+
+
 def checked(outcome: Outcome) -> Outcome:
     """Return an outcome that an event can hold.
 
     Example:
         >>> checked(Done({1, 2})).error_type
         'InvalidResult'
+        >>> checked(Gone("OSError", "x" * 20_000)).message[-28:]
+        'xxx… (3 616 characters more)'
     """
     if isinstance(outcome, Gone):
-        return outcome
+        return Gone(_text(outcome.error_type), _text(outcome.message))
     try:
         size = len(encode_payload({"result": outcome.result}) or b"")
     except InvalidEventError as error:
@@ -156,6 +167,13 @@ def checked(outcome: Outcome) -> Outcome:
         )
         return Gone(INVALID_RESULT, message)
     return outcome
+
+
+def _text(told: object) -> str:
+    """Return what an error says as text that an event can hold: no half of a character in it."""
+    text = str(told).encode("utf-8", "backslashreplace").decode()
+    more = len(text) - MAX_MESSAGE_CHARS
+    return f"{text[:MAX_MESSAGE_CHARS]}… ({grouped(more)} characters more)" if more > 0 else text
 
 
 def failed(error: BaseException) -> Gone:

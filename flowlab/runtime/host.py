@@ -39,9 +39,6 @@ FORK: Final = int(CauseKind.FORK)
 JOIN: Final = int(CauseKind.JOIN)
 MESSAGE: Final = int(CauseKind.MESSAGE)
 
-INVALID_RESULT: Final = "InvalidResult"
-"""The type of the error of an activity whose result is no JSON, or too large for an event."""
-
 Loader = Callable[[str], Instance | None]
 """Gets a workflow that is not in memory; None where there is none."""
 
@@ -130,7 +127,7 @@ class Host(Errands, Families, Pooling):
         told = choreographing.told_of(self, effect, outcome) if effect.sequence < 0 else None
         written: Event | None = None
         if lane is not None:
-            lane.busy.pop((effect.workflow_id, effect.sequence), None)
+            lane.busy.pop(effect.place, None)
             error = None
             if isinstance(outcome, Gone):
                 error = {"message": outcome.message, "type": outcome.error_type}
@@ -157,7 +154,8 @@ class Host(Errands, Families, Pooling):
         self._close(effect, f"{effect.family}{kind}", payload, causes)
 
     def give_up(self, effect: Effect) -> None:
-        """Take note that an effect was not answered in time."""
+        """Take note that an effect was not answered in time; it goes on, and its answer shows."""
+        self._turn.late.append(effect.place)
         payload: dict[str, Any] = {"attempt": effect.attempt}
         kind = "ActivityTimedOut"
         if effect.undo:
@@ -169,7 +167,7 @@ class Host(Errands, Families, Pooling):
         """Take note that an effect was given up; `lane` is whose it was, if it had begun."""
         causes = [Cause(effect.workflow_id, effect.sequence, PROGRAM)]
         if lane is not None:
-            lane.busy.pop((effect.workflow_id, effect.sequence), None)
+            lane.busy.pop(effect.place, None)
             error = {"message": "it was given up", "type": "Canceled"}
             causes.append(self.recording.transaction(lane.name, effect, None, error))
             self._hand_out(lane)

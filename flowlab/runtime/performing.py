@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from threading import Event as Flag
 from typing import Any, Final
 
@@ -16,7 +22,7 @@ from flowlab.workflow.cells import Cells
 from flowlab.workflow.handlers import Handler, Wants, adapted
 
 Answered = Callable[[Lane | None, Effect, Outcome | None, Cells | None], None]
-"""Hears how an effect ended; None says that it was canceled before it did anything."""
+"""Hears how an effect ended; None says that it was canceled."""
 
 WORKER_CRASHED: Final = "WorkerCrashed"
 """The type of the error of an activity whose process died under it."""
@@ -33,6 +39,7 @@ class Performing:
 
     __slots__ = (
         "_answered",
+        "_calls",
         "_flags",
         "_pool",
         "_processes",
@@ -49,6 +56,7 @@ class Performing:
         self._pool: Executor | None = None
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._flags: dict[tuple[str, int], Flag] = {}
+        self._calls: dict[tuple[str, int], Future[Any]] = {}
 
     def __repr__(self) -> str:
         return f"Performing({len(self._tasks)} at work)"
@@ -60,7 +68,7 @@ class Performing:
 
     def begin(self, lane: Lane | None, effect: Effect, performer: Performer) -> None:
         """Begin an effect, whose request is durable."""
-        place = (effect.workflow_id, effect.sequence)
+        place = effect.place
         cells = Cells(lane.state) if lane is not None and lane.stateful else None
         name = None if lane is None else lane.name
         flag = self._flags[place] = Flag()
@@ -74,12 +82,23 @@ class Performing:
         self._tasks[place] = asyncio.get_running_loop().create_task(coroutine)
 
     def cancel(self, workflow_id: str, sequence: int) -> None:
-        """Tell an effect that nobody waits for it any more."""
+        """Tell an effect that nobody waits for it any more.
+
+        What a thread or another process has begun cannot be stopped: it is answered once it ends,
+        and its agent does nothing else meanwhile.
+        """
         place = (workflow_id, sequence)
+        self.tell(place)
+        if place in self._calls:
+            self._calls[place].cancel()  # only what waits for a thread or a process
+        elif place in self._tasks:
+            # After its first step: a task that is canceled before that would answer nobody.
+            asyncio.get_running_loop().call_soon(self._tasks[place].cancel)
+
+    def tell(self, place: tuple[str, int]) -> None:
+        """Let an effect know, if it looks, that nobody waits for it; it goes on otherwise."""
         if place in self._flags:
             self._flags[place].set()
-        if place in self._tasks:
-            self._tasks[place].cancel()
 
     async def close(self) -> None:
         """Stop what runs as a task; what runs in threads and processes is left to itself."""
@@ -101,23 +120,27 @@ class Performing:
         ctx: ActivityContext,
         cells: Cells | None,
     ) -> None:
-        place = (effect.workflow_id, effect.sequence)
+        place = effect.place
         outcome: Outcome | None
         try:
+            if ctx.is_canceled:
+                raise asyncio.CancelledError  # noqa: TRY301 - before it has done anything
             if performer.place == "async":
                 result = await adapted(performer.function, performer.wants)(ctx, effect.value)
             elif performer.place == "thread":
-                result = await self._in_thread(performer, ctx, effect.value)
+                result = await self._in_thread(place, performer, ctx, effect.value)
             else:
-                result = await self._in_process(performer, ctx, effect)
+                result = await self._in_process(place, performer, ctx, effect)
             outcome = Done(result)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            mine = asyncio.current_task()
             if ctx.is_canceled:
                 outcome = None
+            elif mine is not None and mine.cancelling():
+                raise  # the loop ends
             else:
-                raise
+                outcome = failed(error)  # something that the activity waited for was canceled
         except BrokenExecutor as error:
-            self._pool = None
             told = f"the process that carried out {effect.activity!r} died: {error}"
             outcome = Gone(WORKER_CRASHED, told)
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - how it failed
@@ -127,21 +150,36 @@ class Performing:
             self._flags.pop(place, None)
         self._answered(lane, effect, outcome, cells)
 
-    async def _in_thread(self, performer: Performer, ctx: ActivityContext, value: Any) -> Any:
+    async def _in_thread(
+        self, place: tuple[str, int], performer: Performer, ctx: ActivityContext, value: Any
+    ) -> Any:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._thread_count, "flowlab-activity")
         call = adapted(performer.function, performer.wants)
-        loop = asyncio.get_running_loop()
-        # A thread cannot be stopped: whoever gives it up still waits for what it has done.
-        return await asyncio.shield(loop.run_in_executor(self._threads, call, ctx, value))
+        return await self._called(place, self._threads.submit(call, ctx, value))
 
-    async def _in_process(self, performer: Performer, ctx: ActivityContext, effect: Effect) -> Any:
+    async def _in_process(
+        self, place: tuple[str, int], performer: Performer, ctx: ActivityContext, effect: Effect
+    ) -> Any:
         if self._pool is None:
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._processes, mp_context=spawn)
-        loop = asyncio.get_running_loop()
+        pool = self._pool
         given = (performer.function, performer.wants, effect, ctx.agent)
-        return await loop.run_in_executor(self._pool, in_process, *given)
+        try:
+            return await self._called(place, pool.submit(in_process, *given))
+        except BrokenExecutor:
+            if self._pool is pool:
+                self._pool = None  # the next one makes another
+            pool.shutdown(wait=False)
+            raise
+
+    async def _called(self, place: tuple[str, int], call: Future[Any]) -> Any:
+        self._calls[place] = call
+        try:
+            return await asyncio.wrap_future(call)
+        finally:
+            del self._calls[place]
 
 
 def in_process(function: Handler, wants: Wants, effect: Effect, agent: str | None) -> Any:

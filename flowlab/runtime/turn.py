@@ -19,6 +19,7 @@ class Turn:
         effects: to be handed out, each with whose it is: a lane, or nobody's.
         timers: (workflow_id, sequence, how many nanoseconds it takes from now).
         stopped: timers and effects that nothing waits for any more: (workflow_id, sequence).
+        late: effects that were not answered in time, and go on: (workflow_id, sequence).
         ended: workflows that have ended.
         inquiries: effects that may have happened, each with what finds that out.
         errands: of choreographies: (workflow_id, number, after how many nanoseconds).
@@ -28,6 +29,7 @@ class Turn:
     effects: list[tuple[Lane | None, Effect]] = field(default_factory=list)
     timers: list[tuple[str, int, int]] = field(default_factory=list)
     stopped: list[tuple[str, int]] = field(default_factory=list)
+    late: list[tuple[str, int]] = field(default_factory=list)
     ended: list[Instance] = field(default_factory=list)
     errands: list[tuple[str, int, int]] = field(default_factory=list)
     inquiries: list[tuple[Effect, Performer]] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from flowlab.errors import (
@@ -203,21 +204,36 @@ class Turns:
             if not future.done():
                 future.set_exception(error)
 
-    def _carry_out(self, turn: Turn) -> None:
+    def _tell_at_work(self, turn: Turn) -> None:
+        """Let what is at work know that nobody waits for it any more."""
         for place in turn.stopped:
             timer = self._timers.pop(place, None)
             if timer is not None:
                 timer.cancel()
             self._performing.cancel(*place)
+        for place in turn.late:
+            self._performing.tell(place)
+
+    def _carry_out(self, turn: Turn) -> None:
+        self._tell_at_work(turn)
+        # What was asked for and given up in one turn is never begun.
+        stopped = set(turn.stopped)
         for workflow_id, sequence, delay_ns in turn.timers:
-            self._wait(workflow_id, sequence, delay_ns)
+            if (workflow_id, sequence) not in stopped:
+                self._wait(workflow_id, sequence, delay_ns)
         for effect, performer in turn.inquiries:
-            self._inquiries.add((effect.workflow_id, effect.sequence))
+            if effect.place in stopped:
+                self._occur(partial(self._host.canceled, effect))
+                continue
+            self._inquiries.add(effect.place)
             self._performing.begin(None, effect, performer)
         for workflow_id, number, delay_ns in turn.errands:
             self._run_later(workflow_id, number, delay_ns)
         for lane, effect in turn.effects:
-            self._hand_out(lane, effect)
+            if effect.place in stopped:
+                self._occur(partial(self._host.canceled, effect, lane))
+            else:
+                self._hand_out(lane, effect)
         for instance in turn.ended:
             instance.settled = True
             self._wake(instance.workflow_id)
@@ -254,13 +270,12 @@ class Turns:
         _, performer = self._host.agents.find(effect.agent, effect.activity)
         assert performer is not None
         if effect.timeout_ns is not None:
-            place = (effect.workflow_id, effect.sequence)
 
             def expire() -> None:
-                self._timers.pop(place, None)
+                self._timers.pop(effect.place, None)
                 self._occur(lambda: self._host.give_up(effect))
 
-            self._timers[place] = self._loop.call_later(effect.timeout_ns / 1e9, expire)
+            self._timers[effect.place] = self._loop.call_later(effect.timeout_ns / 1e9, expire)
         self._performing.begin(lane, effect, performer)
 
     def _answered(
@@ -268,11 +283,11 @@ class Turns:
     ) -> None:
         if self._stopped is not None:
             return
-        timer = self._timers.pop((effect.workflow_id, effect.sequence), None)
+        timer = self._timers.pop(effect.place, None)
         if timer is not None:
             timer.cancel()
-        if (effect.workflow_id, effect.sequence) in self._inquiries:
-            self._inquiries.remove((effect.workflow_id, effect.sequence))
+        if effect.place in self._inquiries:
+            self._inquiries.remove(effect.place)
             self._occur(lambda: found_out(self._host, effect, outcome))
         elif outcome is None:
             self._occur(lambda: self._host.canceled(effect, lane))
