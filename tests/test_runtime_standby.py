@@ -20,12 +20,15 @@ from leased_process import STEPS, long, runtime_on
 import flowlab
 from flowlab.errors import FencedError, InvalidArgumentError
 from flowlab.runtime import Runtime, Standby
-from flowlab.runtime.lease import FILE, Lease, parse, read_raw
+from flowlab.runtime import lease as lease_module
+from flowlab.runtime.lease import FILE, RENEWALS, Lease, parse, read_raw
 from flowlab.store import EventStore
 from flowlab.store.files import Disk
 from flowlab.workflow import SECOND, WorkflowContext, workflow
 
 SHORT = timedelta(milliseconds=40)
+LONG = timedelta(seconds=1)
+"""A process that is held up for less loses nothing by it."""
 
 
 @contextmanager
@@ -95,6 +98,11 @@ def test_a_process_that_was_stopped_for_a_while_is_fenced_by_name_and_writes_not
     assert repeated <= named
 
 
+def renewals(path: Path) -> int:
+    record = parse(read_raw(path / FILE))
+    return 0 if record is None else record.counter - 1
+
+
 @workflow
 async def wait(ctx: WorkflowContext, _: Any) -> str:
     return str(await ctx.wait_for_event("go"))
@@ -105,12 +113,13 @@ def test_while_the_lease_is_renewed_a_standby_waits_and_takes_over_when_it_is_re
 ) -> None:
     async def both() -> str:
         with EventStore(tmp_path) as store:
-            runtime = Runtime(store, wait, lease=SHORT)
+            runtime = Runtime(store, wait, lease=LONG)
             await runtime.__aenter__()
             await runtime.start(wait, id="w")
-            standby = Standby(tmp_path, lambda other: Runtime(other, wait, lease=SHORT))
+            standby = Standby(tmp_path, lambda other: Runtime(other, wait, lease=LONG))
             taking = asyncio.ensure_future(standby.take_over())
-            await asyncio.sleep(0.2)
+            while renewals(tmp_path) < 2 * RENEWALS:  # noqa: ASYNC110 - the file says it
+                await asyncio.sleep(0.02)
             assert not taking.done()
             await runtime.close()
             newer = await asyncio.wait_for(taking, 60)
@@ -164,18 +173,29 @@ class Full(Disk):
         super().write_at(descriptor, data, offset)
 
 
+def _unreadable(_: Path) -> bytes:
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("fault", ["full", "unreadable"])
 def test_a_lease_that_cannot_be_renewed_is_given_up_after_its_length_and_not_before(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(lease_module, "monotonic_s", lambda: now_s[0])
     disk = Full()
-    lease = Lease(tmp_path, disk, SECOND // 20)
+    lease = Lease(tmp_path, disk, SECOND)
     lease.take()
-    disk.full = True
-    lease.renew()
-    sleep(0.06)
-    with pytest.raises(FencedError, match="could not be renewed"):
+    with monkeypatch.context() as broken:
+        disk.full = fault == "full"
+        if fault == "unreadable":
+            broken.setattr(lease_module, "read_raw", _unreadable)
+        now_s[0] = 0.999
         lease.renew()
-    disk.full = False
+        now_s[0] = 1.0
+        with pytest.raises(FencedError, match="could not be renewed"):
+            lease.renew()
+        disk.full = False
     lease.take()
     lease.renew()
 

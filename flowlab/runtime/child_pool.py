@@ -134,9 +134,12 @@ class ChildPool:
             return broken
 
     def replace(self, workflow_id: str) -> None:
-        """Let go of a process that has died."""
-        process = self._processes.pop(self._slot(workflow_id), None)
-        if process is not None:
+        """Let go of the process of a workflow if it has died; one that is there anew stays."""
+        process = self._process(workflow_id)
+        try:
+            process.submit(int)
+        except BrokenExecutor:
+            del self._processes[self._slot(workflow_id)]
             process.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:

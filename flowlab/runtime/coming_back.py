@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from flowlab.errors import (
     CorruptionError,
+    FlowlabError,
     InvalidArgumentError,
     NotFoundError,
     TruncatedError,
@@ -22,7 +23,7 @@ from flowlab.runtime.instance import Instance
 from flowlab.runtime.processes import Carried
 from flowlab.runtime.scheme import RecoveryScheme, Restored
 from flowlab.runtime.standing import OPEN, Standing
-from flowlab.runtime.uncertain import UNCERTAIN_EFFECT, Policies, left_open
+from flowlab.runtime.uncertain import UNCERTAIN_EFFECT, Begun, Policies, backwards, left_open
 from flowlab.store import EventStore
 from flowlab.workflow import Choreography, Workflow
 from flowlab.workflow.choreography_execution import ChoreographyExecution, Errand
@@ -65,6 +66,7 @@ class ComingBack:
         self._seed = seed
         self._namespace = namespace
         self._policies = policies
+        self._begun = Begun(store, namespace)
 
     def __repr__(self) -> str:
         return f"ComingBack({self._scheme!r})"
@@ -138,18 +140,22 @@ class ComingBack:
 
     def _end_of(self, workflow_id: str, standing: Standing) -> Any:
         """Return the result that a workflow's end says."""
-        key = Key("workflows", workflow_id, section="events", namespace=self._namespace)
-        events = self._store.read(str(key), reverse=True, limit=64).events()
-        ends = [e for e in events if e.event_type in _ENDS]
-        if not ends:
+        end = self._end(workflow_id)
+        if end is None:
             return None
-        data = ends[0].data or {}
+        data = end.data or {}
         return data.get("result") if standing.status == "completed" else data
+
+    def _end(self, workflow_id: str) -> Event | None:
+        """Return the event that ended a workflow; late answers may have come after it."""
+        events = backwards(self._store, workflow_id, namespace=self._namespace, at_once=64)
+        return next((event for event in events if event.event_type in _ENDS), None)
 
     def unfinished(self) -> list[tuple[str, str]]:
         """Return (workflow_id, name) of every workflow that has not ended, the oldest first."""
         snapshot = self._store.snapshot()
-        table = snapshot.sql(UNFINISHED.replace("$namespace", f"'{self._namespace}'"))
+        text = self._namespace.replace("'", "''")
+        table = snapshot.sql(UNFINISHED.replace("$namespace", f"'{text}'"))
         return list(table.iter_rows())
 
     def take_up(self, host: Host, instance: Instance, restored: Restored) -> list[Effect]:
@@ -163,18 +169,25 @@ class ComingBack:
             return []
         host.recording.went_on_until(host.recording.last_of(workflow_id))
         uncertain, untouched = left_open(
-            self._store, standing, host.agents, instance.workflow_id, namespace=self._namespace
+            self._store, standing, host.agents, self._begun, workflow_id, namespace=self._namespace
         )
         undo: list[Errand] = []
         if isinstance(instance.execution, ChoreographyExecution):
             begun, waiting, undo = choreographing.left_open(instance.execution)
             uncertain, untouched = [*uncertain, *begun], [*untouched, *waiting]
         self._name(host, instance, restored, uncertain, untouched)
-        for request in list(standing.open.values()):
-            if request.event_type == "TimerStarted":
+        requests = list(standing.open.values())
+        try:
+            for request in requests:
+                if request.event_type == "ChildWorkflowInitiated":
+                    self._check_child(host, instance, request)
+        except FlowlabError:
+            # A child cannot go on here: neither does its parent, until that is mended.
+            del host.instances[workflow_id]
+            raise
+        for request in requests:
+            if request.event_type == "TimerStarted" and request.sequence in standing.open:
                 host.arm_again(instance, request)
-            elif request.event_type == "ChildWorkflowInitiated":
-                self._check_child(host, instance, request)
         self._go_on(host, instance, uncertain, untouched)
         for errand in undo:
             host.put_off(workflow_id, errand.number, 0)
@@ -185,14 +198,16 @@ class ComingBack:
         self, host: Host, instance: Instance, uncertain: list[Effect], untouched: list[Effect]
     ) -> None:
         """Hand out again what was left open, find out about it, or fail it."""
+        may_have = {effect.sequence for effect in uncertain}
         for effect in sorted([*uncertain, *untouched], key=lambda effect: effect.sequence):
+            is_uncertain = effect.sequence in may_have
             asked = instance.standing.open.get(effect.sequence)
             if asked is None and effect.sequence > 0:
                 continue
             policy = self._policy(effect)
-            if effect in uncertain and isinstance(policy, Performer):
+            if is_uncertain and isinstance(policy, Performer):
                 host.inquire(effect, policy)
-            elif effect in uncertain and policy == "fail":
+            elif is_uncertain and policy == "fail":
                 told = (
                     f"{effect.key} may have happened before the process stopped, and is not to be "
                     "repeated"
@@ -201,7 +216,7 @@ class ComingBack:
             elif asked is None:
                 host.hand_to_agent(effect)
             else:
-                host.ask(instance, asked, delivery=effect.delivery + (effect in uncertain))
+                host.ask(instance, asked, delivery=effect.delivery + is_uncertain)
 
     def _policy(self, effect: Effect) -> Literal["repeat", "fail"] | Performer:
         return self._policies.get(effect.activity, self._policies[""])
@@ -251,10 +266,9 @@ class ComingBack:
                 return
             host.instances[child_id] = child
         if child.standing.status != OPEN and child.parent is not None:
-            key = Key("workflows", child_id, section="events", namespace=self._namespace)
-            events = self._store.read(str(key), reverse=True, limit=64).events()
-            end = next(event for event in events if event.event_type in _ENDS)
-            host.tell_parent(child, end)
+            end = self._end(child_id)
+            if end is not None:
+                host.tell_parent(child, end)
 
 
 def _called(policy: str | Performer) -> str:

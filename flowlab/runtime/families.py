@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.vocabulary import WORLD_STREAM
 from flowlab.runtime.instance import Instance
@@ -16,6 +16,8 @@ from flowlab.runtime.recording import Recording, check_sizes
 PROGRAM: Final = int(CauseKind.PROGRAM)
 FORK: Final = int(CauseKind.FORK)
 JOIN: Final = int(CauseKind.JOIN)
+
+NOBODY: Final = "no workflow has that id"
 
 _CHILD_ENDS: Final = {
     "completed": "ChildWorkflowCompleted",
@@ -51,9 +53,9 @@ class Families:
 
     def signal(self, workflow_id: str, name: str, value: Any, cause: Cause | None = None) -> None:
         """Take an event from outside, or from another workflow."""
-        instance = self._known(workflow_id)
+        instance, why = self._reached(workflow_id, cause)
         if instance is None:
-            self._lost(workflow_id, name, cause)
+            self._lost(workflow_id, name, cause, why)
             return
         causes = () if cause is None else (cause,)
         event = Event.of("Signaled", name=name, payload={"value": value}, causes=causes)
@@ -62,9 +64,9 @@ class Families:
 
     def cancel(self, workflow_id: str, reason: str, cause: Cause | None = None) -> None:
         """Take a request to stop."""
-        instance = self._known(workflow_id)
+        instance, why = self._reached(workflow_id, cause)
         if instance is None:
-            self._lost(workflow_id, "cancel", cause)
+            self._lost(workflow_id, "cancel", cause, why)
         elif instance.is_open:
             event = Event.of(
                 "WorkflowCancelRequested",
@@ -78,23 +80,24 @@ class Families:
         """Begin the workflow that another one has asked for, or say why it cannot be begun."""
         data = asked.data
         workflow_id = data["workflow_id"]
+        cause = Cause(parent.workflow_id, asked.sequence, FORK)
         problem = ""
         if asked.name not in self.processes:
             known = ", ".join(sorted(self.processes))
             problem = f"there is no workflow {asked.name!r}; the runtime has {known}"
-        elif self._known(workflow_id) is not None:
+        elif self._reached(workflow_id, cause) != (None, NOBODY):
             problem = f"workflow id {workflow_id!r} is taken; give each workflow an id of its own"
         if problem:
             error = {"message": problem, "type": InvalidArgumentError.__name__}
             self._child_ended(parent, asked, "ChildWorkflowFailed", {"error": error}, None)
             return
-        cause = Cause(parent.workflow_id, asked.sequence, FORK)
         self.begin(asked.name, workflow_id, data["input"], parent=cause)
 
     def tell_parent(self, child: Instance, end: Event) -> None:
         """Tell whoever asked for a workflow that it has ended."""
         assert child.parent is not None
-        parent = self._known(child.parent.workflow_id)
+        # One that cannot go on here is told when it is taken up: the end is in the log.
+        parent, _ = self._reached(child.parent.workflow_id, child.parent)
         if parent is None or child.parent.sequence not in parent.standing.open:
             return
         asked = parent.standing.open[child.parent.sequence]
@@ -118,7 +121,20 @@ class Families:
         causes = (asking,) if end is None else (asking, end)
         self._tell(parent, Event.of(kind, name=asked.name, payload=payload, causes=causes))
 
-    def _lost(self, workflow_id: str, name: str, cause: Cause | None) -> None:
+    def _reached(self, workflow_id: str, cause: Cause | None) -> tuple[Instance | None, str]:
+        """Get the workflow that another one addresses; else None, and why it cannot be had.
+
+        Raises:
+            FlowlabError: it cannot go on here, and somebody outside asks for it.
+        """
+        try:
+            return self._known(workflow_id), NOBODY
+        except FlowlabError as error:
+            if cause is None:
+                raise
+            return None, str(error)
+
+    def _lost(self, workflow_id: str, name: str, cause: Cause | None, why: str) -> None:
         if cause is None:
             message = f"there is no workflow {workflow_id!r} to take {name!r}; start it first"
             raise NotFoundError(message)
@@ -127,7 +143,7 @@ class Families:
             WORLD_STREAM,
             "MessageDropped",
             name=name,
-            payload={"reason": "no workflow has that id", "to": workflow_id},
+            payload={"reason": why, "to": workflow_id},
             causes=(cause,),
             coordination_id=cause.workflow_id,
         )

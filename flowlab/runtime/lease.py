@@ -116,7 +116,11 @@ class Lease:
         Raises:
             FencedError: another runtime holds it, or it could not be renewed for its whole length.
         """
-        record = parse(read_raw(self._path))
+        try:
+            record = parse(read_raw(self._path))
+        except OSError as error:
+            self._not_renewed(error)
+            return
         if record is not None and record.holder != self._holder:
             message = (
                 "another runtime has taken over this store, since this one did not renew its lease "
@@ -127,20 +131,23 @@ class Lease:
         try:
             self._write()
         except OSError as error:
-            if monotonic_s() - self._renewed_s < self.lease_ns / SECOND:
-                return
-            message = (
-                f"the lease of {self.lease_ns / SECOND:g} s could not be renewed ({error}), so a "
-                "standby may take over; make room or mend the folder, and start a new runtime"
-            )
-            raise FencedError(message) from error
+            self._not_renewed(error)
 
     def release(self) -> None:
         """Give it up, if it is still held: a standby need not wait then."""
-        record = parse(read_raw(self._path))
-        if record is not None and record.holder == self._holder:
-            with suppress(OSError):  # a standby waits for the lease to lapse, instead
+        with suppress(OSError):  # a standby waits for the lease to lapse, instead
+            record = parse(read_raw(self._path))
+            if record is not None and record.holder == self._holder:
                 self._write(released=True)
+
+    def _not_renewed(self, error: OSError) -> None:
+        if monotonic_s() - self._renewed_s < self.lease_ns / SECOND:
+            return
+        message = (
+            f"the lease of {self.lease_ns / SECOND:g} s could not be renewed ({error}), so a "
+            "standby may take over; make room or mend the folder, and start a new runtime"
+        )
+        raise FencedError(message) from error
 
     def _write(self, *, released: bool = False) -> None:
         self._counter += 1

@@ -6,12 +6,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
-from flowlab.errors import (
-    InvalidArgumentError,
-    NotFoundError,
-)
+from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
 from flowlab.runtime.agents import AgentLike, Agents, AgentSpec
 from flowlab.runtime.child_pool import pool_of
 from flowlab.runtime.choreographing import check_agents
@@ -33,7 +30,6 @@ from flowlab.workflow.names import as_id, as_workflow_id
 
 THREADS: Final = 8
 PROCESSES: Final = 2
-T = TypeVar("T")
 
 
 class Runtime:
@@ -192,9 +188,19 @@ class Runtime:
         """Take up every workflow of the store that has not ended, the oldest first.
 
         Raises:
-            NonDeterminismError: the code of one does not fit its history; those before it go on.
+            NonDeterminismError: the code of one does not fit its history; all others go on.
+            InvalidArgumentError: the code of one is not here; all others go on.
         """
-        return tuple([await self.resume(workflow_id) for workflow_id in self.unfinished()])
+        handles: list[WorkflowHandle] = []
+        refused: FlowlabError | None = None
+        for workflow_id in self.unfinished():
+            try:
+                handles.append(await self.resume(workflow_id))
+            except FlowlabError as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
+        return tuple(handles)
 
     def unfinished(self) -> tuple[str, ...]:
         """Return the ids of the store's workflows that have not ended, the oldest first."""

@@ -53,6 +53,40 @@ def policies_of(uncertain: Policy | Mapping[str, Policy]) -> Policies:
     return found
 
 
+class Begun:
+    """What agents have begun before a runtime came, and have no end of.
+
+    Where many workflows are taken up, each agent's stream is read once, or a few times where later
+    ones have asked for something earlier.
+
+    Args:
+        store: where the streams are.
+        namespace: of them.
+    """
+
+    __slots__ = ("_found", "_namespace", "_store")
+
+    def __init__(self, store: EventStore, namespace: str) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._found: dict[str, tuple[int, set[tuple[str, int]]]] = {}
+
+    def __repr__(self) -> str:
+        return f"Begun({len(self._found)} agents)"
+
+    def of(self, agent: str, since_ns: int) -> set[tuple[str, int]]:
+        """Return (key, attempt) of what an agent began since a time, and perhaps before it."""
+        reach_ns = since_ns
+        if agent in self._found:
+            known_ns, found = self._found[agent]
+            if known_ns <= since_ns:
+                return found
+            reach_ns -= known_ns - since_ns  # twice as far back: so it is read a few times at most
+        found = started_effects(self._store, agent, reach_ns, namespace=self._namespace)
+        self._found[agent] = reach_ns, found
+        return found
+
+
 def started_effects(
     store: EventStore, agent: str, since_ns: int, *, namespace: str
 ) -> set[tuple[str, int]]:
@@ -74,8 +108,10 @@ def started_effects(
     return begun
 
 
-def backwards(store: EventStore, stream: str, *, namespace: str) -> Iterable[Event]:
-    """Yield a stream's events from its end; nothing where there is none."""
+def backwards(
+    store: EventStore, stream: str, *, namespace: str, at_once: int = _CHUNK
+) -> Iterable[Event]:
+    """Yield a stream's events from its end, so many read at once; nothing where there is none."""
     last: int | None = None
     if not store.snapshot().head(stream, namespace=namespace):
         return
@@ -85,17 +121,23 @@ def backwards(store: EventStore, stream: str, *, namespace: str) -> Iterable[Eve
             "workflows", stream, section="events", first=first, last=last, namespace=namespace
         )
         try:
-            chunk = store.read(str(key), reverse=True, limit=_CHUNK).events()
+            chunk = store.read(str(key), reverse=True, limit=at_once).events()
         except NotFoundError:
             return
         yield from chunk
-        if len(chunk) < _CHUNK:
+        if len(chunk) < at_once:
             return
         last = chunk[-1].sequence - 1
 
 
 def left_open(
-    store: EventStore, standing: Standing, agents: Agents, workflow_id: str, *, namespace: str
+    store: EventStore,
+    standing: Standing,
+    agents: Agents,
+    begun: Begun,
+    workflow_id: str,
+    *,
+    namespace: str,
 ) -> tuple[list[Effect], list[Effect]]:
     """Tell the open effects of a workflow apart: (may have happened, have certainly not).
 
@@ -105,7 +147,6 @@ def left_open(
     named = deliveries(store, workflow_id, namespace=namespace)
     uncertain: list[Effect] = []
     untouched: list[Effect] = []
-    begun: dict[str, set[tuple[str, int]]] = {}
     requests = standing.effects
     since_ns = min((request.time_ns for request in requests), default=0)
     for request in requests:
@@ -113,9 +154,8 @@ def left_open(
         before = named.get((effect.key, effect.attempt), 0)
         effect = Effect.of(request, effect.key, delivery=1 + before)
         lane, _ = agents.find(effect.agent, effect.activity)
-        if lane is not None and lane.name not in begun:
-            begun[lane.name] = started_effects(store, lane.name, since_ns, namespace=namespace)
-        if lane is None or (effect.key, effect.attempt) in begun[lane.name] or before:
+        known = set() if lane is None else begun.of(lane.name, since_ns)
+        if lane is None or (effect.key, effect.attempt) in known or before:
             uncertain.append(effect)
         else:
             untouched.append(effect)
