@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,27 @@ def test_an_event_from_outside_and_one_that_nobody_hears(store: EventStore) -> N
             return await handle.result()
 
     assert asyncio.run(whole()) == {"Told": "second"}
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+def test_a_log_from_which_anything_was_taken_is_read_or_refused_as_damaged(
+    status: str, store: EventStore
+) -> None:
+    town = Town(declines=status == "failed")
+    if town.declines:
+        with pytest.raises(WorkflowError, match="no"):
+            Runtime(store, ORDER, agents=town.agents()).run(ORDER, 7, id="o")
+    else:
+        Runtime(store, ORDER, agents=town.agents()).run(ORDER, 7, id="o")
+    events = store.read("/coordination/o").events()
+    assert fold(ORDER, "o", events).status == status
+    refused = 0
+    for first, last in combinations(range(len(events) + 1), 2):
+        try:
+            fold(ORDER, "o", [*events[:first], *events[last:]]).advance(())
+        except CorruptionError:
+            refused += 1
+    assert refused > 0
 
 
 @pytest.mark.parametrize("answer", ["charged", "declined"])

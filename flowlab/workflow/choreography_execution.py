@@ -164,7 +164,22 @@ class ChoreographyExecution:
     # -- the fold ---------------------------------------------------------------------------------
 
     def take(self, event: Event) -> None:
-        """Take the next event: of the history, or of an agent that works for it."""
+        """Take the next event: of the history, or of an agent that works for it.
+
+        Raises:
+            CorruptionError: what it follows from, or a part of it, is missing.
+        """
+        try:
+            self._take(event)
+        except (KeyError, IndexError, StopIteration, TypeError) as error:
+            message = (
+                f"event {event.sequence} of {event.workflow_id!r}, {event.event_type} "
+                f"{event.name!r}, does not fit the log of {self.workflow_id!r} before it: a part "
+                "of that is missing or damaged; restore it from a copy"
+            )
+            raise CorruptionError(message) from error
+
+    def _take(self, event: Event) -> None:
         kind = event.event_type
         if event.workflow_id != self.workflow_id:
             self._take_beside(event)
