@@ -228,6 +228,8 @@ def kills(scale: Scale) -> Measurement:
             least=LEAST_HITS if whole else 0,
             most=None if whole else QUICK_KILLS,
         )
+    if whole and (report.at_random < RANDOM_KILLS or min(report.hits.values()) < LEAST_HITS):
+        report.wrong.append("fewer kills than the claim speaks of")
     beside = {name: f"{count} hits" for name, count in sorted(report.hits.items())}
     beside["all"] = repr(report)
     beside["work"] = f"{report.works} stores, {report.acknowledged} acknowledgements"
