@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -254,11 +255,11 @@ def _table(
 def _told(travel: Travel, row: int, title: str, subtitle: str, said: str) -> Iterator[str]:
     yield clean(title)
     yield subtitle
+    marks = Counter(lane for _, lane, _ in travel.checkpoints)
+    events = np.bincount(travel.lane, minlength=len(travel.lanes)).tolist()
     for place, one in enumerate(travel.lanes):
-        marks = [mark for _, of, mark in travel.checkpoints if of == place]
-        found = f", {plural(len(marks), 'checkpoint')}" if marks else ""
-        events = plural(int((travel.lane == place).sum()), "event")
-        yield f"{one.kind} {clean(one.label)}: {events}{found}"
+        found = f", {plural(marks[place], 'checkpoint')}" if marks[place] else ""
+        yield f"{one.kind} {clean(one.label)}: {plural(events[place], 'event')}{found}"
     for cell, value, is_new in shown_cells(travel, row):
         yield f"  {clean(cell.owner)} {clean(cell.key)}: {value}{'  *' if is_new else ''}"
     yield said

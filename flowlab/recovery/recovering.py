@@ -161,11 +161,11 @@ def recover(
 ) -> RecoveryReport:
     """Recover every unfinished workflow of a store, and say what each has cost.
 
-    All see the store at one position. Independent workflows are recovered side by side where there
-    is more than one worker: each process opens the store for reading, and hands back what it has
-    measured, and of plans the state. A function's coroutine cannot leave its process, so of
-    functions only the figures come back. The rows are the same for any number of workers, but for
-    the times.
+    They are the live ones of the namespace `default`. All see the store at one position.
+    Independent workflows are recovered side by side where there is more than one worker: each
+    process opens the store for reading, and hands back what it has measured, and of plans the
+    state. A function's coroutine cannot leave its process, so of functions only the figures come
+    back. The rows are the same for any number of workers, but for the times.
 
     Args:
         store: open.
@@ -238,7 +238,8 @@ def by_name(processes: Mapping[str, Process] | Iterable[Process]) -> dict[str, P
 def unfinished(snapshot: Snapshot) -> dict[str, str]:
     """Return the live workflows that have begun and not ended, each with what it is, in order.
 
-    Of one whose beginning was truncated, its newest checkpoint says what it is.
+    They are those of the namespace `default`. Of one whose beginning was truncated, its newest
+    checkpoint says what it is.
     """
     query = (
         "SELECT workflow_id, name FROM workflows WHERE namespace = 'default' AND run_id = '' "
