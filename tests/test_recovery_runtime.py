@@ -116,3 +116,52 @@ def test_a_runtime_goes_on_from_a_checkpoint_as_from_its_whole_history(
             if number < 3:
                 digests.add(store.read("/workflows/w/events").history_digest)
     assert len(digests) == 1
+
+
+ROWS = Plan(
+    Sequential(*(Step(f"s{i}", agent="a", effect=False) for i in range(STEPS))), name="rows"
+)
+
+
+def nested(depth: int) -> Any:
+    value: Any = 0
+    for _ in range(depth):
+        value = [value, 0]
+    return value
+
+
+def test_a_state_that_is_nested_too_deep_for_a_delta_is_written_whole_and_stops_nothing(
+    tmp_path: Path,
+) -> None:
+    acts = {f"s{number}": lambda _value: nested(600) for number in range(STEPS)}
+    scheme = Incremental(EveryEvents(2), full_every=10)
+    with EventStore(tmp_path / "s") as store:
+        runtime = Runtime(store, ROWS, activities=acts, recovery=scheme, agents={"a": acts})
+        result = runtime.run("rows", id="w")
+        assert result["s0"] == nested(600)
+        assert ", on " not in store.checkpoints("w")[-1].origin
+
+
+def test_after_a_checkpoint_that_could_not_be_written_the_next_ones_are_whole_and_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    real = EventStore.checkpoint
+
+    def checkpoint(self: EventStore, *given: Any, **named: Any) -> Any:
+        taken.append(named["origin"])
+        if len(taken) == 3:
+            raise OSError(28, "No space left on device")
+        return real(self, *given, **named)
+
+    monkeypatch.setattr(EventStore, "checkpoint", checkpoint)
+    with EventStore(tmp_path / "s") as store:
+        scheme = Incremental(EveryEvents(3), full_every=50)
+        with pytest.warns(RuntimeWarning, match="No space left"):
+            asyncio.run(run_until(store, ROWS, scheme, STEPS - 2))
+        found = state_at(store, "w", process=Program.of(ROWS))
+        plain = state_at(store, "w", process=Program.of(ROWS), event=found.checkpoint_at)
+        newest = store.checkpoints("w")[-1]
+    assert [" on " in origin for origin in taken[:5]] == [False, True, True, False, True]
+    assert (found.checkpoint, plain.events_read) == (newest.id, 0)
+    assert len(found.state["results"]) == STEPS - 2

@@ -80,7 +80,10 @@ class Incremental(Checkpointed):
         before, track.value = track.value, value
         if before is not None and track.newest is not None:
             base = track.newest.id
-            delta = content.delta_body(base, changes_between(before, value))
+            try:
+                delta = content.delta_body(base, changes_between(before, value))
+            except RecursionError:  # nested deeper than can be compared
+                delta = whole
             most = self._most_deltas(len(whole), len(delta), track.since.events)
             if len(delta) < len(whole) and track.deltas < most:
                 track.deltas += 1

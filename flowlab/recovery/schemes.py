@@ -185,7 +185,7 @@ class Checkpointed:
         elif self.policy.due(track.since) and self._can(execution, track):
             try:
                 self._take(store, stream, execution, standing, track)
-            except (OSError, FlowlabError) as error:
+            except (OSError, FlowlabError, RecursionError) as error:
                 message = f"no checkpoint of {stream[2]!r} could be taken: {error}"
                 warnings.warn(message, RuntimeWarning, stacklevel=2)
 
@@ -250,6 +250,7 @@ class Checkpointed:
         cut = least_cut(store.snapshot(), stream, content.at, track.cut)
         content = replace(content, vector=cut)
         body, base = self._encoded(content, track)
+        track.newest = None  # if this one cannot be written, the next is no delta of its state
         held = store.checkpoints(stream[2], namespace=stream[0], run_id=stream[1])
         kept, gone = kept_and_gone(held, self.keep, base)
         taken = store.checkpoint(
