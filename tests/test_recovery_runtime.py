@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from flowlab.events import Cause, Event
 from flowlab.recovery import Cached, Checkpointed, EveryEvents, Incremental, Replay, state_at
 from flowlab.runtime import Runtime
 from flowlab.store import EventStore
 from flowlab.workflow import (
     Parallel,
     Plan,
+    PlanExecution,
     Program,
     Sequential,
     Step,
@@ -165,3 +167,36 @@ def test_after_a_checkpoint_that_could_not_be_written_the_next_ones_are_whole_an
     assert [" on " in origin for origin in taken[:5]] == [False, True, True, False, True]
     assert (found.checkpoint, plain.events_read) == (newest.id, 0)
     assert len(found.state["results"]) == STEPS - 2
+
+
+def test_what_a_cached_execution_took_in_vain_is_not_gone_on_from(tmp_path: Path) -> None:
+    program, stream = Program.of(ROWS), ("default", "", "w")
+    started = {"event_type": "WorkflowStarted", "name": "rows", "payload": {"input": None}}
+
+    def answer(result: int) -> Event:
+        return Event.of(
+            "ActivityCompleted",
+            workflow_id="w",
+            sequence=3,
+            payload={"result": result},
+            causes=(Cause("w", 2),),
+        )
+
+    with EventStore(tmp_path / "s") as store:
+        store.append("w", started)
+        cached = Cached(Replay())
+        first = cached.restore(store, stream, program)
+        (asked,) = first.execution.advance(())
+        store.append("w", asked)
+        asked = store.read("/workflows/w/events", reverse=True, limit=1).events()[0]
+        first.execution.advance([asked])
+        first.standing.take(asked)
+        cached.committed(store, stream, first.execution, first.standing, [asked])
+        # The answer 1 was never durable; meanwhile another process has written the answer 2.
+        first.execution.advance([answer(1)])
+        first.standing.take(answer(1))
+        store.append("w", answer(2).replace(sequence=0))
+        again = cached.restore(store, stream, program).execution
+    assert isinstance(again, PlanExecution)
+    assert again.instance is not None
+    assert dict(again.instance.results) == {"s0": 2}

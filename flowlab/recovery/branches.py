@@ -92,11 +92,18 @@ def recover_branches(
 
     Raises:
         InvalidArgumentError: the branches are not independent; or the plan has failed, was asked to
-            stop or is being undone, so that they matter to each other.
+            stop or is being undone, so that they matter to each other; or the history does not
+            begin it.
     """
     program = plan if isinstance(plan, Program) else Program.of(plan)
     branches = independent_branches(program)
     history = list(events)
+    if not history or history[0].event_type != "WorkflowStarted":
+        message = (
+            "the history does not begin with WorkflowStarted; give the events of one instance of "
+            "the plan, as store.read('/workflows/ID/events').events() does"
+        )
+        raise InvalidArgumentError(message)
     step_of: dict[int, str] = {}
     for event in history:
         if event.event_type in {"WorkflowCancelRequested", "CompensationScheduled"}:

@@ -133,7 +133,9 @@ class Cached:
             raise InvalidArgumentError(message)
         self.inner = inner
         self.size = size
-        self._live: OrderedDict[tuple[str, Stream], tuple[Executing, Standing]] = OrderedDict()
+        # With the last sequence that is durable: one that went on from there in vain is not used.
+        self._live: OrderedDict[tuple[str, Stream], tuple[Executing, Standing, int]]
+        self._live = OrderedDict()
 
     def __repr__(self) -> str:
         return f"Cached({self.inner!r}, {len(self._live)} of {self.size} in memory)"
@@ -148,12 +150,12 @@ class Cached:
         """Return a workflow from memory with the events since, or as the inner scheme does."""
         live = self._live.pop((str(store.path), stream), None)
         if live is not None:
-            execution, standing = live
+            execution, standing, durable = live
             snapshot = store.snapshot()
             head = snapshot.head(stream[2], namespace=stream[0], run_id=stream[1])
             if (
                 _runs(execution, process, seed)
-                and execution.last_sequence == standing.head <= head
+                and execution.last_sequence == standing.head == durable <= head
                 and snapshot.bases.base(stream) <= standing.head
             ):
                 events = stream_events(snapshot, stream, first=standing.head + 1)
@@ -180,7 +182,7 @@ class Cached:
         key = (str(store.path), stream)
         self._live.pop(key, None)
         if standing.status == OPEN:
-            self._live[key] = execution, standing
+            self._live[key] = execution, standing, standing.head
             if len(self._live) > self.size:
                 self._live.popitem(last=False)
         self.inner.committed(store, stream, execution, standing, events)
