@@ -58,7 +58,9 @@ def _run(arguments: Namespace) -> int:
 
     source, _, name = arguments.target.rpartition(":")
     if not source or not name:
-        message = f"a workflow is given as MODULE:WORKFLOW or FILE.py:WORKFLOW, not {name!r}"
+        message = (
+            f"a workflow is given as MODULE:WORKFLOW or FILE.py:WORKFLOW, not {arguments.target!r}"
+        )
         raise InvalidArgumentError(message)
     try:
         value = json.loads(arguments.input)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 MAX_KNOWN: Final = 8
 """Runs or workflows named to somebody who asked for another."""
 
+MAX_ERROR_CHARS: Final = 65_536
+"""Characters of an error's text that an event keeps."""
+
 _ADDRESS: Final = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
@@ -65,13 +68,25 @@ def error_text(error: BaseException) -> str:
         >>> error_text(KeyError("stock")), error_text(ValueError())
         ("there is no 'stock'", 'ValueError')
     """
-    if type(error) is KeyError and len(error.args) == 1 and " " not in str(error):
-        return f"there is no {error}"
     try:
         text = str(error) or type(error).__name__
     except Exception as broken:  # noqa: BLE001 - a foreign __str__ raises what it likes
         text = f"its text cannot be read: {type(broken).__name__}"
-    return without_addresses(text)
+    if type(error) is KeyError and len(error.args) == 1 and " " not in text:
+        text = f"there is no {text}"
+    return cut(without_addresses(text))
+
+
+def cut(text: str) -> str:
+    """Return what an event keeps of a text that a person or a program wrote: its beginning.
+
+    Example:
+        >>> cut("sold out"), cut("x" * 70_000)[-32:]
+        ('sold out', 'xxxxxx... (70 000 characters)')
+    """
+    if len(text) <= MAX_ERROR_CHARS:
+        return text
+    return f"{text[:MAX_ERROR_CHARS]}... ({grouped(len(text))} characters)"
 
 
 def without_addresses(text: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flowlab.store.clock import monotonic_s, wall_ns
 
 
+@runtime_checkable
 class Clock(Protocol):
     """Says what time it is; a test gives one of its own."""
 

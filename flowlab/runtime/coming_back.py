@@ -98,6 +98,8 @@ class ComingBack:
                 name = first.name
             else:
                 name = self._scheme.identify(self._store, stream)
+        elif first is not None and begun:
+            check_same(workflow_id, first.name, name)
         if name is None:
             message = (
                 f"the beginning of {workflow_id!r} is gone, since it was truncated; recover it by "
@@ -276,3 +278,17 @@ def _called(policy: str | Performer) -> str:
 
 
 _ENDS: Final = frozenset({"WorkflowCompleted", "WorkflowFailed", "WorkflowCanceled"})
+
+
+def check_same(workflow_id: str, recorded: str, name: str) -> None:
+    """Check that an id which was started before is one of this workflow.
+
+    Raises:
+        InvalidArgumentError: it is of another.
+    """
+    if recorded not in {name, ""}:
+        message = (
+            f"{workflow_id!r} is an instance of {recorded!r}, not of {name!r}; give each workflow "
+            "an id of its own"
+        )
+        raise InvalidArgumentError(message)

@@ -74,6 +74,7 @@ class Families:
                 payload={"reason": reason} if reason else {},
                 causes=() if cause is None else (cause,),
             )
+            check_sizes(workflow_id, [event])
             self._tell(instance, event)
 
     def begin_child(self, parent: Instance, asked: Event) -> None:

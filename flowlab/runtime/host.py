@@ -84,6 +84,7 @@ class Host(Errands, Families, Pooling):
         self._namespace = namespace
         self._load = load
         self._later: deque[Callable[[], None]] = deque()
+        self._settling = False
         self._turn = Turn()
         self._touched: dict[str, None] = {}
 
@@ -221,8 +222,13 @@ class Host(Errands, Families, Pooling):
                 )
 
     def _settle(self) -> None:
-        while self._later:
-            self._later.popleft()()
+        if not self._settling:  # a child begins a child, and so on, deeper than a stack is
+            self._settling = True
+            try:
+                while self._later:
+                    self._later.popleft()()
+            finally:
+                self._settling = False
 
     # -- inside a turn ----------------------------------------------------------------------------
 

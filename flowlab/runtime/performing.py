@@ -143,7 +143,9 @@ class Performing:
         except BrokenExecutor as error:
             told = f"the process that carried out {effect.activity!r} died: {error}"
             outcome = Gone(WORKER_CRASHED, told)
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - how it failed
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - how it failed; else nobody would hear of it
             outcome = failed(error)
         finally:
             self._tasks.pop(place, None)
@@ -190,5 +192,7 @@ def in_process(function: Handler, wants: Wants, effect: Effect, agent: str | Non
 def _at_once(performer: Performer, ctx: ActivityContext, value: Any) -> Outcome:
     try:
         return Done(adapted(performer.function, performer.wants)(ctx, value))
-    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - how it failed
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - how it failed
         return failed(error)

@@ -13,7 +13,7 @@ from flowlab.runtime.agents import AgentLike, Agents, AgentSpec
 from flowlab.runtime.child_pool import pool_of
 from flowlab.runtime.choreographing import check_agents
 from flowlab.runtime.clock import Clock, WallClock
-from flowlab.runtime.coming_back import ComingBack
+from flowlab.runtime.coming_back import ComingBack, check_same
 from flowlab.runtime.handle import WorkflowHandle
 from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
@@ -22,7 +22,7 @@ from flowlab.runtime.processes import ProcessSpec, as_processes, name_of
 from flowlab.runtime.scheme import RecoveryScheme, Replay
 from flowlab.runtime.states import restore_states
 from flowlab.runtime.turns import Turns
-from flowlab.runtime.uncertain import Policy, policies_of
+from flowlab.runtime.uncertain import Policy, check_policies, policies_of
 from flowlab.store import EventStore
 from flowlab.workflow import Activity, Duration, Predicates
 from flowlab.workflow.handlers import Handler
@@ -108,20 +108,19 @@ class Runtime:
         children: int | None = None,
     ) -> None:
         self.store = _checked(store)
-        self.namespace = namespace
-        scheme = Replay() if recovery is None else recovery
+        self.namespace = as_id(namespace, "namespace")
+        scheme, policies = _scheme(recovery), policies_of(uncertain)
         known = as_processes(workflows, predicates)
-        self._back = ComingBack(
-            store, known, scheme, policies_of(uncertain), seed=seed, namespace=namespace
-        )
+        self._back = ComingBack(store, known, scheme, policies, seed=seed, namespace=namespace)
         everybody = Agents(activities, agents, where=where, at_once=at_once)
         check_agents(known.values(), everybody)
+        check_policies(policies, everybody)
         self._host = Host(
             store,
             known,
             everybody,
             scheme=scheme,
-            clock=clock or WallClock(),
+            clock=_clock(clock),
             seed=seed,
             namespace=namespace,
             load=self._load,
@@ -307,9 +306,9 @@ class Runtime:
             if found is None:
                 return WorkflowHandle(self, self._host.begin(name, workflow_id, value, roles=roles))
             instance = found[0]
-            _check_same(instance, name)
+            check_same(workflow_id, instance.standing.name, name)
             self._back.take_up(self._host, *found)
-        _check_same(instance, name)
+        check_same(workflow_id, instance.standing.name, name)
         return WorkflowHandle(self, instance)
 
     def _taken_up(self, workflow_id: str) -> WorkflowHandle:
@@ -328,20 +327,32 @@ class Runtime:
         return found[0]
 
 
-def _check_same(instance: Instance, name: str) -> None:
-    if instance.standing.name not in {name, ""}:
-        message = (
-            f"{instance.workflow_id!r} is an instance of {instance.standing.name!r}, not of "
-            f"{name!r}; give each workflow an id of its own"
-        )
-        raise InvalidArgumentError(message)
-
-
 def _checked(store: object) -> EventStore:
     if not isinstance(store, EventStore):
         message = f"a runtime works on an EventStore, not on {store!r}"
         raise InvalidArgumentError(message)
     return store
+
+
+def _scheme(recovery: object) -> RecoveryScheme:
+    if recovery is None:
+        return Replay()
+    if isinstance(recovery, type) or not isinstance(recovery, RecoveryScheme):
+        message = (
+            f"recovery is {recovery!r}; expected a scheme of flowlab.recovery: Replay(), "
+            "Checkpointed(...), Incremental(...) or Cached(...)"
+        )
+        raise InvalidArgumentError(message)
+    return recovery
+
+
+def _clock(given: object) -> Clock:
+    if given is None:
+        return WallClock()
+    if isinstance(given, type) or not isinstance(given, Clock):
+        message = f"clock is {given!r}; expected an object with now_ns(), which returns an int"
+        raise InvalidArgumentError(message)
+    return given
 
 
 def _count(value: int, what: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from flowlab.errors import CorruptionError, NotFoundError
 from flowlab.events import Event
@@ -46,6 +46,7 @@ class Restored:
     checkpoint: str | None = None
 
 
+@runtime_checkable
 class RecoveryScheme(Protocol):
     """Gets workflows back, and prepares for that while they run."""
 

@@ -13,6 +13,7 @@ from flowlab.runtime.effect import Effect
 from flowlab.runtime.standing import Standing
 from flowlab.store import EventStore
 from flowlab.workflow.handlers import Handler
+from flowlab.workflow.names import listed
 
 UNCERTAIN_EFFECT: Final = "UncertainEffect"
 """The type of the error of an effect that is not to be repeated, and may have happened."""
@@ -85,6 +86,23 @@ class Begun:
         found = started_effects(self._store, agent, reach_ns, namespace=self._namespace)
         self._found[agent] = reach_ns, found
         return found
+
+
+def check_policies(policies: Policies, agents: Agents) -> None:
+    """Check that each activity of which it is said what becomes of it is one that somebody does.
+
+    Raises:
+        InvalidArgumentError: nobody does; what would become of its effects is then not what was
+            meant, and that shows only after a crash.
+    """
+    if any(lane.anything for lane in agents.lanes.values()):
+        return
+    known = {*agents.free, *(a for lane in agents.lanes.values() for a in lane.handlers)}
+    if strange := sorted(policies.keys() - known - {""}):
+        message = (
+            f"uncertain names {strange[0]!r}, which nobody carries out; known are {listed(known)}"
+        )
+        raise InvalidArgumentError(message)
 
 
 def started_effects(

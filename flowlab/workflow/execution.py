@@ -26,6 +26,7 @@ from flowlab.workflow.guard import guarded
 from flowlab.workflow.handles import Fiber, Handle, Loop, Promise
 from flowlab.workflow.joining import joined
 from flowlab.workflow.matching import COMMAND_TYPES, Grade
+from flowlab.workflow.names import as_workflow_id
 from flowlab.workflow.past import Because, Past
 from flowlab.workflow.progress import Progress
 from flowlab.workflow.requests import Child, ChildRequest, Timer
@@ -185,7 +186,7 @@ class Execution:
 
     def start_child(self, request: ChildRequest) -> Handle:
         """Ask for a child workflow."""
-        workflow_id = request.workflow_id or self.section.next_child()
+        workflow_id = as_workflow_id(request.workflow_id or self.section.next_child())
         return Child(self.commands, request, workflow_id).handle
 
     def expect_signal(self, name: str) -> Handle:

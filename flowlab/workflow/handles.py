@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
@@ -28,7 +29,13 @@ class ContinueAsNew(BaseException):
         self.value = value
 
 
-_RESULTS: Final = (Exception, ContinueAsNew, SystemExit, GeneratorExit)
+_RESULTS: Final = (
+    Exception,
+    ContinueAsNew,
+    SystemExit,
+    GeneratorExit,
+    asyncio.CancelledError,
+)
 """What a workflow's code may end with; all else is the host's, such as a person's Ctrl+C."""
 
 
