@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
 
 from flowlab.store.delta import DataFile
 from flowlab.store.layout import Stream
@@ -27,20 +27,72 @@ def holders(files: Iterable[DataFile], run_id: str | None, workflow_id: str) -> 
     ]
 
 
-def groups_of_stream(groups: Sequence[RowGroup], run_id: str, workflow_id: str) -> list[RowGroup]:
+class Picked(Sequence["RowGroup"]):
+    """Some row groups of a file, looked at no sooner than they are asked for.
+
+    Args:
+        groups: all of the file.
+        places: those that are picked, in order.
+    """
+
+    __slots__ = ("_groups", "_places")
+
+    def __init__(self, groups: Sequence[RowGroup], places: list[int]) -> None:
+        self._groups = groups
+        self._places = places
+
+    def __repr__(self) -> str:
+        return f"Picked({len(self._places)} of {len(self._groups)})"
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, place: int) -> RowGroup: ...
+    @overload
+    def __getitem__(self, place: slice) -> Picked: ...
+    def __getitem__(self, place: int | slice) -> RowGroup | Picked:
+        if isinstance(place, slice):
+            return Picked(self._groups, self._places[place])
+        return self._groups[self._places[place]]
+
+
+def groups_of_stream(
+    reader: SegmentReader,
+    data: DataFile,
+    stream: Stream,
+    first: int | None = None,
+    last: int | None = None,
+) -> Sequence[RowGroup]:
     """Return the row groups of a file that can hold a stream, in O(log n) looks at the bounds.
 
-    Rows are sorted by (run_id, workflow_id), so the groups that lie within a run are sorted by
-    workflow; those at the run's ends hold other runs, too, and their bounds say less.
+    In a file of one namespace rows are sorted by (run_id, workflow_id, sequence), so the groups
+    that lie within a run are sorted by workflow, and those within a workflow by sequence; those at
+    the ends hold others, too, and their bounds say less. In a file of several namespaces, each
+    group is looked at.
+
+    Args:
+        reader: of files.
+        data: the file.
+        stream: (namespace, run_id, workflow_id).
+        first: the least sequence that is wanted; None is open.
+        last: the greatest; None is open.
     """
+    groups, (_, run_id, workflow_id) = reader.row_groups(data), stream
     try:
-        near = _near(groups, run_id, workflow_id)
+        if data.namespace is not None:
+            return Picked(groups, _near(groups, run_id, workflow_id, (first, last)))
     except KeyError:  # a row group without bounds can hold anything
-        near = list(groups)
-    return [group for group in near if _may_hold(group, run_id, workflow_id)]
+        pass
+    return [group for group in groups if _may_hold(group, run_id, workflow_id)]
 
 
-def _near(groups: Sequence[RowGroup], run_id: str, workflow_id: str) -> list[RowGroup]:
+def _near(
+    groups: Sequence[RowGroup],
+    run_id: str,
+    workflow_id: str,
+    span: tuple[int | None, int | None],
+) -> list[int]:
     begin = bisect_left(groups, run_id, key=lambda group: str(group.most["run_id"]))
     end = bisect_right(groups, run_id, lo=begin, key=lambda group: str(group.least["run_id"]))
     first = begin + (begin < end and groups[begin].least["run_id"] != run_id)
@@ -51,7 +103,27 @@ def _near(groups: Sequence[RowGroup], run_id: str, workflow_id: str) -> list[Row
     high = bisect_right(
         groups, workflow_id, lo=low, hi=last, key=lambda group: str(group.least["workflow_id"])
     )
-    return [*groups[begin:first], *groups[low:high], *groups[last:end]]
+    # Between its first and its last group a workflow has all rows to itself.
+    inner = range(low + 1, max(low + 1, high - 1))
+    ends = [*range(begin, first), *range(low, min(low + 1, high))]
+    rest = [*range(max(low + 1, high - 1), high), *range(last, end)]
+    return [
+        *(place for place in ends if _may_hold(groups[place], run_id, workflow_id)),
+        *_between(groups, inner, *span),
+        *(place for place in rest if _may_hold(groups[place], run_id, workflow_id)),
+    ]
+
+
+def _between(
+    groups: Sequence[RowGroup], inner: range, first: int | None, last: int | None
+) -> range:
+    """Return the groups of one workflow that can hold some of its sequences."""
+    low, high = inner.start, inner.stop
+    if first is not None:
+        low = bisect_left(groups, first, lo=low, hi=high, key=lambda g: int(g.most["sequence"]))
+    if last is not None:
+        high = bisect_right(groups, last, lo=low, hi=high, key=lambda g: int(g.least["sequence"]))
+    return range(low, high)
 
 
 def spans_in(
@@ -66,23 +138,20 @@ def spans_in(
         return []
     groups = reader.row_groups(data)
     if run_id is None:
-        found = [
+        several = [
             group for group in groups if group.may_hold("workflow_id", workflow_id, workflow_id)
         ]
-        if len(found) > MAX_GROUPS_LOOKED_AT:
+        if len(several) > MAX_GROUPS_LOOKED_AT:
             return reader.streams(data).of(namespace, workflow_id)
         spans: dict[str, tuple[int, int]] = {}
-        for group in found:
+        for group in several:
             for run, first, last in reader.group_streams(data, group.index).of(
                 namespace, workflow_id
             ):
                 known = spans.get(run, (first, last))
                 spans[run] = (min(first, known[0]), max(last, known[1]))
         return [(run, *span) for run, span in spans.items()]
-    if data.namespace is None:  # rows are sorted by namespace first
-        found = [group for group in groups if _may_hold(group, run_id, workflow_id)]
-    else:
-        found = groups_of_stream(groups, run_id, workflow_id)
+    found = groups_of_stream(reader, data, (namespace, run_id, workflow_id))
     ends = [
         next(
             (

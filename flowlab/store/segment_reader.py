@@ -7,12 +7,12 @@ import json
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -57,9 +57,7 @@ class SegmentReader:
         self._lock = threading.RLock()
         self._streams: dict[str, StreamIndex] = {}
         self._groups: OrderedDict[tuple[str, int], StreamIndex] = OrderedDict()
-        self._footers: OrderedDict[str, tuple[pq.FileMetaData, tuple[RowGroup, ...]]] = (
-            OrderedDict()
-        )
+        self._footers: OrderedDict[str, tuple[pq.FileMetaData, RowGroups]] = OrderedDict()
         self._handles: OrderedDict[str, pq.ParquetFile] = OrderedDict()
         self._whole: set[str] = set()
 
@@ -87,7 +85,7 @@ class SegmentReader:
                 raise self._damaged(data, wrong)
             self._whole.add(data.path)
 
-    def row_groups(self, data: DataFile) -> tuple[RowGroup, ...]:
+    def row_groups(self, data: DataFile) -> RowGroups:
         """Return the bounds of a file's row groups."""
         with self._lock:
             return self._footer(data)[1]
@@ -240,13 +238,13 @@ class SegmentReader:
             f"sealed file {data.path} cannot be read: {error}; {hint}flowlab store verify DIR"
         )
 
-    def _footer(self, data: DataFile) -> tuple[pq.FileMetaData, tuple[RowGroup, ...]]:
+    def _footer(self, data: DataFile) -> tuple[pq.FileMetaData, RowGroups]:
         if data.path not in self._footers:
             path = self.root / data.path
             try:
                 footer = self._with_room(lambda: _checked_footer(data, path))
                 metadata = pq.read_metadata(pa.BufferReader(footer))
-                groups = _bounds(metadata, data)
+                groups = RowGroups(metadata, data)
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 raise self._damaged(data, error) from error
             self._footers[data.path] = (metadata, groups)
@@ -277,24 +275,57 @@ class SegmentReader:
         self._handles.clear()
 
 
-def _bounds(metadata: pq.FileMetaData, data: DataFile) -> tuple[RowGroup, ...]:
-    names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
-    wanted = [(i, name) for i, name in enumerate(names) if name in _BOUNDED]
-    told = json.loads((metadata.metadata or {}).get(CONSTANTS_KEY.encode(), b"[]"))
-    groups = []
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
+class RowGroups(Sequence[RowGroup]):
+    """The row groups of a file; the bounds of one are read from the footer when it is looked at.
+
+    Args:
+        metadata: the footer, its checksum checked.
+        data: the file.
+    """
+
+    __slots__ = ("_constants", "_data", "_known", "_metadata", "_wanted")
+
+    def __init__(self, metadata: pq.FileMetaData, data: DataFile) -> None:
+        names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+        self._wanted = [(i, name) for i, name in enumerate(names) if name in _BOUNDED]
+        told = (metadata.metadata or {}).get(CONSTANTS_KEY.encode(), b"[]")
+        self._constants: list[dict[str, Any]] = json.loads(told)
+        if self._constants and len(self._constants) < metadata.num_row_groups:
+            message = f"it tells of {len(self._constants)} of {metadata.num_row_groups} row groups"
+            raise ValueError(message)
+        self._metadata = metadata
+        self._data = data
+        self._known: dict[int, RowGroup] = {}
+
+    def __repr__(self) -> str:
+        return f"RowGroups({len(self)})"
+
+    def __len__(self) -> int:
+        return int(self._metadata.num_row_groups)
+
+    @overload
+    def __getitem__(self, place: int) -> RowGroup: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[RowGroup]: ...
+    def __getitem__(self, place: int | slice) -> RowGroup | list[RowGroup]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self)))]
+        index = range(len(self))[place]
+        if index not in self._known:
+            self._known[index] = self._read(index)
+        return self._known[index]
+
+    def _read(self, index: int) -> RowGroup:
+        group = self._metadata.row_group(index)
         least: dict[str, Any] = {}
         most: dict[str, Any] = {}
-        for i, name in wanted:
+        for i, name in self._wanted:
             statistics = group.column(i).statistics
             if statistics is not None and statistics.has_min_max:
                 least[name], most[name] = statistics.min, statistics.max
-        fixed = {} if data.namespace is None else {"namespace": data.namespace}
-        fixed |= told[index] if told else {}
-        size = group.total_byte_size
-        groups.append(RowGroup(index, group.num_rows, least, most, fixed, size))
-    return tuple(groups)
+        fixed = {} if self._data.namespace is None else {"namespace": self._data.namespace}
+        fixed |= self._constants[index] if self._constants else {}
+        return RowGroup(index, group.num_rows, least, most, fixed, group.total_byte_size)
 
 
 def _checked_footer(data: DataFile, path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ def read_stream(
     for data in files:
         if limit is not None and _enough(parts, data, limit, reverse=reverse):
             break
-        near = groups_of_stream(reader.row_groups(data), *stream[1:])
+        near = groups_of_stream(reader, data, stream, *span.bounds.get("sequence", (None, None)))
         found = read_file(span, data, reader, reverse=reverse, limit=limit, near=near)
         parts.extend(found)
     if not reverse and newest:
@@ -58,7 +58,7 @@ def read_file(
     *,
     reverse: bool,
     limit: int | None,
-    near: list[RowGroup] | None = None,
+    near: Sequence[RowGroup] | None = None,
     keep: Callable[[pa.Table], pa.Table] | None = None,
 ) -> list[pa.Table]:
     """Return the rows of a span in one file, by row group, the last first if `reverse`.
@@ -66,7 +66,7 @@ def read_file(
     Where a limit is reached, the groups after it are not read; if `near` is given, no others are.
     Only rows that are kept count.
     """
-    near = list(reader.row_groups(data)) if near is None else near
+    near = reader.row_groups(data) if near is None else near
     groups = [group.index for group in near if span.may_be_in(group)]
     if reverse:
         groups.reverse()

@@ -44,7 +44,7 @@ def stream_table(snapshot: Snapshot, stream: Stream, columns: tuple[str, ...]) -
     parts = []
     for data in snapshot.stream_files(stream):
         if span.may_be_in(data):
-            near = groups_of_stream(reader.row_groups(data), *stream[1:])
+            near = groups_of_stream(reader, data, stream)
             parts += read_file(span, data, reader, reverse=False, limit=None, near=near)
     parts = [part.select(schema.names) for part in parts]
     tail = snapshot.tail

@@ -1,0 +1,65 @@
+"""Streams of many row groups are found whole, in every layout, whatever part is asked for."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from flowlab.store import EventStore, Layout
+from flowlab.store.segments import ROW_GROUP_ROWS
+from flowlab.store.span import Span
+
+SIZE = ROW_GROUP_ROWS + 1_000
+STREAMS = list(product(("a", "b"), ("", "r1"), ("w1", "w2", "w3")))
+PARTS = [(None, None), (1, 1), (SIZE, None), (None, 3), (4_000, 4_200), (SIZE - 1, SIZE), (9, 8)]
+LAYOUTS = [("bucket:1",), ("day",), ("namespace", "bucket:2"), ("namespace", "workflow")]
+
+
+def rows_of(stream: tuple[str, str, str], size: int) -> pa.Table:
+    namespace, run, workflow = stream
+    return pa.table(
+        {
+            "namespace": [namespace] * size,
+            "run_id": [run] * size,
+            "workflow_id": [workflow] * size,
+            "event_type": ["MarkerRecorded"] * size,
+            "time_ns": np.arange(size),
+        }
+    )
+
+
+@pytest.mark.parametrize("levels", LAYOUTS)
+def test_every_part_of_every_stream_is_read(tmp_path: Path, levels: tuple[str, ...]) -> None:
+    """In a file of several namespaces, streams of the second were not found at all."""
+    sizes = {stream: 3 * SIZE if stream[2] == "w2" else SIZE for stream in STREAMS}
+    table = pa.concat_tables([rows_of(stream, size) for stream, size in sizes.items()])
+    with EventStore(tmp_path / "s", layout=Layout.of(*levels)) as store:
+        store.append_table(table)
+        snapshot = store.snapshot()
+        for stream, size in sizes.items():
+            assert snapshot.head(stream[2], namespace=stream[0], run_id=stream[1]) == size
+            for first, last in [*PARTS, (size - 5, size + 5), (2 * SIZE, 2 * SIZE + 3)]:
+                found = snapshot.stream_rows(stream, Span.of_stream(stream, first, last))
+                low, high = first or 1, size if last is None else min(last, size)
+                expected = list(range(low, high + 1))
+                assert found.column("sequence").to_pylist() == expected, (stream, first, last)
+                assert set(found.column("namespace").to_pylist()) <= {stream[0]}
+
+
+def test_few_groups_are_looked_at_however_long_a_stream_is(tmp_path: Path) -> None:
+    stream = ("default", "", "w")
+    with EventStore(tmp_path / "s") as store:
+        store.append_table(rows_of(stream, 60 * ROW_GROUP_ROWS))
+    with EventStore(tmp_path / "s", read_only=True) as store:
+        snapshot = store.snapshot()
+        last = 60 * ROW_GROUP_ROWS
+        found = snapshot.stream_rows(stream, Span.of_stream(stream, last - 9, last))
+        (data,) = snapshot.stream_files(stream)
+
+        assert found.num_rows == 10
+        looked_at = snapshot.files.reader.row_groups(data)._known
+        assert len(looked_at) <= 4 * 6  # four searches among 60
