@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,6 +15,10 @@ from typing import Any
 import pytest
 
 from flowlab.cli import main
+from flowlab.cli.executing import _remember
+from flowlab.cli.loading import load_module
+from flowlab.runtime import Runtime
+from flowlab.runtime.code import code_in
 from flowlab.store import EventStore
 
 CODE = """
@@ -133,6 +138,50 @@ def test_recover_finds_the_code_and_goes_on(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is not there")
+def waiting(folder: Path, name: str, more: str = "") -> Path:
+    """Write a module whose workflow asks for `act` after an event, and begin it in the store."""
+    path = folder / f"{name}.py"
+    path.write_text(
+        "import flowlab as fl\n"
+        f"def act(ctx, _):\n    return {name!r}\n{more}"
+        f"@fl.workflow\nasync def {name}(ctx, _):\n"
+        "    await ctx.wait_for_event('go')\n    return await ctx.call_activity('act')\n"
+    )
+    with EventStore(folder / "s") as store:
+        asyncio.run(_begin(store, path, name))
+    return path
+
+
+async def _begin(store: EventStore, path: Path, name: str) -> None:
+    code = code_in(load_module(str(path)))
+    async with Runtime(store, code.workflow(name), activities=code.activities) as runtime:
+        await runtime.start(name, id=f"{name}-1")
+    _remember(store, [str(path)])
+
+
+def test_activities_of_one_name_in_two_modules_are_never_taken_for_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`recover` joined the modules by name, so that the later one's did the earlier one's work."""
+    first, second = waiting(tmp_path, "first"), waiting(tmp_path, "second")
+    assert main(["recover", "--store", str(tmp_path / "s")]) == 2
+    said = capsys.readouterr().err
+    assert f"'act' is one of the activities of {first} and of {second}" in said
+    assert main(["recover", "--store", str(tmp_path / "s"), "--code", str(first)]) == 1
+    assert "second-1: 'second-1' is an instance of 'second'" in capsys.readouterr().err
+
+
+def test_a_module_that_is_gone_stops_only_the_workflows_that_are_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting(tmp_path, "first").unlink()
+    waiting(tmp_path, "second")
+    assert main(["recover", "--store", str(tmp_path / "s")]) == 1
+    said = capsys.readouterr().err
+    assert "first.py is no file of Python code; if it is elsewhere now, say so with --code" in said
+    assert "second-1: taken up" in said
+
+
 def test_an_interrupt_does_not_wait_for_what_runs_in_a_thread(code: Path) -> None:
     store = str(code.parent / "s")
     (code.parent / "hold").touch()

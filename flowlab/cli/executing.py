@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -121,7 +120,6 @@ def _recover_arguments(parser: ArgumentParser) -> None:
 
 def _recover(arguments: Namespace) -> int:
     from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
-    from flowlab.runtime.code import code_in  # noqa: PLC0415
     from flowlab.runtime.ledger import survey  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
@@ -137,7 +135,8 @@ def _recover(arguments: Namespace) -> int:
                 "or --survey to see how they stand"
             )
             raise InvalidArgumentError(message)
-        code = _joined(code_in(load_module(source)) for source in sources)
+        names = {row["name"] for row in unfinished}
+        code = _joined(_loaded(sources, names, skip=not arguments.code))
         with EventStore(arguments.store) as store:
             try:
                 reports = asyncio.run(_taken_up(store, code, _scheme(arguments)))
@@ -201,14 +200,49 @@ def _scheme(arguments: Namespace) -> RecoveryScheme:
     return Checkpointed(policy)
 
 
-def _joined(several: Iterable[Code]) -> Code:
+def _loaded(sources: list[str], names: set[str], *, skip: bool) -> dict[str, Code]:
+    """Return the code of the modules that hold these workflows, by where it is."""
+    from flowlab.errors import FlowlabError, InvalidArgumentError  # noqa: PLC0415
+    from flowlab.runtime.code import code_in  # noqa: PLC0415
+
+    found: dict[str, Code] = {}
+    for source in sources:
+        try:
+            code = code_in(load_module(source))
+        except FlowlabError as error:
+            if not skip:
+                raise
+            say(f"left out: {error}; if it is elsewhere now, say so with --code")
+            continue
+        if names & code.workflows.keys():
+            found[source] = code
+    if not found:
+        message = (
+            f"the workflows {', '.join(sorted(names))} are in none of {', '.join(sources)}; give "
+            "--code MODULE, where they are"
+        )
+        raise InvalidArgumentError(message)
+    return found
+
+
+def _joined(several: dict[str, Code]) -> Code:
+    from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
     from flowlab.runtime.code import Code  # noqa: PLC0415
 
     whole = Code({}, {}, {})
-    for code in several:
-        whole.workflows.update(code.workflows)
-        whole.activities.update(code.activities)
-        whole.agents.update(code.agents)
+    whose: dict[tuple[str, str], str] = {}
+    for source, code in several.items():
+        for kind in ("workflows", "activities", "agents"):
+            known = getattr(whole, kind)
+            for name, value in getattr(code, kind).items():
+                if known.setdefault(name, value) is not value:
+                    # The one of another module would be taken for it, and do something else.
+                    message = (
+                        f"{name!r} is one of the {kind} of {whose[kind, name]} and of {source}; "
+                        "recover the workflows of each by themselves, with --code"
+                    )
+                    raise InvalidArgumentError(message)
+                whose.setdefault((kind, name), source)
     return whole
 
 
