@@ -390,6 +390,25 @@ def test_what_a_runtime_cannot_use_is_refused_with_what_it_expects(
         Runtime(store, count_up, **arguments)
 
 
+def test_workflows_that_have_ended_do_not_fill_the_memory(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowlab.runtime.turns.MAX_ENDED", 3)
+
+    async def many() -> None:
+        async with Runtime(store, count_up, activities=[give], where={"give": "inline"}) as runtime:
+            handles = [await runtime.start(count_up, 2, id=f"w{n}") for n in range(9)]
+            assert [await handle.result() for handle in handles] == [1] * 9
+            assert len(runtime._host.instances) == 3
+            # What is not in memory is read: nothing is run again.
+            again = await runtime.start(count_up, 2, id="w0")
+            assert (again.status, await again.result()) == ("completed", 1)
+            assert await handles[0].result() == 1
+
+    asyncio.run(many())
+    assert len(store.sql("SELECT * FROM activities")) == 18
+
+
 def test_run_within_a_loop_says_what_to_write(store: EventStore) -> None:
     async def inside() -> None:
         Runtime(store, count_up, activities=[give]).run(count_up, 1, id="w")

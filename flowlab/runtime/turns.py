@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from flowlab.errors import (
     ConcurrencyError,
@@ -22,10 +23,12 @@ from flowlab.runtime.instance import Instance
 from flowlab.runtime.lease import RENEWALS, Lease
 from flowlab.runtime.performing import Performing
 from flowlab.runtime.turn import Turn
-from flowlab.workflow import armed
+from flowlab.workflow import Execution, PlanExecution, armed
 from flowlab.workflow.cells import Cells
 
 T = TypeVar("T")
+MAX_ENDED: Final = 1_000
+"""Workflows that have ended and are kept in memory."""
 
 
 class Turns:
@@ -57,6 +60,7 @@ class Turns:
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: BaseException | None = None
+        self._ended: deque[Instance] = deque()
         self._lease = lease
         self._renewal: asyncio.TimerHandle | None = None
 
@@ -237,8 +241,21 @@ class Turns:
         for instance in turn.ended:
             instance.settled = True
             self._wake(instance.workflow_id)
+            self._let_go(instance)
         if "" in self._waiting and self._is_quiet():
             self._wake("")
+
+    def _let_go(self, ended: Instance) -> None:
+        """Keep the workflows that ended last in memory; the store has the others."""
+        self._ended.append(ended)
+        if len(self._ended) <= MAX_ENDED:
+            return
+        oldest, known = self._ended.popleft(), self._host.instances
+        # A late answer to one of its requests is still to be written.
+        is_done = not oldest.standing.effects and oldest.error is None
+        is_known = known.get(oldest.workflow_id) is oldest
+        if is_done and is_known and isinstance(oldest.execution, (Execution, PlanExecution)):
+            del known[oldest.workflow_id]
 
     def _wake(self, waits_for: str) -> None:
         for future in self._waiting.pop(waits_for, ()):
