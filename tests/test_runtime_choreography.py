@@ -12,8 +12,9 @@ import pytest
 from recorded_runs import recorded
 
 from flowlab.errors import ChildWorkflowError, CorruptionError, InvalidArgumentError, WorkflowError
-from flowlab.events import Event
+from flowlab.events import MAX_PAYLOAD_BYTES, Event
 from flowlab.runtime import ActivityContext, Runtime, choreographing
+from flowlab.runtime.effect import MARGIN
 from flowlab.runtime.ledger import ledger, survey
 from flowlab.runtime.turn import Turn
 from flowlab.scenarios import SCENARIOS
@@ -264,6 +265,24 @@ def test_a_log_from_which_anything_was_taken_is_read_or_refused_as_damaged(
         except CorruptionError:
             refused += 1
     assert refused > 0
+
+
+@pytest.mark.parametrize("short_by", [40, 70_000])
+def test_a_result_that_an_event_can_just_not_hold_fails_its_reaction_and_stops_nobody(
+    short_by: int, store: EventStore
+) -> None:
+    told = []
+
+    def note(ctx: ActivityContext) -> str:
+        told.append(ctx.attempt)
+        return "x" * (MAX_PAYLOAD_BYTES - short_by) if ctx.attempt == 1 else "noted"
+
+    noted = Choreography(
+        Reaction("clerk", on="Placed", activity="note", idempotent=True), start="Placed", name="n"
+    )
+    runtime = Runtime(store, noted, agents={"clerk": {"note": note}})
+    assert runtime.run(noted, 7, id="o") == {}
+    assert told == ([1, 2] if short_by < MARGIN else [1])
 
 
 @pytest.mark.parametrize("answer", ["charged", "declined"])

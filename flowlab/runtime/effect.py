@@ -141,6 +141,9 @@ INVALID_RESULT: Final = "InvalidResult"
 """The type of the error of an activity whose result is no JSON, or too large for an event."""
 
 
+MARGIN: Final = 64 * 1024
+"""Bytes of a payload that are left for what it says besides a value."""
+
 MAX_MESSAGE_CHARS: Final = 16 * 1024
 """Characters of an error's message that an event keeps; how many more there were stands behind."""
 
@@ -160,10 +163,12 @@ def checked(outcome: Outcome) -> Outcome:
         size = len(encode_payload({"result": outcome.result}) or b"")
     except InvalidEventError as error:
         return Gone(INVALID_RESULT, f"its result is no JSON value: {error}")
-    if size > MAX_PAYLOAD_BYTES:
+    most = MAX_PAYLOAD_BYTES - MARGIN
+    if size > most:
         message = (
-            f"its result takes {grouped(size)} bytes, and MAX_PAYLOAD_BYTES is "
-            f"{grouped(MAX_PAYLOAD_BYTES)}; keep it elsewhere, and return where"
+            f"its result takes {grouped(size)} bytes; expected at most {grouped(most)}, which is "
+            "MAX_PAYLOAD_BYTES without what an event says besides: keep it elsewhere, and return "
+            "where"
         )
         return Gone(INVALID_RESULT, message)
     return outcome

@@ -11,7 +11,7 @@ from flowlab.events.codec import encode_payload
 from flowlab.events.keys import Key
 from flowlab.events.vocabulary import WORLD_STREAM
 from flowlab.runtime.clock import Clock, WallClock
-from flowlab.runtime.effect import Effect
+from flowlab.runtime.effect import MARGIN, Effect
 from flowlab.runtime.instance import Instance
 from flowlab.store import EventStore
 from flowlab.workflow.cells import GONE, Cells
@@ -21,9 +21,6 @@ MESSAGE = int(CauseKind.MESSAGE)
 
 MAX_TURN_BYTES: Final = 8 * 1024 * 1024
 """Payload after which a turn takes nothing more: what has happened besides waits for the next."""
-
-MARGIN: Final = 64 * 1024
-"""Bytes of a payload that are left for what it says besides a value."""
 
 MAX_ASKED_BYTES: Final = 32 * 1024 * 1024
 """Most payload that a workflow asks for at once."""
@@ -212,7 +209,7 @@ class Recording:
         elif cells is not None:
             changed = cells.changes()
             reads, writes = tuple(cells.reads), tuple(changed)
-            _check_cells(agent, cells.encoded(changed))
+            _check_cells(agent, cells.encoded(changed), encode_payload(told))
             cells.commit(changed)
             if changed:
                 payload["values"] = {
@@ -252,10 +249,11 @@ class Recording:
         return events
 
 
-def _check_cells(agent: str, encoded: bytes | None) -> None:
-    if encoded is not None and len(encoded) > MAX_PAYLOAD_BYTES - MARGIN:
+def _check_cells(agent: str, encoded: bytes | None, told: bytes | None) -> None:
+    size = len(encoded or b"") + len(told or b"")
+    if size > MAX_PAYLOAD_BYTES - MARGIN and encoded is not None:
         message = (
-            f"agent {agent!r} writes {grouped(len(encoded))} bytes of its state at once, and "
+            f"agent {agent!r} writes {grouped(size)} bytes of its state at once, and "
             f"MAX_PAYLOAD_BYTES is {grouped(MAX_PAYLOAD_BYTES)}; keep large values elsewhere"
         )
         raise LimitError(message)
