@@ -108,7 +108,7 @@ def test_a_workflow_whose_own_id_leaves_no_room_for_a_childs_fails_alone(tmp_pat
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("long", "characters more)"),
+        ("long", "(20 000 000 characters)"),
         ("surrogate", "attempt 1: "),
         ("canceled", "CancelledError"),
         ("outside", "from outside"),

@@ -14,6 +14,9 @@ MAX_KNOWN: Final = 8
 MAX_ERROR_CHARS: Final = 65_536
 """Characters of an error's text that an event keeps."""
 
+_QUOTED_CHARS: Final = 1_024
+"""So many more, so that what quotes a text that was cut is not cut again."""
+
 _ADDRESS: Final = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
@@ -84,7 +87,7 @@ def cut(text: str) -> str:
         >>> cut("sold out"), cut("x" * 70_000)[-32:]
         ('sold out', 'xxxxxx... (70 000 characters)')
     """
-    if len(text) <= MAX_ERROR_CHARS:
+    if len(text) <= MAX_ERROR_CHARS + _QUOTED_CHARS:
         return text
     return f"{text[:MAX_ERROR_CHARS]}... ({grouped(len(text))} characters)"
 

@@ -9,7 +9,7 @@ import msgspec
 from flowlab.errors import InvalidEventError
 from flowlab.events import MAX_PAYLOAD_BYTES, Event, grouped
 from flowlab.events.codec import encode_payload
-from flowlab.events.wording import error_facts
+from flowlab.events.wording import cut, error_facts
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,9 +144,6 @@ INVALID_RESULT: Final = "InvalidResult"
 MARGIN: Final = 64 * 1024
 """Bytes of a payload that are left for what it says besides a value."""
 
-MAX_MESSAGE_CHARS: Final = 16 * 1024
-"""Characters of an error's message that an event keeps; how many more there were stands behind."""
-
 
 def checked(outcome: Outcome) -> Outcome:
     """Return an outcome that an event can hold.
@@ -154,8 +151,8 @@ def checked(outcome: Outcome) -> Outcome:
     Example:
         >>> checked(Done({1, 2})).error_type
         'InvalidResult'
-        >>> checked(Gone("OSError", "x" * 20_000)).message[-28:]
-        'xxx… (3 616 characters more)'
+        >>> checked(Gone("OSError", "x" * 140_000)).message[-27:]
+        'xxx... (140 000 characters)'
     """
     if isinstance(outcome, Gone):
         return Gone(_text(outcome.error_type), _text(outcome.message))
@@ -176,9 +173,7 @@ def checked(outcome: Outcome) -> Outcome:
 
 def _text(told: object) -> str:
     """Return what an error says as text that an event can hold: no half of a character in it."""
-    text = str(told).encode("utf-8", "backslashreplace").decode()
-    more = len(text) - MAX_MESSAGE_CHARS
-    return f"{text[:MAX_MESSAGE_CHARS]}… ({grouped(more)} characters more)" if more > 0 else text
+    return cut(str(told).encode("utf-8", "backslashreplace").decode())
 
 
 def failed(error: BaseException) -> Gone:
