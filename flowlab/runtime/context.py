@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from threading import Event as Flag
 from typing import NoReturn
 
 from flowlab.errors import InvalidArgumentError
@@ -14,6 +13,29 @@ from flowlab.workflow.cells import Cells
 from flowlab.workflow.chance import Random, stream
 
 _CLOCK = WallClock()
+
+
+class Flag:
+    """Tells whoever looks that nobody waits for it any more; other threads may look, too.
+
+    Example:
+        >>> flag = Flag()
+        >>> flag.set()
+        >>> flag.is_set
+        True
+    """
+
+    __slots__ = ("is_set",)
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def __repr__(self) -> str:
+        return f"Flag({self.is_set})"
+
+    def set(self) -> None:
+        """Say so."""
+        self.is_set = True
 
 
 class ActivityContext:
@@ -84,7 +106,7 @@ class ActivityContext:
 
         Long work in a thread looks from time to time.
         """
-        return self._flag is not None and self._flag.is_set()
+        return self._flag is not None and self._flag.is_set
 
     @property
     def state(self) -> Cells:

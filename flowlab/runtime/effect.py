@@ -136,6 +136,9 @@ class Gone(msgspec.Struct, frozen=True):
 Outcome = Done | Gone
 """How an effect ended."""
 
+_SMALL: Final = frozenset({bool, type(None)})
+"""Results that any event can hold."""
+
 
 INVALID_RESULT: Final = "InvalidResult"
 """The type of the error of an activity whose result is no JSON, or too large for an event."""
@@ -156,6 +159,8 @@ def checked(outcome: Outcome) -> Outcome:
     """
     if isinstance(outcome, Gone):
         return Gone(_text(outcome.error_type), _text(outcome.message))
+    if type(outcome.result) in _SMALL:
+        return outcome
     try:
         size = len(encode_payload({"result": outcome.result}) or b"")
     except InvalidEventError as error:

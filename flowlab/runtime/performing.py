@@ -12,11 +12,10 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
-from threading import Event as Flag
 from typing import Any, Final
 
 from flowlab.runtime.agents import Lane, Performer
-from flowlab.runtime.context import ActivityContext
+from flowlab.runtime.context import ActivityContext, Flag
 from flowlab.runtime.effect import Done, Effect, Gone, Outcome, failed
 from flowlab.workflow.cells import Cells
 from flowlab.workflow.handlers import Handler, Wants, adapted
