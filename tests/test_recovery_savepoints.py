@@ -23,9 +23,10 @@ from flowlab.recovery import (
     import_savepoint,
     savepoint,
 )
+from flowlab.runtime import Runtime
 from flowlab.runtime.scheme import Process
 from flowlab.store import EventStore
-from flowlab.workflow import workflow
+from flowlab.workflow import Plan, Program, Sequential, Step, workflow
 from flowlab.workflow.savepoints import is_savepoint
 
 
@@ -144,3 +145,18 @@ def test_a_plain_function_has_no_savepoint_and_a_delta_no_file(tmp_path: Path) -
         ).commit_all()
         with pytest.raises(InvalidArgumentError, match="is a delta of another"):
             export_savepoint(store, store.checkpoints(ID)[-1], tmp_path / "f")
+
+
+def test_a_savepoint_of_a_workflow_whose_agents_stay_behind_goes_to_another_store() -> None:
+    """A real history names the transactions of its agents, which a new store does not have."""
+    plan = Plan(Sequential(Step("book", agent="hotel", effect=False)), name="books")
+    hotel = {"hotel": {"book": lambda _: "room 7"}}
+    with fresh_store() as store, fresh_store() as other:
+        done = Runtime(store, plan, agents=hotel).run(plan, id="b")
+        mine = savepoint(store, "b", Program.of(plan))
+        path = export_savepoint(store, mine, store.path.parent / "b.savepoint")
+        for _ in range(2):
+            assert import_savepoint(other, path).at == mine.at
+        assert Runtime(other, plan, agents=hotel).run(plan, id="b") == done
+        assert other.verify().ok
+        assert import_savepoint(store, path, run_id="again").stream == ("default", "again", "b")

@@ -153,7 +153,7 @@ def observe(log: Queried, *, kind: Kind | None = None) -> Observed:
 
 def _checked(found: Observed) -> Observed:
     if not found.count:
-        message = f"the log holds no event of a {found.kind}; expected at least one"
+        message = f"the log holds no event of any {found.kind}; expected at least one"
         raise InvalidArgumentError(message)
     return found
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from flowlab.errors import CorruptionError, FormatVersionError, InvalidArgumentError
-from flowlab.events import Event
+from flowlab.events import Cause, Event
 from flowlab.recovery.checkpoint import WorkflowCheckpoint
 from flowlab.recovery.keeping import OURS, newest_savepoint
 from flowlab.recovery.schemes import Checkpointed
@@ -23,7 +23,7 @@ from flowlab.workflow import PlanExecution
 
 VERSION: Final = 1
 """The version of what is in an exported file."""
-_SAME: Final = ("event_type", "name", "generation", "payload", "step_id", "causes")
+_SAME: Final = ("event_type", "name", "generation", "payload", "step_id")
 """What two histories agree on where they are the same one."""
 
 
@@ -153,7 +153,9 @@ def import_savepoint(
     """Take a savepoint from a file; it is durable on return.
 
     A store that has the workflow must have the same history up to the savepoint. One that has not
-    gets the history from the file.
+    gets the history from the file, without what it names of other streams, such as those of agents:
+    they stay where they are, and one of that name here is another's. The causality vector of the
+    savepoint still tells them.
 
     Args:
         store: open for writing.
@@ -166,7 +168,6 @@ def import_savepoint(
         FormatVersionError: a newer flowlab wrote it.
         InvalidArgumentError: the store has another history of that workflow, or a shorter one; or
             it has none, and the file neither.
-        InvalidEventError: the history names events of other streams that the store does not have.
     """
     content = read_container(Path(path), kind=CHECKPOINT)
     exported = _read(content, Path(path).name)
@@ -183,12 +184,17 @@ def import_savepoint(
                 "export it with history=True"
             )
             raise InvalidArgumentError(message)
-        fresh = [event.replace(position=0, agent_sequence=0, namespace=space, run_id=run)
+        fresh = [event.replace(position=0, agent_sequence=0, namespace=space, run_id=run,
+                               causes=_within(event))
                  for event in exported.events]  # fmt: skip
         store.append(was[2], fresh, expected_version=0, namespace=space, run_id=run)
     else:
-        mine = stream_events(snapshot, stream, first=at, last=at)
-        if not mine or any(getattr(mine[0], n) != getattr(exported.events[-1], n) for n in _SAME):
+        mine, theirs = stream_events(snapshot, stream, first=at, last=at), exported.events[-1]
+        if (
+            not mine
+            or any(getattr(mine[0], name) != getattr(theirs, name) for name in _SAME)
+            or _within(mine[0]) != _within(theirs)
+        ):
             message = (
                 f"the store has another history of {was[2]!r}, or one that does not reach event "
                 f"{at}; a savepoint fits only the history that it was taken of"
@@ -204,6 +210,11 @@ def import_savepoint(
         namespace=space,
         run_id=run,
     )
+
+
+def _within(event: Event) -> tuple[Cause, ...]:
+    """Return the causes of an event that are in its own stream."""
+    return tuple(cause for cause in event.causes if cause.workflow_id == event.workflow_id)
 
 
 def _read(content: Container, where: str) -> _Exported:
