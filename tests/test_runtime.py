@@ -390,6 +390,13 @@ def test_what_a_runtime_cannot_use_is_refused_with_what_it_expects(
         Runtime(store, count_up, **arguments)
 
 
+def test_another_input_under_an_id_that_is_known_is_told_of(store: EventStore) -> None:
+    runtime = Runtime(store, count_up, activities=[give])
+    assert runtime.run(count_up, 3, id="w") == 3
+    with pytest.warns(RuntimeWarning, match="was started with the input 3 and keeps it"):
+        assert Runtime(store, count_up, activities=[give]).run(count_up, 4, id="w") == 3
+
+
 def test_workflows_that_have_ended_do_not_fill_the_memory(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
 from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
+from flowlab.events.codec import encode_json
+from flowlab.events.wording import brief
 from flowlab.runtime.agents import AgentLike, Agents, AgentSpec
 from flowlab.runtime.child_pool import pool_of
 from flowlab.runtime.choreographing import check_agents
@@ -309,6 +312,7 @@ class Runtime:
             check_same(workflow_id, instance.standing.name, name)
             self._back.take_up(self._host, *found)
         check_same(workflow_id, instance.standing.name, name)
+        _note_input(instance, value)
         return WorkflowHandle(self, instance)
 
     def _taken_up(self, workflow_id: str) -> WorkflowHandle:
@@ -360,3 +364,17 @@ def _count(value: int, what: str) -> int:
         message = f"{what} is {value!r}; expected an int of 1 or more"
         raise InvalidArgumentError(message)
     return value
+
+
+def _note_input(instance: Instance, value: Any) -> None:
+    """Warn whoever starts a workflow again with another input: it keeps the one it has."""
+    started = instance.standing.started
+    if value is None or started is None or started.generation:
+        return
+    given = (started.data or {}).get("input")
+    if encode_json(value) != encode_json(given):
+        message = (
+            f"{instance.workflow_id!r} was started with the input {brief(given)} and keeps it; "
+            f"what is given now, {brief(value)}, is not used: give another id for another input"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
