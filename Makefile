@@ -38,7 +38,7 @@ test: lint
 	@if [ -w $(MEMORY) ] && \
 	  [ "$$(df -Pk $(MEMORY) 2>/dev/null | awk 'NR == 2 { print $$4 }')" -gt $(ROOM_KB) ]; then \
 	  TMPDIR=$$(mktemp -d $(MEMORY)/flowlab-XXXXXX); export TMPDIR; trap 'rm -rf "$$TMPDIR"' EXIT; \
-	fi; $(PY) -m pytest --numprocesses auto --dist loadfile
+	fi; $(PY) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/test.stamp
 	@$(PY) -m ruff check --quiet $(CHECKED) data docs notebooks tests

@@ -24,6 +24,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_FIXTURES = frozenset(
     {"browser", "chromium", "context", "page", "offline_page", "new_context"}
 )
+LONGEST = frozenset({"test_claims.py", "test_claims_recovery.py"})
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -56,7 +57,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             _left_out[absent] = _left_out.get(absent, 0) + 1
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = kept
+    items[:] = _in_order(kept)
+
+
+def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the longest files first, and the files that use a browser last.
+
+    A browser's driver leaves an event loop running in its process, and no other can run there then.
+    """
+    browsing = {
+        item.path for item in items if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ()))
+    }
+
+    def turn(item: pytest.Item) -> int:
+        if item.path.name in LONGEST:
+            return 0
+        return 2 if item.path in browsing else 1
+
+    return sorted(items, key=turn)
 
 
 def _absent_means(fixtures: set[str]) -> str | None:
