@@ -8,6 +8,12 @@ from test_claims import check_can_be_measured
 from flowlab.studies import CLAIMS
 
 
-@pytest.mark.parametrize("name", [found.name for found in CLAIMS if found.area == "recovery"])
+# At the smallest size the costs of a busy machine may have no least: the parts of that one are
+# tested in test_recovery_study.py.
+LARGE = "recovery.optimum"
+HERE = [c.name for c in CLAIMS if c.area == "recovery" and c.name != LARGE]
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_every_claim_of_recovery_can_be_measured(name: str) -> None:
     check_can_be_measured(name)
