@@ -7,7 +7,6 @@ from test_claims import check_can_be_measured
 
 from flowlab.studies import CLAIMS
 
-
 # At the smallest size the costs of a busy machine may have no least: the parts of that one are
 # tested in test_recovery_study.py.
 LARGE = "recovery.optimum"
