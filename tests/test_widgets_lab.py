@@ -58,7 +58,7 @@ def _is_ours(url: str, server: Lab) -> bool:
 
 def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page: Page) -> None:
     wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("pageerror", lambda error: wrong.append(str(error.stack)))
     cells = [MAKE, "view.selected", "view.selected = [('trip-3', 1), ('trip-3', 12)]"]
     cells += ["view.range_ns = (0, 10**8); view.cut = {'hotel': 2}", "len(view.cut_events)"]
     cells += ["view.widget()", "view.range_ns, len(view.range_events), sum(view.cut.values())"]
@@ -93,7 +93,8 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     it_is_dark_where_jupyterlab_is(page)
     it_is_live_again_when_its_page_is_loaded_again(page)
     a_view_goes_on_when_its_kernel_is_gone(page)
-    assert wrong == []
+    # JupyterLab has faults of its own; a view's code comes from a blob.
+    assert [told for told in wrong if "blob:" in told or "/static/" not in told] == [], wrong
 
 
 def test_the_views_of_recovery_are_live_and_heard_in_the_next_cell(lab: Lab, page: Page) -> None:
