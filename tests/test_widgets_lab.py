@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lab import Lab, run_cell, run_command, start_lab
 from playwright.sync_api import Page
 from views import ask, trip, until
 
+WAIT_S = 20
 LIVE = ".jp-OutputArea-output .flowlab-live[data-drawn-ms]"
 MAKE = """
 import flowlab as fl
@@ -76,7 +78,7 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     assert page.locator(".jp-Notebook .jp-CodeCell").count() == 7
     page.keyboard.press("a")
     first = "(EventId(namespace='default', run_id='trip-1', workflow_id='trip-1', sequence=2),)"
-    assert run_cell(page, 1) == [first]
+    _comes_to_say(page, 1, first)
     run_cell(page, 2)
     page.wait_for_selector(".relation")
     assert page.locator(".relation").inner_text().startswith("A happened before B: a path of ")
@@ -93,8 +95,7 @@ def test_what_is_selected_in_a_view_is_in_the_next_cell_and_back(lab: Lab, page:
     it_is_dark_where_jupyterlab_is(page)
     it_is_live_again_when_its_page_is_loaded_again(page)
     a_view_goes_on_when_its_kernel_is_gone(page)
-    # JupyterLab has faults of its own; a view's code comes from a blob.
-    assert [told for told in wrong if "blob:" in told or "/static/" not in told] == [], wrong
+    assert [told for told in wrong if not _is_jupyterlabs(told)] == [], wrong
 
 
 def test_the_views_of_recovery_are_live_and_heard_in_the_next_cell(lab: Lab, page: Page) -> None:
@@ -132,6 +133,22 @@ def test_the_views_of_recovery_are_live_and_heard_in_the_next_cell(lab: Lab, pag
     page.get_by_text("event 7 of 70: ").first.wait_for()
     assert page.get_by_text("Error displaying widget").count() == 0
     assert wrong == []
+
+
+def _comes_to_say(page: Page, cell: int, text: str) -> None:
+    """Run a cell until it says so: a kernel hears of the last of quick changes when it is idle."""
+    deadline = time.monotonic() + WAIT_S
+    while (told := run_cell(page, cell)) != [text]:
+        assert time.monotonic() < deadline, told
+        page.wait_for_timeout(100)
+
+
+def _is_jupyterlabs(stack: str) -> bool:
+    """Whether an error is JupyterLab's own: it takes a child away that is gone already.
+
+    It was seen once, on a machine with more to do than it could. A view's code comes from a blob.
+    """
+    return "'removeChild'" in stack and "/static/" in stack and "blob:" not in stack
 
 
 def it_is_dark_where_jupyterlab_is(page: Page) -> None:
