@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from flowlab.events import Event
 from flowlab.runtime import choreographing
-from flowlab.runtime.agents import Agents, Lane, Performer
+from flowlab.runtime.agents import Performer
 from flowlab.runtime.effect import Effect
+from flowlab.runtime.hosting import Hosting
 from flowlab.runtime.instance import Instance
-from flowlab.runtime.recording import Recording
-
-if TYPE_CHECKING:
-    from flowlab.runtime.turn import Turn
 
 
-class Errands:
+class Errands(Hosting):
     """The errands of choreographies, as a host runs them."""
-
-    agents: Agents
-    instances: dict[str, Instance]
-    recording: Recording
-    _later: deque[Callable[[], None]]
-    _turn: Turn
 
     def hand_to_agent(self, effect: Effect) -> None:
         """Hand a reaction to its agent, once the turn is durable."""
@@ -60,18 +47,3 @@ class Errands:
         asked = self._write(instance, draft)
         self._carry_out(instance, asked)
         self._go_on(instance, [asked])
-
-    def _hand_out(self, lane: Lane) -> None:
-        raise NotImplementedError
-
-    def _settle(self) -> None:
-        raise NotImplementedError
-
-    def _write(self, instance: Instance, event: Event) -> Event:
-        raise NotImplementedError
-
-    def _carry_out(self, instance: Instance, asked: Event) -> None:
-        raise NotImplementedError
-
-    def _go_on(self, instance: Instance, told: list[Event]) -> None:
-        raise NotImplementedError

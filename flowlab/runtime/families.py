@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.vocabulary import WORLD_STREAM
+from flowlab.runtime.hosting import Hosting
 from flowlab.runtime.instance import Instance
-from flowlab.runtime.processes import Carried
-from flowlab.runtime.recording import Recording, check_sizes
+from flowlab.runtime.recording import check_sizes
 
 PROGRAM: Final = int(CauseKind.PROGRAM)
 FORK: Final = int(CauseKind.FORK)
@@ -26,30 +24,8 @@ _CHILD_ENDS: Final = {
 }
 
 
-class Families:
+class Families(Hosting):
     """What a host does for workflows that ask for others."""
-
-    processes: Mapping[str, Carried]
-    recording: Recording
-    _later: deque[Callable[[], None]]
-
-    def begin(
-        self,
-        name: str,
-        workflow_id: str,
-        value: Any,
-        *,
-        roles: Mapping[str, str] | None = None,
-        parent: Cause | None = None,
-    ) -> Instance:
-        """Begin a workflow."""
-        raise NotImplementedError
-
-    def _known(self, workflow_id: str) -> Instance | None:
-        raise NotImplementedError
-
-    def _tell(self, instance: Instance, event: Event) -> None:
-        raise NotImplementedError
 
     def signal(self, workflow_id: str, name: str, value: Any, cause: Cause | None = None) -> None:
         """Take an event from outside, or from another workflow."""

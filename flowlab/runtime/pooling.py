@@ -9,8 +9,9 @@ from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
 from flowlab.events import Event
 from flowlab.events.vocabulary import TERMINAL_STATUS
 from flowlab.runtime.child_pool import TRIES, Answer, ChildPool, PooledExecution
+from flowlab.runtime.hosting import Hosting
 from flowlab.runtime.instance import Instance
-from flowlab.runtime.recording import Recording, check_sizes
+from flowlab.runtime.recording import check_sizes
 from flowlab.runtime.scheme import Executing, Process, execution_of, newest_generation
 from flowlab.store import EventStore
 from flowlab.workflow import Workflow
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
     from flowlab.runtime.processes import Carried
 
 
-class Pooling:
+class Pooling(Hosting):
     """The children of a host whose code is in other processes.
 
     In a turn they run side by side, and what they ask for is written in the order in which they
     were told: so a history is the same as without other processes.
     """
 
-    recording: Recording
     pool: ChildPool | None
     _store: EventStore
     _namespace: str
@@ -119,15 +119,3 @@ class Pooling:
             return newest_generation(self._store, (self._namespace, "", workflow_id)) + mine
         except NotFoundError:
             return mine
-
-    def _settle(self) -> None:
-        raise NotImplementedError
-
-    def _go_on(self, instance: Instance, told: list[Event]) -> None:
-        raise NotImplementedError
-
-    def _ask_for(self, instance: Instance, drafts: list[Event]) -> list[Event]:
-        raise NotImplementedError
-
-    def _give_up_on(self, instance: Instance, error: FlowlabError) -> None:
-        raise NotImplementedError
