@@ -19,11 +19,11 @@ from flowlab.recovery.folds import agent_fold, aggregate_fold, folded
 from flowlab.recovery.restoring import (
     Found,
     contents,
-    newest_generation,
     passed_over,
     replayed,
     restored_from,
 )
+from flowlab.runtime.scheme import newest_generation
 from flowlab.runtime.standing import Standing
 from flowlab.store.position_read import stream_events
 from flowlab.workflow import PlanExecution

@@ -11,10 +11,9 @@ from flowlab.errors import (
     CorruptionError,
     FormatVersionError,
     InvalidArgumentError,
-    NotFoundError,
     TruncatedError,
 )
-from flowlab.events import Event, counted
+from flowlab.events import Event
 from flowlab.recovery.checkpoint import (
     PARTS,
     STATE,
@@ -24,8 +23,8 @@ from flowlab.recovery.checkpoint import (
     decode_body,
 )
 from flowlab.recovery.deltas import changed
-from flowlab.recovery.keeping import CHUNK, OURS
-from flowlab.runtime.scheme import Process, Restored, execution_of
+from flowlab.recovery.keeping import OURS
+from flowlab.runtime.scheme import Process, Restored, execution_of, newest_generation
 from flowlab.runtime.standing import Standing
 from flowlab.store.checkpoints import load
 from flowlab.store.position_read import stream_events
@@ -182,33 +181,3 @@ def replayed(
     execution = execution_of(process, stream[2], seed=seed)
     execution.advance(events)
     return Restored(execution, Standing.of(events), read, len(events)), events
-
-
-def newest_generation(
-    snapshot: Snapshot, stream: Stream, *, upto: int | None = None
-) -> tuple[list[Event], int]:
-    """Return the events of a stream from its last WorkflowStarted on, and how many were read.
-
-    Raises:
-        NotFoundError: there is no such stream, or it has no event up to there.
-        TruncatedError: none of those left begins a workflow.
-    """
-    head = snapshot.head(stream[2], namespace=stream[0], run_id=stream[1])
-    last = head if upto is None else min(upto, head)
-    base = snapshot.bases.base(stream)
-    found: list[Event] = []
-    while last > base:
-        first = max(base + 1, last - CHUNK + 1)
-        chunk = stream_events(snapshot, stream, first=first, last=last)
-        for at in range(len(chunk) - 1, -1, -1):
-            if chunk[at].event_type == "WorkflowStarted":
-                return chunk[at:] + found, len(chunk) + len(found)
-        found, last = chunk + found, first - 1
-    if not found and not base:
-        message = f"there is no workflow {stream[2]!r} with an event to recover from"
-        raise NotFoundError(message)
-    message = (
-        f"{stream[2]!r} has {counted(len(found), 'event')} left, and none of them begins a "
-        "workflow; what came before was truncated, and no checkpoint of it can be read"
-    )
-    raise TruncatedError(message)

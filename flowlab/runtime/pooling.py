@@ -116,6 +116,7 @@ class Pooling(Hosting):
         if begins:
             return mine[begins[-1] :]
         try:
-            return newest_generation(self._store, (self._namespace, "", workflow_id)) + mine
+            stream = (self._namespace, "", workflow_id)
+            return newest_generation(self._store.snapshot(), stream)[0] + mine
         except NotFoundError:
             return mine

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
-from flowlab.errors import CorruptionError, NotFoundError
-from flowlab.events import Event
-from flowlab.events.keys import Key
+from flowlab.errors import CorruptionError, NotFoundError, TruncatedError
+from flowlab.events import Event, counted
 from flowlab.runtime.standing import Standing
-from flowlab.store import EventStore
+from flowlab.store import EventStore, Snapshot
+from flowlab.store.position_read import stream_events
 from flowlab.workflow import Execution, PlanExecution, Program, Workflow
 
 Process = Workflow | Program
@@ -94,7 +94,7 @@ class Replay:
         self, store: EventStore, stream: Stream, process: Process, *, seed: object = 0
     ) -> Restored:
         """Read the newest generation, and replay it."""
-        events = newest_generation(store, stream)
+        events, _ = newest_generation(store.snapshot(), stream)
         execution = execution_of(process, stream[2], seed=seed)
         execution.advance(events)
         return Restored(execution, Standing.of(events), len(events), len(events))
@@ -122,32 +122,41 @@ def execution_of(process: Process, workflow_id: str, *, seed: object = 0) -> Exe
     return PlanExecution(process, workflow_id, seed=seed)
 
 
-def newest_generation(store: EventStore, stream: Stream) -> list[Event]:
-    """Return the events of a stream from the beginning of its newest generation on.
+def newest_generation(
+    snapshot: Snapshot, stream: Stream, *, upto: int | None = None
+) -> tuple[list[Event], int]:
+    """Return the events of a stream from its last WorkflowStarted on, and how many were read.
+
+    Args:
+        snapshot: of the store.
+        stream: of the workflow.
+        upto: the last event that counts; None is the newest.
 
     Raises:
-        NotFoundError: there is no such stream.
-        CorruptionError: the beginning of that generation is not in the store any more.
+        NotFoundError: there is no such stream, or it has no event up to there.
+        TruncatedError: the beginning of the generation is gone.
+        CorruptionError: the stream is no workflow's history.
     """
-    key = Key("workflows", stream[2], section="events", namespace=stream[0], run_id=stream[1])
+    head = snapshot.head(stream[2], namespace=stream[0], run_id=stream[1])
+    last = head if upto is None else min(upto, head)
+    base = snapshot.bases.base(stream)
     found: list[Event] = []
-    last: int | None = None
-    while True:
-        span = Key(
-            "workflows", stream[2], section="events", first=1 if last else None, last=last,
-            namespace=stream[0], run_id=stream[1],
-        )  # fmt: skip
-        chunk = store.read(str(span if last else key), reverse=True, limit=CHUNK).events()
-        for event in chunk:
-            found.append(event)
-            if event.event_type == "WorkflowStarted":
-                found.reverse()
-                return found
-        if len(chunk) < CHUNK or chunk[-1].sequence == 1:
-            break
-        last = chunk[-1].sequence - 1
-    message = (
-        f"{stream[2]!r} has {len(found)} events, and none of them begins a workflow: it was "
-        "truncated, or is no workflow's history; recover it from a checkpoint"
-    )
-    raise (CorruptionError if found else NotFoundError)(message)
+    while last > base:
+        first = max(base + 1, last - CHUNK + 1)
+        chunk = stream_events(snapshot, stream, first=first, last=last)
+        for at in range(len(chunk) - 1, -1, -1):
+            if chunk[at].event_type == "WorkflowStarted":
+                return chunk[at:] + found, len(chunk) + len(found)
+        found, last = chunk + found, first - 1
+    left = f"{stream[2]!r} has {counted(len(found), 'event')} left, and none of them begins a"
+    if base:
+        message = (
+            f"{left} workflow; what came before was truncated: recover it by the scheme that took "
+            "its checkpoints or, where no checkpoint of it can be read, restore the archive"
+        )
+        raise TruncatedError(message)
+    if not found:
+        message = f"there is no workflow {stream[2]!r} with an event to recover from"
+        raise NotFoundError(message)
+    message = f"{left} workflow: it is no workflow's history; name a workflow's stream"
+    raise CorruptionError(message)
