@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import flowlab as fl
 from flowlab.events import EVENT_COLUMNS
 from flowlab.store import Layout
+from flowlab.store.position_read import newest_of_type
 from flowlab.store.stream_tables import stream_table, stream_tables
 
 ORDER = ("namespace", "run_id", "workflow_id", "sequence")
@@ -48,9 +49,40 @@ def carry_out(store: Any, plan: list[Any]) -> None:
                 store.truncate("a", upto=base, discard=True)
         else:
             name, count = step
-            events = [fl.Event.of("Signaled", name="s", payload=[i]) for i in range(count)]
+            kinds = ["Signaled" if i % 3 else "MarkerRecorded" for i in range(count)]
+            events = [fl.Event.of(kind, name="s", payload=[i]) for i, kind in enumerate(kinds)]
             store.append(name, events)
             heads[name] = heads.get(name, 0) + count
+
+
+@settings(max_examples=25, deadline=None, phases=[Phase.generate])
+@given(
+    plan=steps,
+    buckets=st.sampled_from([None, "bucket:1", "day"]),
+    kind=st.sampled_from(["Signaled", "MarkerRecorded", "TimerFired"]),
+    cut=st.integers(1, 100),
+)
+def test_the_newest_event_of_a_type_is_the_last_one_that_is_left(
+    plan: list[Any], buckets: str | None, kind: str, cut: int
+) -> None:
+    layout = Layout.of("namespace", buckets) if buckets else Layout()
+    with TemporaryDirectory() as folder, fl.EventStore(Path(folder) / "s", layout=layout) as store:
+        carry_out(store, plan)
+        snapshots = [store.snapshot()]
+        if "truncate" not in plan and snapshots[0].position:
+            snapshots.append(store.as_of(position=cut % snapshots[0].position + 1))
+        for snapshot in snapshots:
+            rows = snapshot.log().table.select(["workflow_id", "sequence", "event_type"])
+            for name in "abc":
+                mine = [r for r in rows.to_pylist() if r["workflow_id"] == name]
+                for last in (None, cut % 7 + 1):
+                    found = [
+                        row["sequence"]
+                        for row in mine
+                        if row["event_type"] == kind and row["sequence"] <= (last or 100)
+                    ]
+                    told = newest_of_type(snapshot, ("default", "", name), kind, last=last)
+                    assert told == (max(found) if found else None)
 
 
 @settings(max_examples=10, deadline=None, phases=[Phase.generate])

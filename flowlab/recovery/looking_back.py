@@ -250,8 +250,8 @@ def _told(key: str, snapshot: Snapshot, stream: Stream, at: int) -> StateAt:
             near = found
             break
     if near is None:
-        events, read = newest_generation(snapshot, stream, upto=at)
-        standing, saved = Standing(), None
+        events = newest_generation(snapshot, stream, upto=at)
+        read, standing, saved = len(events), Standing(), None
     else:
         events = stream_events(snapshot, stream, first=near.content.at + 1, last=at)
         read, standing = len(events), Standing.from_json(near.content.standing)

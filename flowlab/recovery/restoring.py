@@ -177,7 +177,7 @@ def replayed(
         TruncatedError: the beginning of the generation is gone.
         NonDeterminismError: the code does not fit its history.
     """
-    events, read = newest_generation(snapshot, stream, upto=upto)
+    events = newest_generation(snapshot, stream, upto=upto)
     execution = execution_of(process, stream[2], seed=seed)
     execution.advance(events)
-    return Restored(execution, Standing.of(events), read, len(events)), events
+    return Restored(execution, Standing.of(events), len(events), len(events)), events

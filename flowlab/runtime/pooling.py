@@ -117,6 +117,6 @@ class Pooling(Hosting):
             return mine[begins[-1] :]
         try:
             stream = (self._namespace, "", workflow_id)
-            return newest_generation(self._store.snapshot(), stream)[0] + mine
+            return newest_generation(self._store.snapshot(), stream) + mine
         except NotFoundError:
             return mine

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from flowlab.errors import CorruptionError, NotFoundError, TruncatedError
 from flowlab.events import Event, counted
 from flowlab.runtime.standing import Standing
 from flowlab.store import EventStore, Snapshot
-from flowlab.store.position_read import stream_events
+from flowlab.store.position_read import newest_of_type, stream_events
 from flowlab.workflow import Execution, PlanExecution, Program, Workflow
 
 Process = Workflow | Program
@@ -21,9 +21,6 @@ Executing = Execution | PlanExecution
 
 Stream = tuple[str, str, str]
 """(namespace, run_id, workflow_id); the run is empty for what a runtime executes."""
-
-CHUNK: Final = 4_096
-"""Events that are read at once, from the newest, until a generation's beginning is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ class Replay:
         self, store: EventStore, stream: Stream, process: Process, *, seed: object = 0
     ) -> Restored:
         """Read the newest generation, and replay it."""
-        events, _ = newest_generation(store.snapshot(), stream)
+        events = newest_generation(store.snapshot(), stream)
         execution = execution_of(process, stream[2], seed=seed)
         execution.advance(events)
         return Restored(execution, Standing.of(events), len(events), len(events))
@@ -124,12 +121,12 @@ def execution_of(process: Process, workflow_id: str, *, seed: object = 0) -> Exe
 
 def newest_generation(
     snapshot: Snapshot, stream: Stream, *, upto: int | None = None
-) -> tuple[list[Event], int]:
-    """Return the events of a stream from its last WorkflowStarted on, and how many were read.
+) -> list[Event]:
+    """Return the events of a stream from its last WorkflowStarted on; no other is read.
 
     Args:
         snapshot: of the store.
-        stream: of the workflow.
+        stream: (namespace, run_id, workflow_id).
         upto: the last event that counts; None is the newest.
 
     Raises:
@@ -139,24 +136,20 @@ def newest_generation(
     """
     head = snapshot.head(stream[2], namespace=stream[0], run_id=stream[1])
     last = head if upto is None else min(upto, head)
+    first = newest_of_type(snapshot, stream, "WorkflowStarted", last=last)
+    if first is not None:
+        return stream_events(snapshot, stream, first=first, last=last)
     base = snapshot.bases.base(stream)
-    found: list[Event] = []
-    while last > base:
-        first = max(base + 1, last - CHUNK + 1)
-        chunk = stream_events(snapshot, stream, first=first, last=last)
-        for at in range(len(chunk) - 1, -1, -1):
-            if chunk[at].event_type == "WorkflowStarted":
-                return chunk[at:] + found, len(chunk) + len(found)
-        found, last = chunk + found, first - 1
-    left = f"{stream[2]!r} has {counted(len(found), 'event')} left, and none of them begins a"
+    left = f"{stream[2]!r} has {counted(max(last - base, 0), 'event')} left, and none of them"
     if base:
         message = (
-            f"{left} workflow; what came before was truncated: recover it by the scheme that took "
-            "its checkpoints or, where no checkpoint of it can be read, restore the archive"
+            f"{left} begins a workflow; what came before was truncated: recover it by the scheme "
+            "that took its checkpoints or, where no checkpoint of it can be read, restore the "
+            "archive"
         )
         raise TruncatedError(message)
-    if not found:
+    if not last:
         message = f"there is no workflow {stream[2]!r} with an event to recover from"
         raise NotFoundError(message)
-    message = f"{left} workflow: it is no workflow's history; name a workflow's stream"
+    message = f"{left} begins a workflow: it is no workflow's history; name a workflow's stream"
     raise CorruptionError(message)

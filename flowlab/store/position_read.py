@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,14 @@ WINDOW_POSITIONS: Final = 1 << 20
 """Positions that are read from sealed files at a time."""
 SLICE_EVENTS: Final = 1 << 14
 """Events that are made at a time."""
+_TYPES_ONLY: Final = pa.schema(
+    [
+        EVENT_SCHEMA.field(name)
+        for name in (
+            "namespace", "run_id", "workflow_id", "sequence", "position", "event_type",
+        )
+    ]
+)  # fmt: skip
 _LISTS: Final = ("causes", "cause_kinds", "reads", "writes")
 
 
@@ -83,6 +92,32 @@ def _stream_events(snapshot: Snapshot, stream: Stream, first: int, last: int | N
             break
         events.append(event)
     return events
+
+
+def newest_of_type(
+    snapshot: Snapshot, stream: Stream, event_type: str, *, last: int | None = None
+) -> int | None:
+    """Return the sequence of a stream's newest event of a type, None where there is none left.
+
+    From the newest row group on, only types and sequences are read, and no more than are needed.
+
+    Args:
+        snapshot: of the store.
+        stream: (namespace, run_id, workflow_id).
+        event_type: as written.
+        last: the greatest sequence to look at; None is the last of all.
+    """
+    base = snapshot.bases.base(stream)
+    for event in reversed([] if snapshot.tail is None else snapshot.tail.stream(stream)):
+        seen = event.position <= snapshot.position and (last is None or event.sequence <= last)
+        if seen and event.event_type == event_type:
+            return event.sequence if event.sequence > base else None
+    reader = snapshot.files.reader.narrowed(_TYPES_ONLY)
+    span = replace(Span.of_stream(stream, base + 1, last, snapshot.position), types=(event_type,))
+    found = read_stream(
+        stream, span, snapshot.stream_files(stream), None, reader, reverse=True, limit=1
+    )
+    return found.column("sequence")[0].as_py() if found.num_rows else None
 
 
 def _window_end(files: tuple[DataFile, ...], after: int, sealed: int) -> int:

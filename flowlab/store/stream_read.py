@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.events import EVENT_SCHEMA, table_from_events
+from flowlab.events import table_from_events
 from flowlab.store.delta import DataFile
 from flowlab.store.layout import Stream
 from flowlab.store.pruning import groups_of_stream
@@ -44,7 +44,7 @@ def read_stream(
         parts.extend(found)
     if not reverse and newest:
         parts.append(newest)
-    table = pa.concat_tables(parts) if parts else EVENT_SCHEMA.empty_table()
+    table = pa.concat_tables(parts) if parts else reader.schema.empty_table()
     if reverse or len(parts) > 1:
         by = [("sequence", "descending" if reverse else "ascending")]
         table = table.take(pc.sort_indices(table.select(["sequence"]), sort_keys=by))

@@ -262,9 +262,10 @@ def _from_memory(folder: Path, cell: Cell, cached: Cached) -> Timed:
     streams = [("default", "", workflow_id) for workflow_id in cell.ids]
     with EventStore(folder) as store:
         now = store.snapshot().position
-        # Only what the killed process wrote is missed: it lies in the tail, as what is new does.
+        # A cache has followed the tail so far: half of what the killed process wrote, at least.
         bulk = cell.shape.events * cell.workflows
-        before = PinnedStore(store, position=max(bulk, now - MISSED_EVENTS * cell.workflows))
+        missed = min((now - bulk) // 2, MISSED_EVENTS * cell.workflows)
+        before = PinnedStore(store, position=now - missed)
         for stream in streams:
             old = cached.restore(before.as_store, stream, keep_accounts)
             cached.committed(store, stream, old.execution, old.standing, ())
@@ -294,6 +295,7 @@ def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, 
     """Return what a recovery has read, of all workflows: what the law says that it costs."""
     size = files = state = groups = group_bytes = 0
     footers: dict[str, FileMetaData] = {}
+    opened: set[str] = set()
     with EventStore(folder, read_only=True) as store:
         snapshot = store.snapshot()
         for workflow_id, count in zip(cell.ids, found.events, strict=True):
@@ -305,8 +307,11 @@ def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, 
             for path in set(paths) - footers.keys():
                 footers[path] = read_metadata(snapshot.files.root / path)
             own = {path: footers[path] for path in paths}
-            some, some_bytes = _scanned(own, stream, first)
-            groups, group_bytes = groups + some, group_bytes + some_bytes
+            for path, footer in own.items():
+                some, some_bytes = _scanned(footer, stream, first)
+                groups, group_bytes = groups + some, group_bytes + some_bytes
+                if some:
+                    opened.add(path)
             if chains:
                 newest = next(contents(snapshot, stream))
                 files += newest.chain
@@ -319,25 +324,24 @@ def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, 
         "state_bytes": state,
         "groups": groups,
         "group_bytes": group_bytes,
-        "footers": sum(footer.num_row_groups for footer in footers.values()),
+        "footers": sum(footers[path].num_row_groups for path in opened),
     }
 
 
-def _scanned(footers: dict[str, FileMetaData], stream: Stream, first: int) -> tuple[int, int]:
+def _scanned(footer: FileMetaData, stream: Stream, first: int) -> tuple[int, int]:
     """Return the row groups that hold a stream's events from one on, and the bytes of payloads.
 
     A row group is what is read at once, however few of its events are wanted. What the killed
-    process wrote last lies in the tail, in no row group.
+    process wrote last lies in the tail, in no row group; a file of which none is read stays closed.
     """
     groups = size = 0
-    for footer in footers.values():
-        for place in range(footer.num_row_groups):
-            group = footer.row_group(place)
-            columns = [group.column(at) for at in range(group.num_columns)]
-            held = {column.path_in_schema: column for column in columns}
-            whose = held["workflow_id"].statistics
-            ours = whose.min <= stream[2] <= whose.max
-            if ours and (whose.min != whose.max or held["sequence"].statistics.max >= first):
-                groups += 1
-                size += held["payload"].total_uncompressed_size
+    for place in range(footer.num_row_groups):
+        group = footer.row_group(place)
+        columns = [group.column(at) for at in range(group.num_columns)]
+        held = {column.path_in_schema: column for column in columns}
+        whose = held["workflow_id"].statistics
+        ours = whose.min <= stream[2] <= whose.max
+        if ours and (whose.min != whose.max or held["sequence"].statistics.max >= first):
+            groups += 1
+            size += held["payload"].total_uncompressed_size
     return groups, size
