@@ -44,7 +44,7 @@ def _check(arguments: Namespace) -> int:
     report = check(
         *arguments.names,
         scale=replace(scale, folder=arguments.folder),
-        progress=lambda name: say(f"measuring {name}"),
+        progress=say,
     )
     if arguments.json:
         answer_json(report.to_json())

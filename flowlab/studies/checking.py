@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -151,7 +151,7 @@ def check(
     Args:
         names: areas or claims; none means every claim.
         scale: how much is measured; the default takes a few minutes for the log.
-        progress: told the name of each claim before it is measured.
+        progress: told the name of each claim before it is measured, and the parts of long ones.
         claims: what there is to choose from.
 
     Returns:
@@ -167,11 +167,12 @@ def check(
         (Finding('log.syncs', held),)
     """
     chosen = choose(names, claims)
-    findings = []
+    scale, findings = scale or Scale(), []
+    if progress is not None:
+        scale = replace(scale, tell=progress)
     for claim in chosen:
-        if progress is not None:
-            progress(claim.name)
-        findings.append(_measure(claim, scale or Scale()))
+        scale.tell(f"measuring {claim.name}")
+        findings.append(_measure(claim, scale))
     return CheckReport(tuple(findings), describe_machine())
 
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -19,6 +19,10 @@ from typing import Any, Final
 from flowlab.errors import MissingDependencyError
 
 SEED: Final = 20_260_101
+
+
+def _untold(_: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Scale:
         repeats: measurements in a block.
         folder: where the files of a measurement go; None is the system's temporary folder.
         largest: events of the largest log by which growth is measured.
+        tell: is told of each part of a long measurement.
     """
 
     events: int = 1_000_000
@@ -38,6 +43,7 @@ class Scale:
     repeats: int = 40
     folder: Path | None = None
     largest: int = 1_000_000
+    tell: Callable[[str], object] = field(default=_untold, compare=False, repr=False)
 
     def rounds(self, most: int) -> int:
         """Return how many slow measurements: the blocks, bounded."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from flowlab.errors import FlowlabError
 from flowlab.store import Disk, EventStore, Layout
 from flowlab.studies.claim import Measurement
+from flowlab.studies.driving import WORKERS, count_harmed
 from flowlab.studies.measuring import SEED, Scale
 from flowlab.studies.runtime_checks import histories_in, lost, occurrences, unnamed
 from flowlab.studies.runtime_work import ALL, STORE, Effects, Notes, Work, carry_out, shelf
@@ -26,7 +22,6 @@ from flowlab.testing.device_states import LEAST_STATES
 MANY_EVENTS: Final = 100_000
 CHECKED_STATES: Final = 12
 QUICK_KINDS: Final = 1
-WORKERS: Final = 2
 
 
 @dataclass(slots=True)
@@ -141,33 +136,15 @@ def boundaries(scale: Scale) -> Measurement:
     share the kinds.
     """
     whole, deep = scale.events >= MANY_EVENTS, scale.largest > scale.events
-    kinds = ALL.kinds[: None if whole else QUICK_KINDS]
-    wrong, total, states = 0, 0, 0
-    beside: dict[str, str] = {}
-    given = partial(_driven, deep=deep, folder=scale.folder)
-    with ExitStack() as stack:
-        driven: Iterator[tuple[int, int] | str] = map(given, kinds)
-        if whole:
-            context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(WORKERS, mp_context=context))
-            driven = pool.map(given, kinds)
-        for kind, found in zip(kinds, driven, strict=True):
-            if isinstance(found, str):
-                wrong += 1
-                beside[kind] = found
-                continue
-            total += found[0]
-            states += found[1]
-            beside[kind] = f"{found[0]} boundaries, {found[1]} states"
-    beside["all"] = f"{total} boundaries, {states} states"
-    return Measurement.count(wrong, "kinds of workflow that a stop can harm", beside)
+    return count_harmed(
+        ALL.kinds[: None if whole else QUICK_KINDS],
+        partial(_drive, deep=deep, folder=scale.folder),
+        what="kinds of workflow that a stop can harm",
+        scale=scale,
+        workers=WORKERS if whole else 1,
+    )
 
 
-def _driven(kind: str, *, deep: bool, folder: Path | None) -> tuple[int, int] | str:
-    """Drive a workflow; return its boundaries and states, or what a stop did to it, in words."""
+def _drive(kind: str, *, deep: bool, folder: Path | None) -> BoundaryReport:
     limit = CHECKED_STATES if deep else LEAST_STATES
-    try:
-        report = drive(kind, checkpoints=deep, limit=limit, folder=folder)
-    except (AssertionError, FlowlabError) as error:
-        return f"{error} {' '.join(getattr(error, '__notes__', ()))}".strip()
-    return report.boundaries, report.states
+    return drive(kind, checkpoints=deep, limit=limit, folder=folder)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from flowlab.errors import FlowlabError, NotAStoreError
+from flowlab.errors import NotAStoreError
 from flowlab.store import Disk, EventStore
 from flowlab.studies.claim import Measurement
+from flowlab.studies.driving import count_harmed
 from flowlab.studies.measuring import SEED, Scale
 from flowlab.studies.store_model import Contents, StoreModel
 from flowlab.studies.store_operations import (
@@ -35,7 +34,6 @@ LATER: Final = append("later", "z")
 WHOLE: Final = frozenset({EVERYTHING, SYNCED})
 CHECKED_STATES: Final = 12
 QUICK_OPERATIONS: Final = 2
-WORKERS: Final = 2
 MANY_EVENTS: Final = 100_000
 
 
@@ -211,33 +209,17 @@ def boundaries(scale: Scale) -> Measurement:
     operation itself is done again in each. Two processes share the operations.
     """
     whole, deep = scale.events >= MANY_EVENTS, scale.largest > scale.events
-    names = [found.name for found in OPERATIONS][: None if whole else QUICK_OPERATIONS]
-    wrong, total, states = 0, 0, 0
-    beside: dict[str, str] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
-        for name, found in zip(
-            names, pool.map(partial(_driven, deep=deep, folder=scale.folder), names), strict=True
-        ):
-            if isinstance(found, str):
-                wrong += 1
-                beside[name] = found
-                continue
-            total += found[0]
-            states += found[1]
-            beside[name] = f"{found[0]} boundaries, {found[1]} states"
-    beside["all"] = f"{total} boundaries, {states} states"
-    return Measurement.count(wrong, "operations that a stop can harm", beside)
+    return count_harmed(
+        [found.name for found in OPERATIONS][: None if whole else QUICK_OPERATIONS],
+        partial(_drive, deep=deep, folder=scale.folder),
+        what="operations that a stop can harm",
+        scale=scale,
+    )
 
 
-def _driven(name: str, *, deep: bool, folder: Path | None) -> tuple[int, int] | str:
-    """Drive an operation; return its boundaries and states, or what a stop did to it, in words."""
+def _drive(name: str, *, deep: bool, folder: Path | None) -> BoundaryReport:
     limit = CHECKED_STATES if deep else LEAST_STATES
-    try:
-        report = drive(TABLE[name], limit=limit, twice=deep, thorough=deep, folder=folder)
-    except (AssertionError, FlowlabError) as error:
-        return f"{error} {' '.join(error.__notes__)}".strip()
-    return report.boundaries, report.states
+    return drive(TABLE[name], limit=limit, twice=deep, thorough=deep, folder=folder)
 
 
 def _done(step: Step, store: EventStore) -> list[Apply]:
