@@ -5,16 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from flowlab.errors import FlowlabError
@@ -27,7 +27,7 @@ from flowlab.studies.store_faults import UnsyncedDisk
 from flowlab.studies.store_operations import counted, marks
 
 WORKERS: Final = 2
-CHUNK: Final = 2_000
+CHUNK: Final = 500
 """Damages that a worker does to a copy of its own, before it takes another."""
 PLAIN: Final = "plain"
 CHECKPOINTED: Final = "checkpointed"
@@ -189,6 +189,57 @@ def every_damage(path: Path) -> list[tuple[str, int]]:
     return [*flips, *(("cut", place) for place in range(size)), ("gone", 0)]
 
 
+@dataclass(frozen=True, slots=True)
+class Damages:
+    """Damages of one file of a store, done one at a time.
+
+    Args:
+        kind: of file, for people.
+        root: of the store.
+        name: of the file below it.
+        ask: opens a store anew and reads what the file holds.
+        done: some of `every_damage`.
+    """
+
+    kind: str
+    root: Path
+    name: str
+    ask: Callable[[Path], Any]
+    done: list[tuple[str, int]]
+
+    @classmethod
+    def of(cls, target: Target, folder: Path, done: list[tuple[str, int]]) -> Damages:
+        """Return damages of a file of the small stores that a folder holds."""
+        root = folder / target.store
+        return cls(target.kind, root, str(target.find(folder).relative_to(root)), target.ask, done)
+
+    def judge(self, expected: Any = None) -> DamageReport:
+        """Do each and ask; the file is whole again afterwards.
+
+        Args:
+            expected: the answer of the whole store, where it is known already.
+        """
+        report, path = DamageReport(), self.root / self.name
+        ask = partial(self.ask, self.root)
+        whole, expected = path.read_bytes(), ask() if expected is None else expected
+        for what, place in self.done:
+            with damaged(path, whole, what, place):
+                report.judge(ask, expected, self.kind, f"{what} {place} of {len(whole)}")
+        assert path.read_bytes() == whole
+        return report
+
+    def judge_copy(self) -> DamageReport:
+        """Do them to a copy of the store: in a process of its own."""
+        with TemporaryDirectory(dir=self.root.parent) as folder:
+            shutil.copytree(self.root, folder, dirs_exist_ok=True)
+            return replace(self, root=Path(folder)).judge()
+
+    def chunks(self) -> Iterator[Damages]:
+        """Yield them in pieces of at most `CHUNK`."""
+        for first in range(0, len(self.done), CHUNK):
+            yield replace(self, done=self.done[first : first + CHUNK])
+
+
 def damage_one(folder: Path, target: Target, damages: list[tuple[str, int]]) -> DamageReport:
     """Do damages to a file, one at a time, and ask what it is read for.
 
@@ -197,15 +248,7 @@ def damage_one(folder: Path, target: Target, damages: list[tuple[str, int]]) -> 
         target: the file.
         damages: some of `every_damage`.
     """
-    report = DamageReport()
-    root, path = folder / target.store, target.find(folder)
-    ask = partial(target.ask, root)
-    whole, expected = path.read_bytes(), ask()
-    for what, place in damages:
-        with damaged(path, whole, what, place):
-            report.judge(ask, expected, target.kind, f"{what} {place} of {len(whole)}")
-    assert ask() == expected
-    return report
+    return Damages.of(target, folder, damages).judge()
 
 
 @contextmanager
@@ -231,50 +274,37 @@ def _put(path: Path, byte: int, offset: int) -> None:
         stream.write(bytes([byte]))
 
 
-def _chunk(stores: Path, number: int, damages: list[tuple[str, int]]) -> DamageReport:
-    """Do some damages to a copy of the small stores: in a process of its own."""
-    with tempfile.TemporaryDirectory(dir=stores.parent) as folder:
-        shutil.copytree(stores, folder, dirs_exist_ok=True)
-        return damage_one(Path(folder), TARGETS[number], damages)
-
-
-def every_bit(
-    folder: Path, *, large: bool = False, step: int = 1, workers: int = WORKERS
-) -> tuple[DamageReport, dict[str, str]]:
-    """Damage one small file of each kind in every way, in several processes.
+def smallest(folder: Path, *, large: bool = False, step: int = 1) -> list[Damages]:
+    """Return every damage of one small file of each kind.
 
     Args:
         folder: where the stores are made.
         large: whether the larger files are damaged too.
         step: of what can be done to a file, each so manieth is done.
-        workers: processes.
-
-    Returns:
-        What was found, and for each kind what was done, in words.
     """
-    stores = folder / "small"
-    make_smallest_stores(stores)
-    report, done = DamageReport(), {}
+    make_smallest_stores(folder)
+    return [
+        Damages.of(target, folder, every_damage(target.find(folder))[::step])
+        for target in TARGETS
+        if large or not target.large
+    ]
+
+
+def judge_all(
+    every: Iterable[Damages], *, workers: int = WORKERS
+) -> Iterator[tuple[Damages, DamageReport]]:
+    """Do damages in several processes, each to copies of its own; yield what each file's did."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        asked = []
-        for number, target in enumerate(TARGETS):
-            if target.large and not large:
-                continue
-            damages = every_damage(target.find(stores))[::step]
-            counts = Counter(what for what, _ in damages)
-            done[target.kind] = f"{counts['flip']} bits and {counts['cut']} cuts"
-            for first in range(0, len(damages), CHUNK):
-                some = damages[first : first + CHUNK]
-                where = f"{target.kind}, damages {first} to {first + len(some) - 1}"
-                asked.append((where, pool.submit(_chunk, stores, number, some)))
-        for where, future in asked:
-            try:
-                report.add(future.result())
-            except BrokenProcessPool as error:
-                report.wrong.append(f"{where}: the process ended: {error}")
-    told = {
-        kind: f"{text}: {report.told[kind]} told, {report.harmless[kind]} harmless"
-        for kind, text in done.items()
-    }
-    return report, told
+        asked = [
+            (damages, [pool.submit(chunk.judge_copy) for chunk in damages.chunks()])
+            for damages in every
+        ]
+        for damages, futures in asked:
+            report = DamageReport()
+            for future in futures:
+                try:
+                    report.add(future.result())
+                except BrokenProcessPool as error:
+                    report.wrong.append(f"{damages.kind}: the process ended: {error}")
+            yield damages, report

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from flowlab.store import EventStore, Layout
 from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS
 from flowlab.studies.claim import Measurement
 from flowlab.studies.measuring import SEED, Scale, workplace
-from flowlab.studies.store_bits import DamageReport, damaged, every_bit
+from flowlab.studies.store_bits import DamageReport, Damages, judge_all, smallest
 from flowlab.studies.store_faults import UnsyncedDisk
 from flowlab.studies.store_operations import counted, marks, record_run
 from flowlab.testing.crash_disk import place
@@ -71,29 +71,25 @@ def damages(size: int, places: int, rng: random.Random) -> Iterator[tuple[str, i
     yield "gone", 0
 
 
-def damage_each(root: Path, *, places: int, seed: int = SEED) -> DamageReport:
-    """Damage each file of a store, one place at a time, and compare the answers.
+def samples(root: Path, *, places: int, seed: int = SEED) -> list[Damages]:
+    """Return a sample of the damages of each kind of file of a store, which is asked everything.
 
     Args:
         root: the store.
         places: bits and cuts of each file; all of those of smaller ones.
         seed: of the choice.
     """
-    rng, report = random.Random(seed), DamageReport()  # noqa: S311 - a sample
-    ask, expected = partial(answers, root), answers(root)
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    last: dict[str, Path] = {}
-    for path in files:
-        # One of a kind is enough, and the last commit is what a writer would have lost last.
-        last[place(path.relative_to(root).as_posix())] = path
-    for kind, path in last.items():
-        whole = path.read_bytes()
-        used = len(whole.rstrip(b"\0")) if path.suffix == ".log" else len(whole)
-        for what, where in damages(used, places, rng):
-            with damaged(path, whole, what, where):
-                report.judge(ask, expected, kind, f"{what} {where} of {len(whole)}")
-    assert answers(root) == expected
-    return report
+    rng = random.Random(seed)  # noqa: S311 - a sample
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    # One of a kind is enough, and the last commit is what a writer would have lost last.
+    last = {place(name): name for name in names}
+    found = []
+    for kind, name in last.items():
+        whole = (root / name).read_bytes()
+        used = len(whole.rstrip(b"\0")) if name.endswith(".log") else len(whole)
+        done = list(damages(used, places, rng))
+        found.append(Damages(f"sample of {kind}", root, name, answers, done))
+    return found
 
 
 def damage(scale: Scale) -> Measurement:
@@ -107,17 +103,18 @@ def damage(scale: Scale) -> Measurement:
     the store's.
     """
     whole, deep = scale.events >= MANY_EVENTS, scale.largest > scale.events
+    places = DEEP_PLACES if deep else FULL_PLACES if whole else QUICK_PLACES
+    report, beside = DamageReport(), {}
     with workplace(scale) as folder:
-        report, beside = every_bit(folder, large=deep, step=1 if whole else QUICK_STEP)
+        every = smallest(folder / "small", large=deep, step=1 if whole else QUICK_STEP)
         make_small_store(folder / "s")
-        places = DEEP_PLACES if deep else FULL_PLACES if whole else QUICK_PLACES
-        sample = damage_each(folder / "s", places=places)
-    kinds = sorted({*sample.told, *sample.harmless})
-    beside |= {
-        f"sample of {kind}": f"{sample.told[kind]} told, {sample.harmless[kind]} harmless"
-        for kind in kinds
-    }
-    report.add(sample)
+        every += samples(folder / "s", places=places)
+        for done, found in judge_all(every):
+            counts = Counter(what for what, _ in done.done)
+            told = f"{found.told.total()} told, {found.harmless.total()} harmless"
+            beside[done.kind] = f"{counts['flip']} bits and {counts['cut']} cuts: {told}"
+            scale.tell(f"{done.kind}: {beside[done.kind]}")
+            report.add(found)
     beside["all"] = repr(report)
     beside.update({f"wrong {n}": text for n, text in enumerate(report.wrong[:9], 1)})
     return Measurement.count(len(report.wrong), "answers changed in silence", beside)
