@@ -149,6 +149,7 @@ def _differences(
         anomalies=ANOMALY_SCHEMA.empty_table(),
         bound=held.position,
         bases=MetadataLog(root).bases(state),
+        relations=False,
     )
     with connection:
         _define_held(connection, table, held)
