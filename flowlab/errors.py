@@ -126,6 +126,8 @@ class NonDeterminismError(FlowlabError, RuntimeError):
         recorded: in a replay, the event that the history holds.
         asked: in a replay, the draft that the code asked for; None where it asked for nothing.
         differs: in a replay, what they differ in.
+        line: in a replay of code, file:line of what asks for something else, or of where it waits;
+            the message ends with it.
     """
 
     def __init__(
@@ -136,12 +138,18 @@ class NonDeterminismError(FlowlabError, RuntimeError):
         recorded: Any = None,
         asked: Any = None,
         differs: str = "",
+        line: str = "",
     ) -> None:
         super().__init__(message)
         self.mean = mean
         self.recorded = recorded
         self.asked = asked
         self.differs = differs
+        self.line = line
+
+    def __str__(self) -> str:
+        told = super().__str__()
+        return f"{told} The code is at {self.line}." if self.line else told
 
 
 class DeterminismWarning(UserWarning):

@@ -17,6 +17,7 @@ import pytest
 from flowlab.cli import main
 from flowlab.cli.executing import _remember
 from flowlab.cli.loading import load_module
+from flowlab.errors import DeterminismWarning
 from flowlab.runtime import Runtime
 from flowlab.runtime.code import code_in
 from flowlab.store import EventStore
@@ -226,6 +227,11 @@ def test_what_waits_for_events_from_outside_is_left_waiting(
         (["run", "{code}:trip", "--id", "a", "--store", "{s}", "--input", "x"], "is no JSON"),
         (["run", "{code}:trip", "--id", "@a", "--store", "{s}"], "give another"),
         (["recover", "--store", "{s}"], "is not there"),
+        (["recover", "--store", "{s}", "--every", "9"], "or give --scheme checkpoint"),
+        (
+            ["run", "{code}:trip", "--id", "a", "--store", "{s}", "--every", "9"],
+            "replay takes none",
+        ),
     ],
 )
 def test_bad_use_is_exit_code_2_and_says_the_next_step(
@@ -234,3 +240,18 @@ def test_bad_use_is_exit_code_2_and_says_the_next_step(
     places = {"code": str(code), "s": str(code.parent / "none")}
     assert main([word.format(**places) for word in words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_an_agent_that_waits_by_the_clock_may_do_so_where_it_is_a_real_one(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "clocked.py"
+    path.write_text(
+        "import time\nimport flowlab as fl\n"
+        "def look(ctx, _):\n    time.sleep(0)\n    return 1\n"
+        "clerk = fl.Agent('clerk', look)\n"
+        "@fl.workflow\nasync def ask(ctx, _):\n"
+        "    return await ctx.call_activity('look', agent='clerk')\n"
+    )
+    assert main(["run", f"{path}:ask", "--id", "a", "--store", str(tmp_path / "s")]) == 0
+    assert not [each for each in recwarn if each.category is DeterminismWarning]

@@ -27,7 +27,7 @@ Outcome = tuple[Any, ...]
 def outcome(execution: Execution, error: Exception | None = None) -> Outcome:
     """Return all that can be seen of an execution from outside."""
     return (
-        execution.advance([]) if error is None else (type(error), str(error)),
+        execution.advance([]) if error is None else (type(error), error.args[0]),
         execution.closed,
         execution.awaited,
         execution.last_sequence,
@@ -171,8 +171,8 @@ def test_a_long_wait_for_answers_keeps_few_causes_and_too_many_are_refused_in_bo
             await call
         await ctx.call_activity("last")
 
-    for module in ("past", "handles"):
-        monkeypatch.setattr(f"flowlab.workflow.{module}.MAX_CAUSES", 40)
+    monkeypatch.setattr("flowlab.workflow.past.MAX_CAUSES", 40)
+    monkeypatch.setattr("flowlab.workflow.handles.MAX_KNOWN", 20)
     host = Host(fan).run(40)
     assert at_hand(fan, host.history) == one_by_one(fan, host.history)
     with pytest.raises(LimitError, match="waited for 41"):
@@ -191,8 +191,8 @@ def test_causes_are_the_same_when_known_ones_are_thinned_out(
 ) -> None:
     history = Host(steps).run(60).history
     expected = one_by_one(steps, history[:-1])
-    for module in ("past", "handles"):
-        monkeypatch.setattr(f"flowlab.workflow.{module}.MAX_CAUSES", 3)
+    monkeypatch.setattr("flowlab.workflow.past.MAX_CAUSES", 3)
+    monkeypatch.setattr("flowlab.workflow.handles.MAX_KNOWN", 3)
     assert at_hand(steps, history[:-1]) == expected
 
 

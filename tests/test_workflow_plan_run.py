@@ -29,7 +29,7 @@ from flowlab.errors import (
     NonDeterminismError,
     PlanError,
 )
-from flowlab.events import MAX_CAUSES, Cause, CauseKind, Event
+from flowlab.events import Cause, CauseKind, Event
 from flowlab.workflow import (
     PLAN_COMMAND_TYPES,
     Barrier,
@@ -445,12 +445,13 @@ def test_late_and_foreign_answers_ask_for_nothing() -> None:
     assert host.execution.advance([]) == ()
 
 
-def test_a_program_is_checked_shared_and_sent() -> None:
+def test_a_program_is_checked_shared_and_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PlanError, match="is not in Predicates"):
         Program.of(Conditional(named("vip"), do("a")))
     with pytest.raises(PlanError, match="names no compensation"):
         Program.of(Step("a", agent="x"))
-    wide = Parallel(*(do(f"s{number}") for number in range(MAX_CAUSES)))
+    monkeypatch.setattr("flowlab.workflow.plan_program.MAX_CAUSES", 40)
+    wide = Parallel(*(do(f"s{number}") for number in range(40)))
     with pytest.raises(LimitError, match="MAX_CAUSES"):
         Program.of(wide)
     program = Program.of(Sequential(do("a"), Parallel(do("b"), do("c", "d"))))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import warnings
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -52,7 +53,6 @@ def _run_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> int:
     from flowlab.errors import InvalidArgumentError, WorkflowError  # noqa: PLC0415
-    from flowlab.runtime.code import code_in  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
     source, _, name = arguments.target.rpartition(":")
@@ -66,12 +66,13 @@ def _run(arguments: Namespace) -> int:
     except ValueError as error:
         message = f"--input is no JSON: {error}; a text stands in double quotes"
         raise InvalidArgumentError(message) from None
-    code = code_in(load_module(source))
+    scheme = _scheme(arguments)
+    code = _code(source)
     workflow = code.workflow(name)
     told: dict[str, Any]
     with EventStore(arguments.store) as store:
         _remember(store, [source])
-        runtime = _runtime(store, code, _scheme(arguments))
+        runtime = _runtime(store, code, scheme)
         try:
             result = runtime.run(workflow, value, id=arguments.id)
         except KeyboardInterrupt:
@@ -123,6 +124,7 @@ def _recover(arguments: Namespace) -> int:
     from flowlab.runtime.ledger import survey  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
+    scheme = _scheme(arguments)
     with EventStore(arguments.store, read_only=True) as store:
         before = {row["workflow_id"]: row for row in survey(store).to_dicts()}
         sources = arguments.code or _remembered(store)
@@ -139,7 +141,7 @@ def _recover(arguments: Namespace) -> int:
         code = _joined(_loaded(sources, names, skip=not arguments.code))
         with EventStore(arguments.store) as store:
             try:
-                reports = asyncio.run(_taken_up(store, code, _scheme(arguments)))
+                reports = asyncio.run(_taken_up(store, code, scheme))
             except KeyboardInterrupt:
                 _leave(store)
             before = {row["workflow_id"]: row for row in survey(store).to_dicts()}
@@ -181,6 +183,7 @@ def _runtime(store: EventStore, code: Code, scheme: RecoveryScheme) -> Runtime:
 
 
 def _scheme(arguments: Namespace) -> RecoveryScheme:
+    from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
     from flowlab.recovery import (  # noqa: PLC0415
         Cached,
         Checkpointed,
@@ -190,6 +193,12 @@ def _scheme(arguments: Namespace) -> RecoveryScheme:
         Replay,
     )
 
+    if arguments.scheme == "replay" and arguments.every is not None:
+        message = (
+            f"--every {arguments.every} says how often a checkpoint is taken, and --scheme replay "
+            "takes none; leave it out, or give --scheme checkpoint, incremental or cache"
+        )
+        raise InvalidArgumentError(message)
     policy = Lawful() if arguments.every is None else EveryEvents(arguments.every)
     if arguments.scheme == "replay":
         return Replay()
@@ -200,15 +209,24 @@ def _scheme(arguments: Namespace) -> RecoveryScheme:
     return Checkpointed(policy)
 
 
+def _code(source: str) -> Code:
+    """Return what a module holds; its agents are real ones here, which may wait and look about."""
+    from flowlab.errors import DeterminismWarning  # noqa: PLC0415
+    from flowlab.runtime.code import code_in  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the handler of", DeterminismWarning)
+        return code_in(load_module(source))
+
+
 def _loaded(sources: list[str], names: set[str], *, skip: bool) -> dict[str, Code]:
     """Return the code of the modules that hold these workflows, by where it is."""
     from flowlab.errors import FlowlabError, InvalidArgumentError  # noqa: PLC0415
-    from flowlab.runtime.code import code_in  # noqa: PLC0415
 
     found: dict[str, Code] = {}
     for source in sources:
         try:
-            code = code_in(load_module(source))
+            code = _code(source)
         except FlowlabError as error:
             if not skip:
                 raise

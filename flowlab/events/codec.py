@@ -20,6 +20,7 @@ _DECODER: Final = msgspec.json.Decoder()
 _PLAIN: Final = frozenset({int, str, bool, type(None)})
 MAX_DEPTH: Final = 200
 """Deepest nesting of a payload that goes through the careful path."""
+_SHOWN_PATH: Final = 40
 
 
 def encode_payload(value: object) -> bytes | None:
@@ -90,7 +91,7 @@ def decode_payload(payload: bytes | None) -> Any:
 
 def _encode_with_care(value: object) -> bytes:
     """Encode what the fast path may not: big integers, tuples, lone surrogates; refuse the rest."""
-    plain = _plain(value, "payload", 0)
+    plain = _plain(value, "payload", ())
     try:
         # Only a lone surrogate is not UTF-8: it becomes \udXXX, as JSON writes it.
         encoded = _text(plain).encode("utf-8", "backslashreplace")
@@ -116,18 +117,30 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _plain(value: object, where: str, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        message = f"{where} is nested deeper than {MAX_DEPTH} levels; flatten it or give bytes"
+def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
+    """Return a value of plain types; `above` are the ids of the values that hold it."""
+    if id(value) in above:
+        message = (
+            f"{where} is a {type(value).__name__} that holds itself, so its JSON would have no "
+            "end; give a copy that does not lead back"
+        )
+        raise InvalidEventError(message)
+    if len(above) > MAX_DEPTH:
+        message = (
+            f"{where[:_SHOWN_PATH]}... is nested deeper than {MAX_DEPTH} levels; flatten it or "
+            "give bytes"
+        )
         raise InvalidEventError(message)
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, (list, tuple)):
-        return [_plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
+        within = (*above, id(value))
+        return [_plain(item, f"{where}[{i}]", within) for i, item in enumerate(value)]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+        within = (*above, id(value))
+        return {key: _plain(item, f"{where}.{key}", within) for key, item in value.items()}
     message = (
         f"{where} holds {_told(value)}, which JSON cannot hold without loss; "
         "give None, bool, int, finite float, str, list, or dict with str keys, or encode it "

@@ -16,8 +16,11 @@ MAX_ID_BYTES: Final = 1024
 """Longest namespace, run, workflow, agent, coordination or step id, name and type, in UTF-8."""
 MAX_PAYLOAD_BYTES: Final = 16 * 1024 * 1024
 """Largest payload of one event."""
-MAX_CAUSES: Final = 4096
-"""Most explicit causes, reads or writes of one event."""
+MAX_CAUSES: Final = 65_536
+"""Most explicit causes, reads or writes of one event.
+
+More than a generation of a workflow has events, so that its code may wait for all of them at once.
+"""
 
 CAUSE_TYPE: Final = pa.struct(
     [pa.field("workflow_id", pa.string(), False), pa.field("sequence", pa.int64(), False)]

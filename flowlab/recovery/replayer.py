@@ -24,7 +24,6 @@ from flowlab.workflow import Execution, Plan, PlanExecution, Program, Workflow
 from flowlab.workflow.columns import REPLAYED_COLUMNS, Generation, generations
 from flowlab.workflow.guard import armed
 from flowlab.workflow.matching import Grade
-from flowlab.workflow.places import waiting_place
 
 Progress = Callable[[int, int], object]
 """Told how many events are done, and how many there are."""
@@ -305,9 +304,8 @@ class _Trial:
         line = ""
         if error.mean != "replay":
             hint, line = str(error), str(error).partition(": workflow")[0]
-        elif isinstance(execution, Execution):
-            asked_at = execution.commands.parted if error.asked is not None else ""
-            line = asked_at or waiting_place(execution)
+        else:
+            line = error.line
         recorded: Event | None = error.recorded
         asked: Event | None = error.asked
         divergence = Divergence(

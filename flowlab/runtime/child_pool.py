@@ -15,6 +15,8 @@ from flowlab.events import Event
 from flowlab.events.vocabulary import TERMINAL_STATUS
 from flowlab.workflow import Execution, Workflow, armed
 
+MAX_PROCESSES: Final = 1_024
+"""Most processes that run children, or activities."""
 TRIES: Final = 3
 """How often the process of a child may die in one turn before the child is given up."""
 
@@ -167,8 +169,11 @@ def pool_of(count: int | None, processes: Iterable[object], seed: object) -> Chi
     """
     if count is None:
         return None
-    if type(count) is not int or count < 1:
-        message = f"children is {count!r}; expected how many processes run them, or None"
+    if type(count) is not int or not 1 <= count <= MAX_PROCESSES:
+        message = (
+            f"children is {count!r}; expected how many processes run them, 1 to {MAX_PROCESSES}, "
+            "or None: about as many as there are cores"
+        )
         raise InvalidArgumentError(message)
     for process in processes:
         if isinstance(process, Workflow) and process.state is None:

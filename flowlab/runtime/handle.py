@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flowlab.errors import WorkflowError
+from flowlab.errors import InvalidArgumentError, WorkflowError
 from flowlab.events import EventLog
 from flowlab.events.keys import Key
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.standing import OPEN
+from flowlab.workflow.names import shortened
 
 if TYPE_CHECKING:
     from flowlab.runtime.runtime import Runtime
@@ -72,13 +73,29 @@ class WorkflowHandle:
             question: a function of the state that the workflow declares (`@workflow(state=T)`), or
                 of the instance of a plan; None answers with status and what it waits for.
 
+        Raises:
+            InvalidArgumentError: it is no function, or there is no state to ask.
+
         Example:
             handle.query(lambda state: len(state.done))
         """
         execution, standing = self._instance.execution, self._instance.standing
         if question is not None:
+            if not callable(question):
+                message = (
+                    f"the question is {shortened(question)}; expected a function of the state, as "
+                    "lambda state: state.done, or nothing: query() tells how it stands"
+                )
+                raise InvalidArgumentError(message)
             held = getattr(execution, "state", None)
-            return question(held if held is not None else getattr(execution, "instance", None))
+            held = held if held is not None else getattr(execution, "instance", None)
+            if held is None:
+                message = (
+                    f"{self.workflow_id!r} has no state to ask here; declare one with "
+                    "@workflow(state=T), or ask nothing: query() tells how it stands"
+                )
+                raise InvalidArgumentError(message)
+            return question(held)
         waits = [f"{event.event_type} {event.name}".rstrip() for event in standing.open.values()]
         waits += list(getattr(execution, "awaited", ()))
         return {

@@ -18,7 +18,9 @@ Carried = Process | Choreography
 
 
 def as_processes(
-    given: ProcessSpec | Iterable[ProcessSpec], predicates: Predicates | None
+    given: ProcessSpec | Iterable[ProcessSpec],
+    *more: ProcessSpec,
+    predicates: Predicates | None = None,
 ) -> dict[str, Carried]:
     """Return code and plans by name, with the compensations that workflows declare.
 
@@ -27,10 +29,12 @@ def as_processes(
 
     Example:
         >>> from flowlab.workflow import Plan, Step
-        >>> list(as_processes(Plan(Step("say", agent="ann", kind="pivot"), name="greet"), None))
+        >>> list(as_processes(Plan(Step("say", agent="ann", kind="pivot"), name="greet")))
         ['greet']
     """
-    several = [given] if isinstance(given, (Workflow, Plan, Program, Choreography)) else list(given)
+    own = (Workflow, Plan, Program, Choreography, str)
+    one = isinstance(given, own) or not isinstance(given, Iterable)
+    several: list[Any] = [given, *more] if one else [*given, *more]  # type: ignore[misc]
     found: dict[str, Carried] = {}
     for one in several:
         for name, process in _with_undo(one, predicates):

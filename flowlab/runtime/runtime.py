@@ -13,7 +13,7 @@ from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
 from flowlab.events.codec import encode_json
 from flowlab.events.wording import brief
 from flowlab.runtime.agents import AgentLike, Agents, AgentSpec
-from flowlab.runtime.child_pool import pool_of
+from flowlab.runtime.child_pool import MAX_PROCESSES, pool_of
 from flowlab.runtime.choreographing import check_agents
 from flowlab.runtime.clock import Clock, WallClock
 from flowlab.runtime.coming_back import ComingBack, check_same
@@ -33,6 +33,8 @@ from flowlab.workflow.names import as_id, as_workflow_id
 
 THREADS: Final = 8
 PROCESSES: Final = 2
+MAX_THREADS: Final = 4_096
+"""Most threads that carry out activities."""
 
 
 class Runtime:
@@ -49,7 +51,7 @@ class Runtime:
 
     Args:
         store: where everything is recorded; open for writing.
-        workflows: code and plans.
+        workflows, more: code and plans, one by one or as a list.
         activities: functions by name, or with names of their own, that no agent in particular
             carries out.
         agents: by name: a function of (ctx, value) for every activity, or a mapping of activities
@@ -94,7 +96,7 @@ class Runtime:
         self,
         store: EventStore,
         workflows: ProcessSpec | Iterable[ProcessSpec],
-        *,
+        *more: ProcessSpec,
         activities: Iterable[Handler | Activity] | Mapping[str, Handler | Activity] = (),
         agents: Mapping[str, AgentSpec] | Iterable[AgentLike] = (),
         predicates: Predicates | None = None,
@@ -113,7 +115,7 @@ class Runtime:
         self.store = _checked(store)
         self.namespace = as_id(namespace, "namespace")
         scheme, policies = _scheme(recovery), policies_of(uncertain)
-        known = as_processes(workflows, predicates)
+        known = as_processes(workflows, *more, predicates=predicates)
         self._back = ComingBack(store, known, scheme, policies, seed=seed, namespace=namespace)
         everybody = Agents(activities, agents, where=where, at_once=at_once)
         check_agents(known.values(), everybody)
@@ -132,8 +134,8 @@ class Runtime:
         self._turns = Turns(
             self._host,
             self._prepare,
-            threads=_count(threads, "threads"),
-            processes=_count(processes, "processes"),
+            threads=_count(threads, "threads", MAX_THREADS),
+            processes=_count(processes, "processes", MAX_PROCESSES),
             lease=None if lease is None else Lease.on(store, lease),
         )
 
@@ -359,9 +361,9 @@ def _clock(given: object) -> Clock:
     return given
 
 
-def _count(value: int, what: str) -> int:
-    if type(value) is not int or value < 1:
-        message = f"{what} is {value!r}; expected an int of 1 or more"
+def _count(value: int, what: str, most: int) -> int:
+    if type(value) is not int or not 1 <= value <= most:
+        message = f"{what} is {value!r}; expected an int from 1 to {most}"
         raise InvalidArgumentError(message)
     return value
 

@@ -183,7 +183,7 @@ def differences(folder: Path, usual: Undisturbed) -> list[str]:
 
 def _unreplayable(store: EventStore) -> list[str]:
     """Return the histories that today's code does not fit."""
-    found, processes = [], as_processes(WORKFLOWS, None)
+    found, processes = [], as_processes(WORKFLOWS)
     for name, events in histories_in(store).items():
         if name.startswith("@"):
             continue

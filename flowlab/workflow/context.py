@@ -12,6 +12,7 @@ from flowlab.workflow.definition import Activity, Workflow, activity_name, workf
 from flowlab.workflow.durations import Duration, as_ns
 from flowlab.workflow.handles import ContinueAsNew, Handle
 from flowlab.workflow.joining import all_of, any_of
+from flowlab.workflow.names import shortened
 from flowlab.workflow.requests import ChildRequest
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 from flowlab.workflow.saga import Saga
@@ -225,8 +226,9 @@ class WorkflowContext:
                 handles.append(self._execution.branch(item))
             else:
                 message = (
-                    f"when_all and when_any take what ctx gives, or coroutines, not {item!r}; "
-                    "give them one by one, not as a list: ctx.when_all(*handles)"
+                    "when_all and when_any take what ctx gives, or coroutines, not "
+                    f"{shortened(item)}; give them one by one, not as a list: "
+                    "ctx.when_all(*handles)"
                 )
                 raise InvalidArgumentError(message)
         return handles

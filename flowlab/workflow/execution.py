@@ -11,6 +11,7 @@ from flowlab.errors import (
     CorruptionError,
     InvalidArgumentError,
     InvalidEventError,
+    NonDeterminismError,
 )
 from flowlab.events import CauseKind, Event
 from flowlab.events.wording import error_facts
@@ -28,6 +29,7 @@ from flowlab.workflow.joining import joined
 from flowlab.workflow.matching import COMMAND_TYPES, Grade
 from flowlab.workflow.names import as_workflow_id
 from flowlab.workflow.past import Because, Past
+from flowlab.workflow.places import tell_place
 from flowlab.workflow.progress import Progress
 from flowlab.workflow.requests import Child, ChildRequest, Timer
 from flowlab.workflow.savepoints import SAVEPOINT, decode_state, saved
@@ -164,7 +166,11 @@ class Execution:
             NonDeterminismError: the history holds something other than the code asks for.
             CorruptionError: the events do not follow those before.
         """
-        follow(self, events)
+        try:
+            follow(self, events)
+        except NonDeterminismError as error:
+            tell_place(self, error)
+            raise
         return self.commands.drafts
 
     # -- what the context asks for --------------------------------------------------------------

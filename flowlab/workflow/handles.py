@@ -11,12 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from flowlab.errors import CancelledError, InvalidArgumentError
-from flowlab.events import MAX_CAUSES
 from flowlab.workflow.past import Because, Own, Past
 
 Stopper = Callable[[str, Because | None], None]
 """Gives something up, for a reason; the events that led to that, or None: why the code runs now."""
 
+MAX_KNOWN: Final = 4_096
+"""Events that a fiber keeps as what it knows, before those are looked for that others follow from.
+"""
 MAX_FIBERS: Final = 100_000
 """Most coroutines that one workflow may have going at once."""
 
@@ -170,6 +172,7 @@ class Fiber:
         known: events that what it does now follows from, and maybe more that those follow from.
         rough: there may be more of them than need be.
         own: nobody else holds `known`.
+        room: so many of them are kept before it is looked which need not be.
     """
 
     __slots__ = (
@@ -180,6 +183,7 @@ class Fiber:
         "loop",
         "own",
         "pending",
+        "room",
         "rough",
         "sagas",
         "send",
@@ -200,6 +204,7 @@ class Fiber:
         self.known = because
         self.rough = False
         self.own = False
+        self.room = MAX_KNOWN
 
     @property
     def because(self) -> Because:
@@ -234,8 +239,10 @@ class Fiber:
             self.known, self.own = dict(self.known), True
         self.known[sequence] = because[sequence]
         self.rough = True
-        if len(self.known) > MAX_CAUSES:
+        if len(self.known) > self.room:
             self.known = self.loop.past.thinned(self.known)
+            # What is needed is not looked at again for each event that comes to it.
+            self.room = max(MAX_KNOWN, 2 * len(self.known))
 
     def learn_next(self, because: Because, asked_because: Own) -> None:
         """Learn from the answer to a request; given are the causes that the request had."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowlab.workflow.guard_rules import place_of
 
 if TYPE_CHECKING:
+    from flowlab.errors import NonDeterminismError
     from flowlab.workflow.execution import Execution
 
 _OURS: Final = "flowlab.workflow"
@@ -23,6 +24,13 @@ def asking_place() -> str:
             return place_of(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return ""
+
+
+def tell_place(execution: Execution, error: NonDeterminismError) -> None:
+    """Let an error of a replay say where the code is that parts from the history."""
+    if error.mean == "replay" and not error.line:
+        asked_at = execution.commands.parted if error.asked is not None else ""
+        error.line = asked_at or waiting_place(execution)
 
 
 def waiting_place(execution: Execution) -> str:
