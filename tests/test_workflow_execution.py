@@ -481,7 +481,7 @@ def coded(program: Any) -> Workflow:
     return body
 
 
-def executed(program: Any, seed: int) -> Host:
+def executed(program: Any, seed: int, begins: Callable[[], str] = str) -> Host:
     rng = random.Random(seed)
 
     def answer(name: str, value: Any, _attempt: int) -> Any:
@@ -491,7 +491,9 @@ def executed(program: Any, seed: int) -> Host:
         return value
 
     obey = {"a": rng.random() < 0.5}
-    host = Host(coded(program), answer, rng.randrange, lambda name: obey.get(name, True)).start()
+    host = Host(
+        coded(program), answer, rng.randrange, lambda name: obey.get(name, True), begins=begins
+    ).start()
     asked_to_stop = rng.choice([1, 3, 9, 300, 300])
     for number in range(200):
         if number == asked_to_stop and not host.execution.closed:

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from test_workflow_execution import coded, executed, programs
 from workflow_host import ID, Host
 
-from flowlab.errors import CorruptionError, LimitError, NonDeterminismError
+from flowlab.errors import CancelledError, CorruptionError, LimitError, NonDeterminismError
 from flowlab.events import Event
 from flowlab.events.codec import encode_payload
 from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import World, simulate
 from flowlab.workflow import Execution, History, Workflow, WorkflowContext, workflow
-from flowlab.workflow.calls import payload_of, plain_request
+from flowlab.workflow.calls import payload_of, plain_form
+from flowlab.workflow.handles import Loop
 from flowlab.workflow.matching import COMMAND_TYPES
 
 Outcome = tuple[Any, ...]
@@ -161,6 +162,59 @@ def test_common_events_pass_without_an_object_for_each(monkeypatch: pytest.Monke
     assert made == [0, len(host.history) - 1]
 
 
+@pytest.mark.parametrize("named", ["", "asked", "taken"])
+def test_the_code_goes_on_by_itself_where_each_answer_comes_next(
+    monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    @workflow
+    async def loop(ctx: WorkflowContext, count: int) -> int:
+        return sum([await ctx.call_activity("step", number) for number in range(count)])
+
+    host = Host(loop, begins=lambda: named).run(100)
+    entered: list[Any] = []
+    step = Loop.step
+    monkeypatch.setattr(
+        Loop, "step", lambda self, *given: (entered.append(given), step(self, *given))[1]
+    )
+    Execution(loop, ID).advance(History.of_events(host.history, ID))
+    assert len(entered) == 2
+
+
+@given(program=programs, seed=st.integers(0, 10**6))
+def test_calls_that_are_taken_up_come_to_the_same_at_hand_at_every_length(
+    program: Any, seed: int
+) -> None:
+    draws = random.Random(seed)
+    host = executed(program, seed, begins=lambda: draws.choice(["", "asked", "taken"]))
+    for length in range(len(host.history) + 1):
+        part = host.history[:length]
+        assert at_hand(host.code, part) == one_by_one(host.code, part)
+
+
+def test_what_is_canceled_before_it_is_awaited_comes_to_the_same_at_hand() -> None:
+    async def waits(call: Any) -> Any:
+        try:
+            return await call
+        except CancelledError:
+            return None
+
+    @workflow
+    async def dropping(ctx: WorkflowContext, count: int) -> list[Any]:
+        found = []
+        for number in range(count):
+            call = ctx.call_activity("step", number)
+            if number % 2:
+                call.cancel("no more")
+            found += await ctx.when_all(waits(call)) if number % 3 else [await waits(call)]
+        return found
+
+    for obey in (True, False):
+        host = Host(dropping, obey=lambda _, obey=obey: obey).run(12)
+        for length in range(len(host.history) + 1):
+            part = host.history[:length]
+            assert at_hand(dropping, part) == one_by_one(dropping, part)
+
+
 def test_a_long_wait_for_answers_keeps_few_causes_and_too_many_are_refused_in_both_ways(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -215,7 +269,7 @@ def test_an_input_is_encoded_as_the_whole_payload_would_be(value: Any, agent: st
 
     started = Event.of("WorkflowStarted", workflow_id=ID, sequence=1, time_ns=0)
     (draft,) = Execution(once, ID).advance([started])
-    request, _, _ = plain_request("step", agent)
+    request, *_ = plain_form("step", agent)
     told, expected = None, None
     try:
         expected = encode_payload(payload_of(request, value, 1))

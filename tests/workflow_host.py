@@ -23,12 +23,15 @@ class Host:
         answer: (name, input, attempt) -> result; raises to fail.
         pick: chooses among the requests that are open.
         obey: says of each call that is to be canceled whether it is.
+        begins: says of each call whether it is taken up first, and by what its answer names it:
+            `asked` or `taken`; empty where nobody takes it up.
     """
 
     code: Workflow
     answer: Callable[[str, Any, int], Any] = lambda _name, value, _attempt: value
     pick: Callable[[int], int] = lambda _count: 0
     obey: Callable[[str], bool] = lambda _name: True
+    begins: Callable[[], str] = lambda: ""
     history: list[Event] = field(default_factory=list)
     open: list[Event] = field(default_factory=list)
     canceled: set[int] = field(default_factory=set)
@@ -78,6 +81,10 @@ class Host:
         child = asked.event_type == "ChildWorkflowInitiated"
         kind = "ChildWorkflow" if child else asked.event_type.removesuffix("Scheduled")
         attempt = asked.data.get("attempt", 1)
+        if kind == "Activity" and (named := self.begins()):
+            self.tell("ActivityStarted", name=asked.name, causes=causes)
+            if named == "taken":
+                causes = (Cause(ID, self.history[-1].sequence),)
         if self.gone(asked) and self.obey(asked.name):
             self.tell(f"{kind}Canceled", payload={"reason": "asked to"}, causes=causes)
             return True

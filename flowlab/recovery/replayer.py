@@ -138,16 +138,17 @@ class Replayer:
         self, generation: Generation, seed: object, grade: Grade, *, follows: bool
     ) -> Replayed:
         history = generation.history
-        begins = history.types[0] == "WorkflowStarted"
-        process = self._known.get(history.names[0]) if begins else None
+        event_type, name, _ = history.heads[0]
+        begins = event_type == "WorkflowStarted"
+        process = self._known.get(name) if begins else None
         status: ReplayStatus = "equal"
         detail, parted = "", None
         if not begins:
             status = "incomplete"
-            detail = f"it begins with event {history.sequences[0]}, {history.types[0]}"
+            detail = f"it begins with event {history.sequences[0]}, {event_type}"
         elif process is None:
             status = "unknown"
-            detail = f"no workflow {history.names[0]!r} was given"
+            detail = f"no workflow {name!r} was given"
         elif not follows:
             status = "damaged"
             detail = f"event {history.sequences[0]} does not follow the event before it"
@@ -158,10 +159,10 @@ class Replayer:
             run_id=generation.run_id,
             workflow_id=generation.workflow_id,
             generation=generation.generation,
-            process=history.names[0] if begins else "",
+            process=name if begins else "",
             status=status,
             events=len(history),
-            closed=history.types[-1] in TERMINAL_STATUS,
+            closed=history.heads[-1][0] in TERMINAL_STATUS,
             divergence=parted,
             detail=detail,
         )

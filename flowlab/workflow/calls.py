@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -13,6 +14,7 @@ from flowlab.events.codec import encode_json, encode_payload, encode_quickly
 from flowlab.workflow.answers import because, data_of, error_of, told
 from flowlab.workflow.commands import MAX_ASKED, Command, Commands, Hears, check_name
 from flowlab.workflow.handles import Handle
+from flowlab.workflow.matching import Head
 from flowlab.workflow.past import Because
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 
@@ -67,6 +69,17 @@ class Call(Handle, eq=False):
     _attempt: int = 1
     _stopped: bool = False
     _last: Command | None = None
+
+    def __await__(self) -> Generator[Handle, None, Any]:
+        """Wait until it is done; return its value or raise its error."""
+        at_hand = self._commands.at_hand
+        if at_hand is None or not at_hand(self):
+            yield self
+            while not self.done:
+                yield self
+        if self._error is not None:
+            raise self._error
+        return self._value
 
     @property
     def what(self) -> str:
@@ -181,12 +194,17 @@ def payload_of(request: Request, value: Any, attempt: int) -> dict[str, Any]:
     return payload
 
 
+Form = tuple[Request, bytes, bytes, Head]
+"""What all calls of an activity have in common: the payload around the input, and the head."""
+
+
 @lru_cache(maxsize=MAX_KEPT)
-def plain_request(activity: str, agent: str | None) -> tuple[Request, bytes, bytes]:
-    """Return a request without retries, timeout and input, and what stands around its input."""
+def plain_form(activity: str, agent: str | None = None) -> Form:
+    """Return the form of a call without retries and timeout."""
     if not activity.isascii() or len(activity) > MAX_ID_BYTES:
         check_name(activity, "ActivityScheduled")
-    return (Request(activity=activity, agent=agent), *_around(agent, None))
+    request = Request(activity=activity, agent=agent)
+    return (request, *_around(agent, None), ("ActivityScheduled", activity, None))
 
 
 @lru_cache(maxsize=MAX_KEPT)
@@ -199,20 +217,21 @@ def _around(agent: str | None, timeout_ns: int | None) -> tuple[bytes, bytes]:
     return head + b'"input":', tail
 
 
-def schedule(commands: Commands, request: Request, head: bytes, tail: bytes, value: Any) -> Call:
-    """Ask for the first attempt of a call, whose payload is the input between head and tail.
+def schedule(commands: Commands, form: Form, value: Any) -> Call:
+    """Ask for the first attempt of a call, whose payload is the input within its form.
 
     Raises:
         InvalidArgumentError: the log cannot keep the name, or the workflow has ended.
         InvalidEventError: the input is not JSON.
         LimitError: the workflow asks for more and more, and never waits.
     """
+    request, before, behind, head = form
     encoded = encode_quickly(value)
     payload: bytes | None
     if encoded is None:
         payload = encode_payload(payload_of(request, value, 1))
     else:
-        payload = head + encoded + tail
+        payload = before + encoded + behind
     asked = commands.asked
     if commands.closed or len(asked) >= MAX_ASKED:
         commands.check_room()
@@ -220,12 +239,7 @@ def schedule(commands: Commands, request: Request, head: bytes, tail: bytes, val
     ahead, ground = commands.ahead, commands.ground
     if ahead and ground is not None:
         place = ahead[-1]
-        if (
-            ground.payloads[place] == payload
-            and ground.names[place] == request.activity
-            and ground.types[place] == _SCHEDULED[request.family]
-            and ground.steps[place] == request.step_id
-        ):
+        if ground.payloads[place] == payload and ground.heads[place] == head:
             ahead.pop()
             call.place = place
             asked.append(call)
@@ -242,16 +256,17 @@ def schedule_request(commands: Commands, request: Request) -> Call:
         InvalidEventError: the input is not JSON.
         LimitError: the workflow asks for more and more, and never waits.
     """
-    name = request.activity
+    name, event_type = request.activity, _SCHEDULED[request.family]
     if not name.isascii() or len(name) > MAX_ID_BYTES:
-        check_name(name, _SCHEDULED[request.family])
+        check_name(name, event_type)
     try:
-        head, tail = _around(request.agent, request.timeout_ns)
+        before, behind = _around(request.agent, request.timeout_ns)
     except (TypeError, InvalidEventError):
         # An agent that is no text, or no Unicode: what can be said of the whole is said there.
         encode_payload(payload_of(request, None, 1))
         raise
-    return schedule(commands, request, head, tail, request.value)
+    form = (request, before, behind, (event_type, name, request.step_id))
+    return schedule(commands, form, request.value)
 
 
 _SCHEDULED: Final = {"Activity": "ActivityScheduled", "Compensation": "CompensationScheduled"}

@@ -5,19 +5,27 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.workflow.history import History
+from flowlab.workflow.history import History, Scan, kind_of
+from flowlab.workflow.matching import Head
 from flowlab.workflow.past import Own
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
 
 _STREAM: Final = ("namespace", "run_id", "workflow_id", "generation")
 _TEXTS: Final = ("event_type", "name", "step_id")
 ROWS_AT_ONCE: Final = 1 << 16
 """So many rows are converted at once, or one generation if that is longer."""
+MAX_TABLE: Final = 1 << 14
+"""Up to so many possible heads are looked up in a table; else they are sorted."""
 REPLAYED_COLUMNS: Final = (*_STREAM, *_TEXTS, "sequence", "time_ns", "payload", "causes")
 """The columns that a replay reads."""
 
@@ -63,15 +71,26 @@ def generations(table: pa.Table) -> Iterator[Generation]:
 
 
 def _converted(table: pa.Table, bounds: list[int]) -> Iterator[Generation]:
-    columns = _columns(table)
-    own = _own_causes(table)
-    firsts = [table.column(name).take(pa.array(bounds[:-1])).to_pylist() for name in _STREAM]
-    for namespace, run_id, workflow_id, generation, start, stop in zip(
-        *firsts, bounds[:-1], bounds[1:], strict=True
-    ):
+    own, several = _own_causes(table)
+    heads, kinds = _heads(table, several)
+    sequences, times = (table.column(name).to_numpy() for name in ("sequence", "time_ns"))
+    payloads = table.column("payload")
+    columns = (sequences.tolist(), heads, times.tolist(), payloads.to_numpy().tolist())
+    starts = bounds[:-1]
+    latest = np.maximum.reduceat(times, starts).tolist()
+    lengths = pc.fill_null(pc.binary_length(payloads), 0).to_numpy()
+    sizes = np.add.reduceat(lengths, starts, dtype=np.int64).tolist()
+    gaps = np.flatnonzero(np.diff(sequences) != 1) + 1
+    # Between two generations there may be a gap; all others are within one.
+    broken = set(np.searchsorted(starts, np.setdiff1d(gaps, starts), side="right").tolist())
+    firsts = [table.column(name).take(pa.array(starts)).to_pylist() for name in _STREAM]
+    spans = zip(*firsts, starts, bounds[1:], sizes, latest, strict=True)
+    for number, (namespace, run_id, workflow_id, generation, *span) in enumerate(spans, 1):
+        start, stop, size, latest_ns = span
         part = slice(start, stop)
-        parts = [each[part] for each in columns]
-        history = History(workflow_id, (*parts, [generation] * (stop - start)), own[part])
+        scan = Scan(number not in broken, kinds[part], size, latest_ns)
+        parts = (*(each[part] for each in columns), [generation] * (stop - start))
+        history = History(workflow_id, parts, own[part], scan)
         yield Generation(namespace, run_id, workflow_id, generation, history)
 
 
@@ -88,28 +107,59 @@ def _bounds(table: pa.Table) -> list[int]:
     return [*np.flatnonzero(changes).tolist(), table.num_rows]
 
 
-def _columns(table: pa.Table) -> tuple[list[Any], ...]:
-    types, names, steps = (_texts(table.column(name)) for name in _TEXTS)
-    payloads = table.column("payload").to_numpy().tolist()
-    sequences, times = (table.column(name).to_numpy().tolist() for name in ("sequence", "time_ns"))
-    return sequences, types, names, steps, times, payloads
+def _heads(table: pa.Table, several: Ints) -> tuple[list[Head], list[int]]:
+    """Return the type, name and step of each event, equal ones once; and what each is to a replay.
+
+    Args:
+        table: of events.
+        several: places of events that have several causes within their streams.
+    """
+    known: list[list[Any]] = []
+    codes: list[Ints] = []
+    for name in _TEXTS:
+        texts, found = _coded(table.column(name))
+        known.append(texts)
+        codes.append(found)
+    types, names, steps = known
+    together = (codes[0] * len(names) + codes[1]) * len(steps) + codes[2]
+    used, places = _ranked(together, len(types) * len(names) * len(steps))
+    heads = np.empty(len(used), object)
+    kinds = np.empty((2, len(used)), np.int8)
+    for place, code in enumerate(used.tolist()):
+        rest, step = divmod(code, len(steps))
+        event_type, name = divmod(rest, len(names))
+        heads[place] = (types[event_type], names[name], steps[step])
+        kinds[:, place] = [kind_of(types[event_type], own_alone=alone) for alone in (True, False)]
+    of_row = kinds[0][places]
+    of_row[several] = kinds[1][places[several]]
+    return heads[places].tolist(), of_row.tolist()
 
 
-def _texts(column: pa.ChunkedArray) -> list[Any]:
-    """Return texts of which few differ: each once in memory."""
+def _ranked(codes: Ints, bound: int) -> tuple[Ints, Ints]:
+    """Return the codes that there are, and the place among them of each."""
+    if bound > MAX_TABLE:
+        used, places = np.unique(codes, return_inverse=True)
+        return used, places
+    used = np.flatnonzero(np.bincount(codes, minlength=bound))
+    ranks = np.zeros(bound, np.int64)
+    ranks[used] = np.arange(len(used))
+    return used, ranks[codes]
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[Any], Ints]:
+    """Return the different texts of a column, and of each row which it has."""
     if column.null_count == len(column):
-        return [None] * len(column)
+        return [None], np.zeros(len(column), np.int64)
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
     column = column.unify_dictionaries().combine_chunks()
-    known = np.array([*column.dictionary.to_pylist(), None], dtype=object)
-    codes = pc.fill_null(column.indices, len(known) - 1).to_numpy()
-    found: list[Any] = known[codes].tolist()
-    return found
+    texts = [*column.dictionary.to_pylist(), None]
+    codes = pc.fill_null(column.indices, len(texts) - 1).to_numpy()
+    return texts, codes.astype(np.int64)
 
 
-def _own_causes(table: pa.Table) -> list[Own]:
-    """Return of each event its causes within its stream."""
+def _own_causes(table: pa.Table) -> tuple[list[Own], Ints]:
+    """Return of each event its causes within its stream, and the places where they are several."""
     causes = table.column("causes").combine_chunks()
     rows = pc.list_parent_indices(causes)
     flat = pc.list_flatten(causes)
@@ -125,4 +175,4 @@ def _own_causes(table: pa.Table) -> list[Own]:
     starts = np.searchsorted(places, several)
     for place, start in zip(several.tolist(), starts.tolist(), strict=True):
         found[place] = tuple(sequences[start : start + counts[place]].tolist())
-    return found
+    return found, several

@@ -90,6 +90,7 @@ class Commands:
         taken_up: the sequence of what was taken up, by that of the event that says so.
         ground: the history at hand, where that is read ahead.
         ahead: the places in it of commands that nobody has asked for yet, the next one last.
+        at_hand: answers a call from it at once, if it can; None where that may not be.
         generation: of its events.
         parted: where the code asked for what the history at hand does not hold, the first time.
         closed: it has ended, and asks for nothing more.
@@ -102,6 +103,7 @@ class Commands:
         "_past",
         "ahead",
         "asked",
+        "at_hand",
         "closed",
         "generation",
         "ground",
@@ -134,6 +136,7 @@ class Commands:
         self.taken_up: dict[int, int] = {}
         self.ground: History | None = None
         self.ahead: list[int] = []
+        self.at_hand: Callable[[Any], bool] | None = None
         self._loop = loop
         self._past = past
         self._grade = grade
@@ -153,7 +156,7 @@ class Commands:
 
     def leave(self) -> None:
         """Let no history be at hand."""
-        self.ground, self.ahead = None, []
+        self.ground, self.ahead, self.at_hand = None, [], None
 
     @property
     def drafts(self) -> tuple[Event, ...]:
@@ -302,6 +305,13 @@ class Commands:
             coordination_id=command.coordination_id,
         )
 
+    def pass_next(self) -> None:
+        """Let the next of those asked for be recorded."""
+        self.next += 1
+        if self.next == len(self.asked):
+            self.next = 0
+            self.asked.clear()
+
     def record(self, event: Event) -> None:
         """Take the event that the history holds, if it is what was asked for next.
 
@@ -312,10 +322,7 @@ class Commands:
         if not asked or asked[place].place < 0:
             check_command(event, asked[place].draft if asked else None, mine, self._grade)
         command = asked[place]
-        self.next = place + 1
-        if self.next == len(asked):
-            self.next = 0
-            asked.clear()
+        self.pass_next()
         command.sequence, command.time_ns = event.sequence, event.time_ns
         command.draft = None
         if command.answered is not None:

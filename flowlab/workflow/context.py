@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, get_origin
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.workflow.calls import Request, plain_request, schedule
+from flowlab.workflow.calls import Request, plain_form, schedule
 from flowlab.workflow.definition import Activity, Workflow, activity_name, workflow_name
 from flowlab.workflow.durations import Duration, as_ns
 from flowlab.workflow.handles import ContinueAsNew, Handle
@@ -65,10 +65,9 @@ class WorkflowContext:
             activity = activity_name(activity)
         if retry is None and timeout is None and (agent is None or type(agent) is str):
             execution = self._execution
-            request, head, tail = plain_request(activity, agent)
             if agent is not None:
                 execution.fiber.called(agent)
-            return schedule(execution.commands, request, head, tail, value)
+            return schedule(execution.commands, plain_form(activity, agent), value)
         request = Request(
             activity=activity,
             value=value,

@@ -7,7 +7,7 @@ worked out, no event built. All else takes the way of a single event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -24,10 +24,6 @@ MAX_HISTORY_EVENTS: Final = 50_000
 """The longest history of one generation."""
 LEAST_AT_HAND: Final = 32
 """So many events are worth the columns."""
-
-
-Row = tuple[int, int, Any, bytes | None]
-"""The place of an event, its kind, own causes and payload."""
 
 
 class _Result(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -55,7 +51,7 @@ def follow(execution: Execution, events: Iterable[Event]) -> None:
             _one_by_one(execution, batch)
             return
         events = History.of_events(batch, execution.workflow_id)
-    whole = events.is_whole and progress.last in {0, events.sequences[0] - 1}
+    whole = events.scan.whole and progress.last in {0, events.sequences[0] - 1}
     if whole and progress.length + len(events) <= MAX_HISTORY_EVENTS:
         _all_at_hand(execution, events)
     else:
@@ -97,37 +93,35 @@ def _all_at_hand(execution: Execution, history: History) -> None:
     progress.enter(history)
     commands.enter(history)
     try:
-        rows = zip(range(len(history)), history.kinds, history.own, history.payloads, strict=True)
-        for place, _, _, _ in rows:
+        place, count = 0, len(history)
+        while place < count:
             progress.place = place
             execution.take(history.event(place))
-            while execution.runs_on and (other := _run_along(execution, history, rows)) is not None:
-                progress.place = other
-                execution.take(history.event(other))
-        progress.place = len(history) - 1
+            place += 1
+            if execution.runs_on:
+                place = _run_along(execution, history, place)
+        progress.place = count - 1
     finally:
         commands.leave()
         progress.leave()
 
 
-def _run_along(execution: Execution, history: History, rows: Iterator[Row]) -> int | None:
+def _run_along(execution: Execution, history: History, place: int) -> int:
     """Go through events of the common kinds; return the place of the first one that is not."""
     commands, progress, loop = execution.commands, execution.progress, execution.loop
     asked, waiting, taken_up, end = commands.asked, commands.open, commands.taken_up, execution.end
-    kind: int
     own: Any
     first, times, causes = history.sequences[0], history.times, history.own
-    for place, kind, own, payload in rows:
+    kinds, payloads, count = history.scan.kinds, history.payloads, len(history)
+    at_hand = _answers(execution, history)
+    while place < count:
+        kind, own = kinds[place], causes[place]
         if kind == COMMAND:
             head = commands.next
             command = asked[head] if head < len(asked) else None
             if type(command) is not Call or command.place != place or command.recorded:
                 return place
-            if head + 1 == len(asked):
-                commands.next = 0
-                asked.clear()
-            else:
-                commands.next = head + 1
+            commands.pass_next()
             command.sequence = sequence = first + place
             command.time_ns = times[place]
             waiting[sequence] = command
@@ -136,7 +130,7 @@ def _run_along(execution: Execution, history: History, rows: Iterator[Row]) -> i
             if type(call) is not Call:
                 return place
             try:
-                call._value = _result_of(payload or b"").result  # noqa: SLF001
+                call._value = _result_of(payloads[place] or b"").result  # noqa: SLF001
             except (msgspec.DecodeError, UnicodeDecodeError):
                 return place
             del waiting[call.sequence]
@@ -149,13 +143,59 @@ def _run_along(execution: Execution, history: History, rows: Iterator[Row]) -> i
                 call.waiter = fiber.waits = None
                 asked_at = call.sequence - first
                 fiber.learn_next(call.because, causes[asked_at] if asked_at >= 0 else 0)
+                commands.at_hand = at_hand
                 loop.step(fiber)
+                commands.at_hand = None
+                place = progress.place
             else:
                 call.tell()
             if (loop.ready or end.done) and execution.go_on():
-                return None
+                return place + 1
         elif kind == TAKEN and own in waiting:
             taken_up[first + place] = own
         elif kind != TAKEN:
             return place
-    return None
+        place += 1
+    return place
+
+
+def _answers(execution: Execution, history: History) -> Callable[[Call], bool]:
+    """Return what answers a call that is awaited from the events at hand, if these come next.
+
+    It does what `_run_along` does with the event that asks and with the one that answers, while the
+    code that awaits goes on: nobody else could run in between.
+    """
+    progress, loop, asked = execution.progress, execution.loop, execution.commands.asked
+    end, first, causes = execution.end, history.sequences[0], history.own
+    kinds, payloads, last = history.scan.kinds, history.payloads, len(history) - 1
+
+    def answer(call: Call) -> bool:
+        place = call.place
+        if place != progress.place + 1 or len(asked) != 1 or asked[0] is not call or place >= last:
+            return False
+        asked_at, then = first + place, place + 1
+        kind, by = kinds[then], causes[then]
+        if kind == TAKEN and by == asked_at and then < last:
+            then += 1
+            kind, by = kinds[then], causes[then]
+            by = asked_at if by == asked_at + 1 else by
+        fiber = loop.current
+        if kind != DONE or by != asked_at or fiber is None:
+            return False
+        others = call.waiter or call.told or call.recorded or fiber.pending or loop.ready
+        known = fiber.known
+        # Where more is known, or the answer does not tell of it, the causes take more work.
+        if others or end.done or len(known) != 1 or causes[place] not in known:
+            return False
+        try:
+            call._value = _result_of(payloads[then] or b"").result  # noqa: SLF001
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        asked.clear()
+        progress.place = then
+        call.done = True
+        call.because = fiber.known = {first + then: _PROGRAM}
+        fiber.own = False
+        return True
+
+    return answer

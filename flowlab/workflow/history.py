@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import Cause, Event
 from flowlab.workflow.answers import STARTS
-from flowlab.workflow.matching import COMMAND_TYPES, Grade, counts, difference
+from flowlab.workflow.matching import COMMAND_TYPES, Grade, Head, counts, difference
 from flowlab.workflow.past import Own, own_causes
 
 if TYPE_CHECKING:
@@ -31,6 +32,32 @@ _KINDS: Final = {
 }
 
 
+def kind_of(event_type: str, *, own_alone: bool) -> int:
+    """Return what an event is to a replay, by its type and by whether it has one cause at most."""
+    kind = _KINDS.get(event_type, OTHER)
+    return kind if own_alone or kind == COMMAND else OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a look over a whole history tells.
+
+    Attributes:
+        whole: whether there are events, each after the one before: none missing and none twice.
+        kinds: what each event is to a replay.
+        bytes: of all payloads.
+        latest_ns: the latest time.
+    """
+
+    whole: bool
+    kinds: list[int]
+    bytes: int
+    latest_ns: int
+
+    def __repr__(self) -> str:
+        return f"Scan({len(self.kinds)} events, {'whole' if self.whole else 'not whole'})"
+
+
 class History:
     """Events of one stream in order: a list for each column that a replay reads.
 
@@ -39,7 +66,7 @@ class History:
 
     Attributes:
         workflow_id: the stream.
-        sequences, types, names, steps, times, payloads, generations: columns.
+        sequences, heads, times, payloads, generations: columns.
         own: of each event its causes within the stream.
     """
 
@@ -48,34 +75,25 @@ class History:
         workflow_id: str,
         columns: tuple[list[Any], ...],
         own: list[Own],
+        scan: Scan | None = None,
     ) -> None:
         self.workflow_id = workflow_id
         self.sequences: list[int]
-        self.types: list[str]
-        self.names: list[str]
-        self.steps: list[str | None]
+        self.heads: list[Head]
         self.times: list[int]
         self.payloads: list[bytes | None]
         self.generations: list[int]
-        (
-            self.sequences,
-            self.types,
-            self.names,
-            self.steps,
-            self.times,
-            self.payloads,
-            self.generations,
-        ) = columns
+        self.sequences, self.heads, self.times, self.payloads, self.generations = columns
         self.own = own
+        if scan is not None:
+            self.scan = scan
 
     @classmethod
     def of_events(cls, events: Sequence[Event], workflow_id: str) -> History:
         """Make one of events of a stream."""
         columns: tuple[list[Any], ...] = (
             [event.sequence for event in events],
-            [event.event_type for event in events],
-            [event.name for event in events],
-            [event.step_id for event in events],
+            [(event.event_type, event.name, event.step_id) for event in events],
             [event.time_ns for event in events],
             [event.payload for event in events],
             [event.generation for event in events],
@@ -86,7 +104,7 @@ class History:
         return f"History({self.workflow_id!r}, {len(self)} events)"
 
     def __len__(self) -> int:
-        return len(self.types)
+        return len(self.heads)
 
     def __iter__(self) -> Iterator[Event]:
         return map(self.event, range(len(self)))
@@ -94,9 +112,7 @@ class History:
     def __getitem__(self, part: slice) -> History:
         columns = (
             self.sequences[part],
-            self.types[part],
-            self.names[part],
-            self.steps[part],
+            self.heads[part],
             self.times[part],
             self.payloads[part],
             self.generations[part],
@@ -107,33 +123,32 @@ class History:
         """Return an event as far as the core reads it: with its causes within the stream."""
         own, mine = self.own[place], self.workflow_id
         causes = own if isinstance(own, tuple) else (own,) if own else ()
+        event_type, name, step_id = self.heads[place]
         return Event(
             workflow_id=mine,
             sequence=self.sequences[place],
             generation=self.generations[place],
-            event_type=self.types[place],
-            name=self.names[place],
+            event_type=event_type,
+            name=name,
             time_ns=self.times[place],
             causes=tuple([Cause(mine, sequence) for sequence in causes]),
-            step_id=self.steps[place],
+            step_id=step_id,
             payload=self.payloads[place],
         )
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether there are events, each after the one before: none missing and none twice."""
-        first = self.sequences[0] if self.sequences else 0
-        return bool(self.sequences) and self.sequences == list(range(first, first + len(self)))
-
     @cached_property
-    def kinds(self) -> list[int]:
-        """What each event is to a replay."""
-        known = _KINDS
-        kinds = [known.get(event_type, OTHER) for event_type in self.types]
-        for place, own in enumerate(self.own):
-            if type(own) is tuple and kinds[place] != COMMAND:
-                kinds[place] = OTHER
-        return kinds
+    def scan(self) -> Scan:
+        """What a look over all of it tells."""
+        first = self.sequences[0] if self.sequences else 0
+        return Scan(
+            whole=bool(self.sequences) and self.sequences == list(range(first, first + len(self))),
+            kinds=[
+                kind_of(head[0], own_alone=type(own) is not tuple)
+                for head, own in zip(self.heads, self.own, strict=True)
+            ],
+            bytes=sum(map(len, filter(None, self.payloads))),
+            latest_ns=max(self.times, default=0),
+        )
 
     @cached_property
     def latest(self) -> list[int]:
@@ -147,13 +162,13 @@ class History:
 
     def commands_after(self, count: int) -> list[int]:
         """Return the places of all commands but the first ones, the last first."""
-        places = [place for place, kind in enumerate(self.kinds) if kind == COMMAND]
+        places = [place for place, kind in enumerate(self.scan.kinds) if kind == COMMAND]
         return places[count:][::-1]
 
     def holds(self, place: int, asked: Asked, payload: bytes | None, grade: Grade) -> bool:
         """Say whether an event is what the code asks for, up to a grade."""
         found = difference(
-            (self.types[place], self.names[place], self.steps[place], self.payloads[place]),
+            (*self.heads[place], self.payloads[place]),
             (asked.event_type, asked.name, asked.step_id, payload),
         )
         return found is None or not counts(found, grade)

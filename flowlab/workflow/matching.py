@@ -36,6 +36,9 @@ MAX_SHOWN_CHARS: Final = 160
 Grade = Literal["kind", "name", "argument", "result"]
 """How much of each event is held against the code; each grade takes in those before it."""
 
+Head = tuple[str, str, str | None]
+"""The type, name and step of an event."""
+
 Sides = tuple[str, str, str | None, bytes | None]
 """The type, name, step and payload of an event."""
 

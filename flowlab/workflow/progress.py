@@ -87,8 +87,13 @@ class Progress:
         if ground is not None:
             # Sums along the way are made only where the code has asked for one.
             self._length += end
-            self._bytes += sum(map(len, filter(None, ground.payloads[self._saved : end])))
-            self._now_ns = max(self._now_ns, *ground.times[:end])
+            if end == len(ground) and not self._saved:
+                read, latest_ns = ground.scan.bytes, ground.scan.latest_ns
+            else:
+                read = sum(map(len, filter(None, ground.payloads[self._saved : end])))
+                latest_ns = max(ground.times[:end])
+            self._bytes += read
+            self._now_ns = max(self._now_ns, latest_ns)
             self.last = ground.sequences[self.place]
         self._batch, self._ground = (), None
 
@@ -99,7 +104,7 @@ class Progress:
             if not commands.ahead:
                 return None
             place = commands.ahead[-1]
-            return ground.types[place], ground.names[place]
+            return ground.heads[place][:2]
         rest = islice(self._batch, self.place + 1, None)
         asked = (event for event in rest if event.event_type in COMMAND_TYPES)
         then = next(islice(asked, commands.waiting, None), None)
