@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 """Which rooms a room may import, besides itself; `errors` is open to all."""
 
 ONLY_MODULES: dict[tuple[str, str], frozenset[str]] = {
-    ("figures", "recovery"): frozenset({"flowlab.recovery.replaying"}),
+    ("figures", "recovery"): frozenset({"flowlab.recovery.replaying", "flowlab.recovery.valley"}),
     ("figures", "workflow"): frozenset(
         {"flowlab.workflow.plan", "flowlab.workflow.plan_drawing", "flowlab.workflow.state"}
     ),

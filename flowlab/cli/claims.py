@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Final
 
-from flowlab.cli.output import answer, answer_json, say
-from flowlab.cli.verb import FOUND, OK, Verb
+from flowlab.cli.output import answer, say
+from flowlab.cli.verb import OK, Verb, answer_report
 
 
 def _check_arguments(parser: ArgumentParser) -> None:
@@ -46,11 +46,7 @@ def _check(arguments: Namespace) -> int:
         scale=replace(scale, folder=arguments.folder),
         progress=say,
     )
-    if arguments.json:
-        answer_json(report.to_json())
-    else:
-        answer(str(report))
-    return OK if report.ok else FOUND
+    return answer_report(report, as_json=arguments.json)
 
 
 VERBS: Final = (

@@ -6,8 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from typing import Any, Final
 
-from flowlab.cli.output import answer, answer_json
-from flowlab.cli.verb import FOUND, OK, Verb
+from flowlab.cli.verb import Verb, answer_report
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -31,11 +30,7 @@ def _determinism(arguments: Namespace) -> int:
         answers=_parsed("--answers", arguments.answers, dict),
         seed=arguments.seed,
     )
-    if arguments.json:
-        answer_json(report.to_json())
-    else:
-        answer(str(report))
-    return OK if report.ok else FOUND
+    return answer_report(report, as_json=arguments.json)
 
 
 def _parsed(option: str, text: str, kind: type = object) -> Any:

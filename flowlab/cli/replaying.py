@@ -6,8 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Final
 
 from flowlab.cli.loading import load_module
-from flowlab.cli.output import answer, answer_json
-from flowlab.cli.verb import FOUND, OK, Verb, add_json
+from flowlab.cli.verb import Verb, add_json, answer_report
 
 GRADES: Final = ("kind", "name", "argument", "result")
 
@@ -33,11 +32,7 @@ def _replay(arguments: Namespace) -> int:
     replayer = Replayer(load_module(arguments.module), seed=arguments.seed)
     with EventStore(arguments.store, read_only=True) as store:
         report = replayer.replay(store, arguments.workflow_id, grade=arguments.grade)
-    if arguments.json:
-        answer_json(report.to_json())
-    else:
-        answer(str(report))
-    return OK if report.ok else FOUND
+    return answer_report(report, as_json=arguments.json)
 
 
 VERBS: Final = (

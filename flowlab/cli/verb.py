@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, Protocol
+
+from flowlab.cli.output import answer, answer_json
 
 OK: Final = 0
 FOUND: Final = 1
@@ -31,6 +33,26 @@ def no_arguments(_: ArgumentParser) -> None:
 def add_json(parser: ArgumentParser) -> None:
     """Add `--json`."""
     parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+class Report(Protocol):
+    """What a verb found, when it judges."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+
+    def to_json(self) -> Any:
+        """Return it as a JSON value; `str` is the text for people."""
+
+
+def answer_report(report: Report, *, as_json: bool) -> int:
+    """Answer with a report; return the exit code."""
+    if as_json:
+        answer_json(report.to_json())
+    else:
+        answer(str(report))
+    return OK if report.ok else FOUND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

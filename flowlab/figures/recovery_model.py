@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Final, Protocol
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.recovery.replaying import best_interval, cost, needs_no_snapshot, rows_read
+from flowlab.recovery.valley import lowest
 
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "cache", "every_task")
 """The schemes that are drawn, in their order; the first and the last have no interval."""
@@ -17,7 +17,6 @@ TOLERANCE: Final = 0.05
 _TOO_LONG: Final = 600.0
 """Failures that strike one recovery from which on its time is no number any more."""
 _MOST: Final = 1e15
-_GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
 _ROUNDS: Final = 120
 _POSITIVE: Final = frozenset("S r p history capacity".split())
 
@@ -297,7 +296,9 @@ def best(scheme: str, costs: RecoveryCosts) -> Best:
     if scheme in {"replay", "every_task"}:
         return Best(0.0, scheme_cost(scheme, 1.0, c))
     if scheme == "incremental":
-        n_star = math.exp(_lowest(lambda at: scheme_cost(scheme, math.exp(at), c)))
+        n_star = math.exp(
+            lowest(lambda at: scheme_cost(scheme, math.exp(at), c), 0.0, math.log(_MOST))
+        )
     else:
         p = c.p if scheme == "checkpoint" else c.p * (1.0 - c.hit_ratio)
         n_star = best_interval(S=c.full_s, r=c.r, p=p, L=c.load_s, rate=c.rate, D=c.D).n_star
@@ -361,23 +362,6 @@ def _cost(N: float, S: float, L: float, p: float, c: RecoveryCosts) -> float:  #
         return cost(N, S=S, L=L, r=c.r, p=p, rate=c.rate, D=c.D)
     # Below one event the law's cost is a curve that only helps to find where its least lies.
     return cost(1, S=S, L=L, r=c.r, p=p, rate=c.rate, D=c.D) + S / N - S
-
-
-def _lowest(of: Callable[[float], float]) -> float:
-    """Return where a function with one valley is least, by golden section."""
-    low, high = 0.0, math.log(_MOST)
-    a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_a, at_b = of(a), of(b)
-    for _ in range(_ROUNDS):
-        if at_a <= at_b:
-            high, b, at_b = b, a, at_a
-            a = high - _GOLDEN * (high - low)
-            at_a = of(a)
-        else:
-            low, a, at_a = a, b, at_b
-            b = low + _GOLDEN * (high - low)
-            at_b = of(b)
-    return (low + high) / 2.0
 
 
 def _band(scheme: str, n_star: float, c: RecoveryCosts) -> tuple[float, float]:

@@ -15,7 +15,6 @@ Source: the renewal-reward theorem; Bougeret et al., SC'11, on Weibull failures.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ import numpy as np
 from flowlab.recovery.failures import Empirical, Exponential, Failures, as_failures
 from flowlab.recovery.numbers import at_least, positive
 from flowlab.recovery.rework import young
+from flowlab.recovery.valley import lowest
 
 _EXACT: Final = 4_096
 """Periods that are summed one by one; beyond them the sum is an integral."""
@@ -31,8 +31,7 @@ _PANELS: Final = 4_096
 _NOTHING: Final = 1e-17
 _GRID: Final = 201
 _OCTAVES: Final = 8.0
-_STEPS: Final = 100
-_GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
+_PRECISION: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def best_tau(
     tau, least = float(grid[place]), values[place]
     if not isinstance(found, Empirical):
         around = grid[[max(0, place - 1), min(_GRID - 1, place + 1)]].tolist()
-        tau = _least(at, *around)
+        tau = lowest(at, *around, precision=_PRECISION)
         least = at(tau)
     return BestTau(tau, least, at(middle))
 
@@ -160,21 +159,3 @@ def _tail(failures: Failures, start: float) -> float:
     step = (logs[-1] - logs[0]) / _PANELS
     area = float(np.sum(weights * failures.survival(times) * times))
     return area * float(step) / 3.0
-
-
-def _least(of: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a function with one valley is least, by golden section."""
-    one, other = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_one, at_other = of(one), of(other)
-    for _ in range(_STEPS):
-        if high - low <= 1e-9 * high:
-            break
-        if at_one <= at_other:
-            high, other, at_other = other, one, at_one
-            one = high - _GOLDEN * (high - low)
-            at_one = of(one)
-        else:
-            low, one, at_one = one, other, at_other
-            other = low + _GOLDEN * (high - low)
-            at_other = of(other)
-    return (low + high) / 2.0

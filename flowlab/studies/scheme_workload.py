@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from flowlab.events import EVENT_SCHEMA, Cause, Event, table_from_events
+from flowlab.events import Event, table_from_events
 from flowlab.recovery.checkpoint import WorkflowCheckpoint
 from flowlab.recovery.restoring import replayed
 from flowlab.store import EventStore
-from flowlab.studies.replay_workload import renamed
-from flowlab.workflow import Execution, WorkflowContext, workflow
+from flowlab.studies.histories import moved, played, renamed
+from flowlab.workflow import WorkflowContext, workflow
 from flowlab.workflow.savepoints import is_savepoint
 
 COUNTING_ID: Final = "counting-1"
@@ -52,7 +51,7 @@ def counting_log(events: int) -> pa.Table:
     one = table_from_events(_generation(min(GENERATION_STEPS, events)))
     parts, done, number = [], 0, 0
     while done < events:
-        parts.append(_moved(one, done, number))
+        parts.append(moved(one, done, number))
         done, number = done + one.num_rows, number + 1
     return pa.concat_tables(parts).slice(0, events)
 
@@ -77,39 +76,4 @@ def take_checkpoint(store: EventStore, at: int) -> None:
 
 
 def _generation(steps: int) -> list[Event]:
-    execution, history = Execution(counting, COUNTING_ID), list[Event]()
-
-    def record(event: Event) -> Event:
-        place = len(history) + 1
-        stamped = event.replace(workflow_id=COUNTING_ID, sequence=place, time_ns=place * 1_000_000)
-        history.append(stamped)
-        return stamped
-
-    told = [record(Event.of("WorkflowStarted", name=counting.name, payload={"input": steps}))]
-    while drafts := execution.advance(told):
-        told = []
-        for draft in drafts:
-            asked = record(draft)
-            told.append(asked)
-            if asked.event_type == "ActivityScheduled":
-                causes, payload = (Cause(COUNTING_ID, asked.sequence),), {"result": 1}
-                fields: dict[str, Any] = {"name": "add", "payload": payload, "causes": causes}
-                told.append(record(Event.of("ActivityCompleted", **fields)))
-    return history
-
-
-def _moved(table: pa.Table, by: int, generation: int) -> pa.Table:
-    """Return the same generation, later in the stream."""
-    causes = table.column("causes").combine_chunks()
-    flat = causes.flatten()
-    kind = EVENT_SCHEMA.field("causes").type
-    later = pc.add(flat.field(1), by)
-    structs = pa.StructArray.from_arrays([flat.field(0), later], fields=list(kind.value_type))
-    ours = {
-        "sequence": pc.add(table.column("sequence"), by),
-        "time_ns": pc.add(table.column("time_ns"), by * 1_000_000),
-        "generation": pa.repeat(pa.scalar(generation, pa.int32()), table.num_rows),
-        "causes": pa.ListArray.from_arrays(causes.offsets, structs).cast(kind),
-    }
-    arrays = [ours.get(name, table.column(name)) for name in table.column_names]
-    return pa.Table.from_arrays(arrays, schema=table.schema)
+    return played(counting, COUNTING_ID, steps, lambda _: 1)
