@@ -37,7 +37,8 @@ from flowlab.simulation import (
     key_of,
     kinds_of_run,
 )
-from flowlab.simulation.draws import Lanes
+from flowlab.simulation.drawn_ahead import USUAL, DrawnAhead
+from flowlab.simulation.draws import UNIT, Lanes, following
 from flowlab.simulation.fault_source import HOSTED, REPLY, REQUEST, WORK
 
 AGENTS = ("bank", "hotel", "till", "host")
@@ -224,6 +225,34 @@ def test_what_is_no_risk_of_a_call_never_happens_to_it_and_what_is_one_does(
     }
     for part, fault in happened.items():
         assert bool(risks & part) == (fault is not None)
+
+
+@given(
+    kinds=st.sets(st.sampled_from(FAULT_KINDS)),
+    swarm=st.booleans(),
+    seeds=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5),
+    call=st.integers(0, 2**64 - 1),
+)
+def test_what_is_drawn_ahead_for_many_worlds_is_what_each_of_them_draws_alone(
+    *, kinds: set[str], swarm: bool, seeds: list[int], call: int
+) -> None:
+    faults = replace(ALL.without(*kinds), swarm=swarm)
+    ahead = DrawnAhead(seeds, faults)
+    rare = [ahead.of_call(call) for _ in range(1, USUAL)]
+    drawn = ahead.of_call(call)
+    assert rare == [None] * (USUAL - 1)
+    assert drawn is not None
+    assert ahead.known == {call: drawn}
+    for seed, keys, (*numbers, risks) in zip(seeds, ahead.keys, drawn, strict=True):
+        latency, service = key_of(seed, "latency"), key_of(seed, "service")
+        draws = Lanes([latency, following(latency), service]).at(call)
+        assert numbers == [(draw >> 11) * UNIT for draw in draws]
+        assert keys[:2] == (latency, service)
+        if faults.kinds:
+            alone = source_of(faults, key_of(seed, "faults"))
+            told = source_of(faults, keys[2], keys=keys[3:])
+            assert risks == alone.risks(Lanes(alone.keys).at(call))
+            assert told.keys == alone.keys
 
 
 def test_the_counts_of_one_seed_are_exactly_these() -> None:

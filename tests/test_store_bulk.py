@@ -236,10 +236,11 @@ def test_bulk_seals_the_tail_first_so_positions_stay_in_order(tmp_path: Path) ->
 
 def test_runs_that_share_their_parameters_are_each_kept_and_checked(tmp_path: Path) -> None:
     rates = {"loss": 0.5}
-    runs = tuple(RunInfo(run_id=f"r{n}", seed=n, parameters=rates, faults=rates) for n in range(3))
+    made = RunInfo(parameters=rates, faults=rates)
+    runs = tuple(msgspec.structs.replace(made, run_id=f"r{n}", seed=n) for n in range(3))
     log = EventLog.from_events([{"workflow_id": "w", "event_type": "A", "run_id": "r0"}]).table
     with EventStore(tmp_path / "s") as store:
-        for wrong in ({"seed": 1 << 63}, {"clock": 7}, {"run_id": "x" * 1025}):
+        for wrong in ({"seed": 1 << 63}, {"seed": True}, {"clock": 7}, {"run_id": "x" * 1025}):
             bad = msgspec.structs.replace(runs[2], **wrong)
             with pytest.raises(InvalidEventError, match="r2|run_id"):
                 store.append_log(EventLog(log, (*runs, bad)))

@@ -80,7 +80,7 @@ def _digests(table: pa.Table, columns: list[str], *, history: bool = False) -> l
     each column's, and many small runs cost little more than one large.
     """
     order, bounds = _id_order(table)
-    table = table.take(pa.array(order))
+    table = table.select(columns).take(pa.array(order))
     if history:
         table = _history_causes(table)
     hashers = [
@@ -133,25 +133,43 @@ def _pieces(array: pa.Array, bounds: NDArray[np.int64]) -> Iterator[tuple[memory
     """Yield the bytes of a column, and where those of each run begin; `bounds` are its rows."""
     kind = array.type
     if pa.types.is_list(kind):
-        lengths = _lengths(pc.list_value_length(array))
+        lengths, ends = _lengths(array, bounds)
         yield _fixed(lengths, bounds)
-        yield from _pieces(array.flatten(), _ends(lengths, bounds))
+        yield from _pieces(array.flatten(), ends)
     elif pa.types.is_struct(kind):
         for index in range(kind.num_fields):
             yield from _pieces(pc.struct_field(array, index), bounds)
     elif pa.types.is_string(kind) or pa.types.is_binary(kind):
-        lengths = _lengths(pc.binary_length(array))
+        lengths, ends = _lengths(array, bounds)
         yield _fixed(lengths, bounds)
         filled = array.drop_null() if array.null_count else array
-        yield memoryview(_value_bytes(filled)), _ends(lengths, bounds).tolist()
+        yield memoryview(_value_bytes(filled)), ends.tolist()
     else:
         width = "<u1" if pa.types.is_boolean(kind) else "<i8"
         yield _fixed(array.to_numpy(zero_copy_only=False).astype(width), bounds)
 
 
-def _lengths(lengths: pa.Array) -> NDArray[np.int64]:
-    numbers: NDArray[np.int64] = pc.fill_null(lengths, -1).to_numpy(zero_copy_only=False)
-    return numbers.astype("<i8")
+def _lengths(
+    array: pa.Array, bounds: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how much each row holds, -1 for a null, and the bounds of what the rows hold."""
+    if not len(array):
+        return np.zeros(0, "<i8"), np.zeros_like(bounds)
+    offsets = _offsets(array)
+    lengths: NDArray[np.int64] = np.diff(offsets).astype("<i8")
+    if not array.null_count:
+        return lengths, (offsets[bounds] - offsets[0]).astype(np.int64)
+    # Whatever lies behind a null is none of the rows'.
+    missing = array.is_null().to_numpy(zero_copy_only=False)
+    lengths[missing] = 0
+    before = np.concatenate([[0], np.cumsum(lengths)])
+    lengths[missing] = -1
+    return lengths, before[bounds]
+
+
+def _offsets(array: pa.Array) -> NDArray[np.int32]:
+    """Return where what each row holds begins, and where that of the last ends."""
+    return np.frombuffer(array.buffers()[1], np.int32)[array.offset :][: len(array) + 1]
 
 
 def _fixed(values: NDArray[Any], bounds: NDArray[np.int64]) -> tuple[memoryview, list[int]]:
@@ -159,16 +177,9 @@ def _fixed(values: NDArray[Any], bounds: NDArray[np.int64]) -> tuple[memoryview,
     return memoryview(values.tobytes()), (bounds * values.itemsize).tolist()
 
 
-def _ends(lengths: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the bounds of what the rows hold, of those of the rows; a null holds nothing."""
-    before = np.concatenate([[0], np.cumsum(np.maximum(lengths, 0))])
-    ends: NDArray[np.int64] = before[bounds]
-    return ends
-
-
 def _value_bytes(array: pa.Array) -> memoryview | bytes:
     """Return the bytes of all values end to end, without copying where the array is compact."""
     if len(array) == 0:
         return b""
-    offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset :][: len(array) + 1]
+    offsets = _offsets(array)
     return memoryview(array.buffers()[2])[int(offsets[0]) : int(offsets[-1])]

@@ -130,13 +130,20 @@ def conform(table: pa.Table, *, where: str = "table") -> pa.Table:
         InvalidEventError: `event_type` or `workflow_id` is missing, a cast would lose something,
             or a column that must not be null holds a null.
     """
-    present = set(table.column_names)
+    # A table lists its names anew whenever it is asked for them.
+    names = table.column_names
+    present = set(names)
     for needed in ("workflow_id", "event_type"):
         if needed not in present:
             message = f"{where} has no column {needed!r}; it has {sorted(present)}"
             raise InvalidEventError(message)
-    arrays = [_conform_column(table, field, where) for field in EVENT_SCHEMA]
-    extra = [name for name in table.column_names if name not in EVENT_SCHEMA.names]
+    arrays = [
+        _conform_column(table, field, where)
+        if field.name in present
+        else _default_column(field, table.num_rows, table)
+        for field in EVENT_SCHEMA
+    ]
+    extra = [name for name in names if name not in EVENT_COLUMNS]
     schema = EVENT_SCHEMA
     for name in extra:
         schema = schema.append(table.schema.field(name))
@@ -144,9 +151,6 @@ def conform(table: pa.Table, *, where: str = "table") -> pa.Table:
 
 
 def _conform_column(table: pa.Table, field: pa.Field, where: str) -> pa.ChunkedArray | pa.Array:
-    rows = table.num_rows
-    if field.name not in table.column_names:
-        return _default_column(field, rows, table)
     column = table.column(field.name)
     if column.type != field.type:
         try:

@@ -9,9 +9,14 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from flowlab.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MASK: Final = (1 << 64) - 1
 _GAMMA: Final = 0x9E3779B97F4A7C15
@@ -54,6 +59,24 @@ def key_of(*names: str | int) -> int:
     return int.from_bytes(blake2b(told, digest_size=8).digest(), "little")
 
 
+def keys_of(seed: int, names: Sequence[str]) -> list[int]:
+    """Return `key_of(seed, name)` of each name, and keep none: no other world asks for these.
+
+    Example:
+        >>> keys_of(7, ["latency", "service"]) == [key_of(7, "latency"), key_of(7, "service")]
+        True
+    """
+    # A hash that has read the seed goes on with each name.
+    begun = blake2b(b"i%d;" % seed, digest_size=8)
+    keys = []
+    for name in names:
+        text = name.encode()
+        hasher = begun.copy()
+        hasher.update(b"s%d:%b" % (len(text), text))
+        keys.append(int.from_bytes(hasher.digest(), "little"))
+    return keys
+
+
 def bits(key: int, n: int) -> int:
     """Return the n-th 64 bits of a key; also how a key is made of a key and a number.
 
@@ -76,6 +99,19 @@ def bits(key: int, n: int) -> int:
     return z ^ (z >> 31)
 
 
+def many_bits(keys: NDArray[np.uint64], n: int) -> NDArray[np.uint64]:
+    """Return the n-th 64 bits of many keys.
+
+    Example:
+        >>> many_bits(np.array([7, 8], np.uint64), 3).tolist() == [bits(7, 3), bits(8, 3)]
+        True
+    """
+    z = keys + np.uint64((n + 1) * _GAMMA & _MASK)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(_MIX_1)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(_MIX_2)
+    return z ^ (z >> np.uint64(31))
+
+
 def uniform(key: int, n: int) -> float:
     """Return the n-th number from [0, 1) of a key: the upper 53 of its `bits`.
 
@@ -94,6 +130,16 @@ def following(key: int) -> int:
         True
     """
     return (key + _GAMMA) & _MASK
+
+
+def many_following(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the keys that are one draw ahead of many.
+
+    Example:
+        >>> many_following(np.array([7], np.uint64)).tolist() == [following(7)]
+        True
+    """
+    return keys + np.uint64(_GAMMA)
 
 
 class Lanes:

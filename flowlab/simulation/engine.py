@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -12,7 +12,7 @@ from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import CauseKind
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.context import AgentContext
-from flowlab.simulation.draws import key_of
+from flowlab.simulation.draws import keys_of
 from flowlab.simulation.driver import Driver, Fire, Over
 from flowlab.simulation.fault_source import FaultSource
 from flowlab.simulation.locks import HeldLock, Locks
@@ -27,11 +27,14 @@ from flowlab.workflow.names import listed
 if TYPE_CHECKING:
     from flowlab.simulation.agenda import Agenda
     from flowlab.simulation.call import Call
+    from flowlab.simulation.drawn_ahead import DrawnAhead
     from flowlab.simulation.recipe import Recipe
     from flowlab.simulation.recorder import Recorder
     from flowlab.simulation.world import World
     from flowlab.workflow.cells import Cells
 
+KEYS: Final = ("latency", "service", "faults")
+"""What a world draws, each with a key of its own."""
 STRIDE: Final = range(32)
 _FAULT: Final = int(CauseKind.FAULT)
 
@@ -48,14 +51,21 @@ class Engine:
         recipe: the seed of all draws, and what may go wrong.
         recorder: where it is written; one recorder may hold many worlds.
         guide: takes the entries instead, in another order than that of time.
+        drawn: what was drawn ahead for the worlds of a batch, and the place of this one among them.
 
     Attributes:
+        keys: of its draws, as `DrawnAhead` has them.
         most: at how many bytes of rows it is stopped.
         stopped: the limit that it has reached, if it has.
     """
 
     def __init__(
-        self, world: World, recipe: Recipe, recorder: Recorder, guide: Agenda | None = None
+        self,
+        world: World,
+        recipe: Recipe,
+        recorder: Recorder,
+        guide: Agenda | None = None,
+        drawn: tuple[DrawnAhead, int] | None = None,
     ) -> None:
         self.world = world
         self.seed = recipe.seed
@@ -64,6 +74,10 @@ class Engine:
         self.begins = len(recorder.rows)
         self.agenda: list[tuple[int, int, Fire, Any]] = []
         self._guide = guide
+        self.drawn = drawn
+        self.keys: Sequence[int] = (
+            keys_of(self.seed, KEYS) if drawn is None else drawn[0].keys[drawn[1]]
+        )
         self.stopped = ""
         self.most = len(self.rows) + world.max_events * ROW_BYTES
         self.happened: dict[str, None] = {}
@@ -93,10 +107,11 @@ class Engine:
             return None
         return FaultSource(
             recipe.faults,
-            key_of(self.seed, "faults"),
+            self.keys[2],
             agents=(HOST, *self.world.names),
             suppressed=recipe.without,
             horizon_ns=self.world.max_time_ns,
+            keys=self.keys[3:] or None,
         )
 
     # -- the agenda -------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.distribution import as_distribution
 from flowlab.simulation.doors import RATE_BITS
-from flowlab.simulation.draws import bits, following, key_of, uniform
+from flowlab.simulation.draws import bits, following, key_of, many_bits, uniform
 from flowlab.simulation.faults import FAULT_KINDS, Faults
 from flowlab.simulation.injection import (
     CrashAfter,
@@ -31,6 +33,9 @@ from flowlab.simulation.injection import (
 from flowlab.simulation.partition_windows import EVER, PartitionWindows
 from flowlab.workflow import SECOND
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 DEFAULT_HORIZON_NS: Final = 3_600 * SECOND
 """No partition begins later than this, unless told otherwise: an hour."""
 
@@ -46,16 +51,16 @@ EVERY_RISK: Final = 15
 
 # One draw of 64 bits decides on three kinds, each with 21 bits of its own: one chain of big
 # multiplications instead of three, for what is asked of every message.
-_FIELD: Final = (1 << RATE_BITS) - 1
-_SECOND: Final = RATE_BITS
-_THIRD: Final = 2 * RATE_BITS
+FIELD: Final = (1 << RATE_BITS) - 1
+SECOND_FIELD: Final = RATE_BITS
+THIRD_FIELD: Final = 2 * RATE_BITS
 _TOP: Final = 3 * RATE_BITS
+FIELDS: Final = (0, SECOND_FIELD, THIRD_FIELD)
+"""Where each field of a draw begins."""
 
-_TRANSIT: Final = key_of("transit")
+RISK_NAMES: Final = tuple(key_of(name) for name in ("transit", "segment", "slow", "host"))
+"""What the keys of the draws that `risks` looks at are made of, with that of the run."""
 _EXTRA: Final = key_of("extra delay")
-_SEGMENT: Final = key_of("segment")
-_SLOW: Final = key_of("slow")
-_HOST: Final = key_of("host")
 _DOWNTIME: Final = key_of("downtime")
 _DISK: Final = key_of("disk")
 _WRITE: Final = key_of("write")
@@ -84,13 +89,13 @@ class FaultSource:
             is not there is never apart.
         suppressed: ids of faults that do not happen; all others stay as they are.
         horizon_ns: no partition begins at or after it.
+        keys: the ones of `RISK_NAMES`, where they are known already.
 
     Attributes:
         kinds: the kinds that may happen in this run: with `swarm`, a random part of the faults'.
         transit_live: whether `transit` may answer; where not, it need not be asked.
         partition_live, segment_live, host_live, disk_live, skew_live: the same for the others.
         calm: times in which no partition is; found anew as time goes on.
-        keys: of the draws that `risks` looks at.
 
     Raises:
         InvalidArgumentError: a suppressed id is of no kind of fault.
@@ -109,6 +114,7 @@ class FaultSource:
         agents: Iterable[str],
         suppressed: Collection[str] = frozenset(),
         horizon_ns: int = DEFAULT_HORIZON_NS,
+        keys: Sequence[int] | None = None,
     ) -> None:
         self.kinds = kinds_of_run(faults, seed_key)
         self._faults = faults
@@ -131,24 +137,21 @@ class FaultSource:
         self.host_live = bool(self._host_crash)
         self.disk_live = bool(self._lost_write | self._torn_write | self._delayed_write)
         self.skew_live = "skew" in self.kinds
-        self._transit_key = bits(seed_key, _TRANSIT)
-        self._segment_key = bits(seed_key, _SEGMENT)
-        self._slow_key = bits(seed_key, _SLOW)
-        self._host_key = bits(seed_key, _HOST)
-        self._disk_key = bits(seed_key, _DISK)
-        self.keys = (
-            self._transit_key,
-            following(self._transit_key),
-            self._segment_key,
-            self._slow_key,
-            self._host_key,
-        )
+        if keys is None:
+            keys = [bits(seed_key, name) for name in RISK_NAMES]
+        self._transit_key, self._segment_key, self._slow_key, self._host_key = keys
         self.calm = EVER
         self._windows: PartitionWindows | None = None
         if self.partition_live and faults.partition is not None:
             key = bits(seed_key, _PARTITION)
             self._windows = PartitionWindows(faults.partition, key, agents, horizon_ns)
             self.calm = range(0)
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """The keys of the draws that `risks` looks at."""
+        transit = self._transit_key
+        return transit, following(transit), self._segment_key, self._slow_key, self._host_key
 
     def risks(self, draws: Sequence[int]) -> int:
         """Return what of a call a fault may happen to: of most calls nothing.
@@ -160,25 +163,25 @@ class FaultSource:
         found = 0
         loss, duplicate, reorder = self._loss, self._duplicate, self._reorder
         if (
-            request & _FIELD < loss
-            or request >> _SECOND & _FIELD < duplicate
-            or request >> _THIRD & _FIELD < reorder
+            request & FIELD < loss
+            or request >> SECOND_FIELD & FIELD < duplicate
+            or request >> THIRD_FIELD & FIELD < reorder
         ):
             found = REQUEST
         if (
-            reply & _FIELD < loss
-            or reply >> _SECOND & _FIELD < duplicate
-            or reply >> _THIRD & _FIELD < reorder
+            reply & FIELD < loss
+            or reply >> SECOND_FIELD & FIELD < duplicate
+            or reply >> THIRD_FIELD & FIELD < reorder
         ):
             found |= REPLY
         if (
-            segment & _FIELD < self._crash
-            or segment >> _SECOND & _FIELD < self._hang
-            or segment >> _THIRD & _FIELD < self._fail
-            or slow & _FIELD < self._slow
+            segment & FIELD < self._crash
+            or segment >> SECOND_FIELD & FIELD < self._hang
+            or segment >> THIRD_FIELD & FIELD < self._fail
+            or slow & FIELD < self._slow
         ):
             found |= WORK
-        return found | HOSTED if host & _FIELD < self._host_crash else found
+        return found | HOSTED if host & FIELD < self._host_crash else found
 
     def transit(
         self, sender: str, receiver: str, message_id: object, leg_key: int, now_ns: int
@@ -202,13 +205,13 @@ class FaultSource:
         if self._quiet_transit:
             return None
         draw = bits(self._transit_key, leg_key)
-        if draw & _FIELD < self._loss:
+        if draw & FIELD < self._loss:
             fault_id = f"loss:{message_id}"
             return None if fault_id in self._suppressed else Drop(fault_id)
-        if draw >> _SECOND & _FIELD < self._duplicate:
+        if draw >> SECOND_FIELD & FIELD < self._duplicate:
             fault_id = f"duplicate:{message_id}"
             kind: type[Duplicate | Delay] = Duplicate
-        elif draw >> _THIRD & _FIELD < self._reorder:
+        elif draw >> THIRD_FIELD & FIELD < self._reorder:
             fault_id = f"reorder:{message_id}"
             kind = Delay
         else:
@@ -244,16 +247,16 @@ class FaultSource:
         if not self.segment_live:
             return None
         draw = bits(self._segment_key, leg_key)
-        if draw & _FIELD < self._crash:
+        if draw & FIELD < self._crash:
             return self._crashed(f"crash:{agent}:{message_id}", draw, leg_key)
-        if draw >> _SECOND & _FIELD < self._hang:
+        if draw >> SECOND_FIELD & FIELD < self._hang:
             fault_id = f"hang:{agent}:{message_id}"
             return None if fault_id in self._suppressed else Hang(fault_id)
-        if draw >> _THIRD & _FIELD < self._fail:
+        if draw >> THIRD_FIELD & FIELD < self._fail:
             fault_id = f"fail:{agent}:{message_id}"
             message = f"{agent} could not do it this time; an injected fault"
             return None if fault_id in self._suppressed else Fail(fault_id, message)
-        if self._slow and bits(self._slow_key, leg_key) & _FIELD < self._slow:
+        if self._slow and bits(self._slow_key, leg_key) & FIELD < self._slow:
             fault_id = f"slow:{agent}:{message_id}"
             factor = self._faults.slow_factor
             return None if fault_id in self._suppressed else Slow(fault_id, factor)
@@ -269,7 +272,7 @@ class FaultSource:
         if not self.host_live:
             return None
         draw = bits(self._host_key, leg_key)
-        if draw & _FIELD >= self._host_crash:
+        if draw & FIELD >= self._host_crash:
             return None
         return self._crashed(f"host_crash:{message_id}", draw, leg_key)
 
@@ -283,12 +286,12 @@ class FaultSource:
         """
         if not self.disk_live:
             return None
-        draw = bits(self._disk_key, leg_key)
-        if draw & _FIELD < self._lost_write:
+        draw = bits(bits(self._key, _DISK), leg_key)
+        if draw & FIELD < self._lost_write:
             kind = "lost_write"
-        elif draw >> _SECOND & _FIELD < self._torn_write:
+        elif draw >> SECOND_FIELD & FIELD < self._torn_write:
             kind = "torn_write"
-        elif draw >> _THIRD & _FIELD < self._delayed_write:
+        elif draw >> THIRD_FIELD & FIELD < self._delayed_write:
             kind = "delayed_write"
         else:
             return None
@@ -337,6 +340,13 @@ def kinds_of_run(faults: Faults, seed_key: int) -> tuple[str, ...]:
     if not faults.swarm:
         return faults.kinds
     return tuple(kind for kind in faults.kinds if bits(seed_key, _SWARM[kind]) & 1)
+
+
+def live_in(faults: Faults, seed_keys: NDArray[np.uint64], kind: str) -> NDArray[np.uint64]:
+    """Return 1 for each run in which a kind may happen, as `kinds_of_run` says, and 0 elsewhere."""
+    if not faults.swarm:
+        return np.ones(len(seed_keys), np.uint64)
+    return many_bits(seed_keys, _SWARM[kind]) & np.uint64(1)
 
 
 def _checked(suppressed: Collection[str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.agenda import Agenda, agenda_for, agenda_of
@@ -22,6 +22,9 @@ from flowlab.simulation.schedule import Scheduler
 from flowlab.simulation.waits import stuck_in
 from flowlab.simulation.world import World
 from flowlab.workflow import armed
+
+if TYPE_CHECKING:
+    from flowlab.simulation.drawn_ahead import DrawnAhead
 
 
 def simulate(
@@ -74,10 +77,19 @@ def run_of(recipe: Recipe, *, namespace: str = "default", agenda: Agenda | None 
         return play(recipe, recipe.world(), batch, agenda)
 
 
-def play(recipe: Recipe, world: World, batch: Batch, agenda: Agenda | None = None) -> Run:
-    """Run one world into a batch; what an agenda takes is kept in the recipe of the run."""
+def play(
+    recipe: Recipe,
+    world: World,
+    batch: Batch,
+    agenda: Agenda | None = None,
+    drawn: tuple[DrawnAhead, int] | None = None,
+) -> Run:
+    """Run one world into a batch; what an agenda takes is kept in the recipe of the run.
+
+    `drawn` is what was drawn ahead for the worlds of a batch, and the place of this one.
+    """
     batch.begin(recipe, world)
-    engine = Engine(world, recipe, batch.recorder, agenda or agenda_of(recipe))
+    engine = Engine(world, recipe, batch.recorder, agenda or agenda_of(recipe), drawn)
     place, first = batch.last, batch.first
     engine.workflows.expect(world.inputs(recipe.seed))
     if world.runs_code:

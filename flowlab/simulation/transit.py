@@ -9,18 +9,22 @@ from flowlab.errors import InvalidArgumentError
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Call, Leg
-from flowlab.simulation.draws import UNIT, Lanes, bits, following, key_of
-from flowlab.simulation.fault_source import HOSTED, REPLY, REQUEST
+from flowlab.simulation.draws import UNIT, Lanes, bits, following
+from flowlab.simulation.fault_source import EVERY_RISK, HOSTED, REPLY, REQUEST
 from flowlab.simulation.injection import Delay, Drop, Duplicate, TransitFault
 from flowlab.simulation.recorder import NOTHING, Value
 
 if TYPE_CHECKING:
+    from flowlab.simulation.drawn_ahead import Drawn, DrawnAhead
     from flowlab.simulation.driver import Fire
     from flowlab.simulation.engine import Engine
     from flowlab.simulation.server import Server
 
 HOST: Final = "orchestrator"
 """What the network calls the process in which workflows run."""
+
+NONE_KNOWN: Final[dict[int, list[Drawn]]] = {}
+"""What is drawn ahead for a world that runs alone."""
 
 _MESSAGE: Final = int(CauseKind.MESSAGE)
 _FAULT: Final = int(CauseKind.FAULT)
@@ -34,14 +38,16 @@ class Transit:
     """
 
     __slots__ = (
+        "_ahead",
         "_delays",
-        "_draws",
         "_engine",
         "_faults",
+        "_known",
+        "_lanes",
         "_latency_key",
         "_network",
         "_order",
-        "_risks",
+        "_place",
         "_take",
         "_told",
         "_usual",
@@ -52,11 +58,14 @@ class Transit:
         self._network = engine.world.network
         self._usual = self._network.usual.draw
         self._delays = engine.world.delays
-        self._latency_key = key_of(engine.seed, "latency")
-        keys = [self._latency_key, following(self._latency_key), key_of(engine.seed, "service")]
+        self._ahead: DrawnAhead | None = None
+        self._place, self._known = 0, NONE_KNOWN
+        if engine.drawn is not None:
+            self._ahead, self._place = engine.drawn
+            self._known = self._ahead.known
+        self._lanes: Lanes | None = None
         faults = engine.faults
-        self._draws = Lanes(keys if faults is None else [*keys, *faults.keys])
-        self._risks = None if faults is None else faults.risks
+        self._latency_key = engine.keys[0]
         self._faults = faults if faults is not None and faults.transit_live else None
         crashes = faults is not None and faults.host_live
         self._take = engine.workflows.take_answer if crashes else None
@@ -194,16 +203,29 @@ class Transit:
     def _time(self, call: Call, sender: str) -> None:
         """Draw how long each part of a call takes, and if all goes well, from what names it."""
         server, network = call.server, self._network
-        draws = self._draws.at(call.key)
         there = back = self._usual
         if network.links:
             there = network.between(sender, server.name).draw
             back = network.between(server.name, sender).draw
-        call.request_ns = there((draws[0] >> 11) * UNIT)
-        call.reply_ns = back((draws[1] >> 11) * UNIT)
-        call.service_ns = server.agent.service.draw((draws[2] >> 11) * UNIT)
-        if self._risks is not None:
-            call.risks = self._risks(draws)
+        known = self._known.get(call.key)
+        drawn = self._drawn(call.key) if known is None else known[self._place]
+        request, reply, service, call.risks = drawn
+        call.request_ns, call.reply_ns = there(request), back(reply)
+        call.service_ns = server.agent.service.draw(service)
+
+    def _drawn(self, key: int) -> Drawn:
+        """Draw for a call that is not known: for all worlds of the batch, or for this one alone."""
+        found = None if self._ahead is None else self._ahead.of_call(key)
+        if found is not None:
+            return found[self._place]
+        lanes, faults = self._lanes, self._engine.faults
+        if lanes is None:
+            latency, service = self._engine.keys[:2]
+            keys = (latency, following(latency), service)
+            lanes = self._lanes = Lanes(keys if faults is None else (*keys, *faults.keys))
+        draws = lanes.at(key)
+        there, back, work = ((draw >> 11) * UNIT for draw in draws[:3])
+        return there, back, work, EVERY_RISK if faults is None else faults.risks(draws)
 
     def _carry(
         self,

@@ -12,6 +12,7 @@ import pyarrow as pa
 from flowlab.events import RunInfo
 from flowlab.events.digest import run_digests
 from flowlab.simulation.batch import Batch
+from flowlab.simulation.drawn_ahead import DrawnAhead
 from flowlab.simulation.grid import COLUMNS
 from flowlab.simulation.recipe import Recipe
 from flowlab.simulation.run import Run
@@ -74,10 +75,11 @@ def run_job(job: Job) -> Outcome:
     stuck: list[tuple[str, int, str, str]] = []
     collected = 0
     with collector_frozen():
-        for seed in job.seeds:
+        ahead = DrawnAhead(job.seeds, job.recipe.faults)
+        for place, seed in enumerate(job.seeds):
             recipe = job.recipe.with_seed(seed)
             try:
-                run = play(recipe, world, batch)
+                run = play(recipe, world, batch, drawn=(ahead, place))
                 measured = [measure(run) for measure in job.measures.values()]
             except Exception as error:
                 error.add_note(f"in the world {recipe.run_id!r}, seed {seed}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from operator import attrgetter
+from typing import Final
 
 import msgspec
 from msgspec import structs
@@ -16,8 +17,9 @@ MAX_RUN_BYTES: Final = 16 * 1024 * 1024
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _INT64: Final = range(-(2**63), 2**63)
-_NOTHING: Final[dict[str, Any]] = {"parameters": {}, "faults": {}, "attributes": {}, "agents": ()}
-"""What the runs of a campaign share, left out."""
+_OWN: Final = ("run_id", "seed")
+"""What of its metadata a run of a campaign has for itself."""
+_shared: Final = attrgetter(*(name for name in RunInfo.__struct_fields__ if name not in _OWN))
 
 
 def check_runs(runs: tuple[RunInfo, ...]) -> tuple[RunInfo, ...]:
@@ -32,13 +34,22 @@ def check_runs(runs: tuple[RunInfo, ...]) -> tuple[RunInfo, ...]:
     models: dict[tuple[int, ...], RunInfo] = {}
     checked = []
     for run in runs:
-        shared = tuple(id(getattr(run, name, None)) for name in _NOTHING)
+        if type(run) is not RunInfo:
+            checked.append(check_run(run))
+            continue
+        # What is the same object needs no second look; what is only equal, like 1 and True, does.
+        shared = tuple(map(id, _shared(run)))
         model = models.get(shared)
-        if model is None or type(run) is not RunInfo:
+        run_id, seed = run.run_id, run.seed
+        if (
+            model is None
+            or type(run_id) is not str
+            or not (seed is None or (type(seed) is int and seed in _INT64))
+        ):
             models[shared] = found = check_run(run)
         else:
-            bare = check_run(structs.replace(run, **_NOTHING))
-            found = structs.replace(bare, **{name: getattr(model, name) for name in _NOTHING})
+            check_id(run_id, "run_id", 0, empty=True)
+            found = structs.replace(model, run_id=run_id, seed=seed)
         checked.append(found)
     return tuple(checked)
 

@@ -174,8 +174,11 @@ def _worlds(groups: Groups, streams: Streams) -> list[set[tuple[str, str]]]:
         codes, worlds = groups.of_row, worlds[streams.codes[streams.order]]
     width = int(worlds.max()) + 1
     found: list[set[tuple[str, str]]] = [set() for _ in groups.values]
-    for key in rank_ints(codes * width + worlds)[1].tolist():
-        found[key // width].add(streams.world(key % width))
+    group, world = np.divmod(rank_ints(codes * width + worlds)[1], width)
+    places, distinct = rank_ints(world)
+    names = [streams.world(key) for key in distinct.tolist()]
+    for place, name in zip(group.tolist(), places.tolist(), strict=True):
+        found[place].add(names[name])
     return found
 
 
