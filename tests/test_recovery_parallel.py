@@ -32,8 +32,11 @@ from flowlab.runtime import Standing
 from flowlab.runtime.scheme import Executing, execution_of
 from flowlab.store import EventStore, projection
 from flowlab.workflow import (
+    Choreography,
+    Plan,
     PlanExecution,
     Program,
+    Reaction,
     Sequential,
     Step,
     WorkflowContext,
@@ -135,6 +138,46 @@ def test_the_rows_are_the_same_for_any_number_of_processes(store: EventStore) ->
             assert told[-1] == (9, 9)
 
 
+ORDER = Choreography(
+    Reaction("bank", on="Placed", emits="Paid", activity="charge", fails_with="Refused"),
+    start="Placed",
+    final=["Paid", "Refused"],
+    name="order",
+)
+
+
+def test_workflows_of_any_namespace_and_sagas_that_nobody_conducts_are_recovered(
+    tmp_path: Path,
+) -> None:
+    # Those of the namespace "default" were once the only ones that were looked for.
+    plan = Sequential(
+        Step("pay", agent="a", kind="pivot"),
+        Step("ship", agent="a", kind="retryable", idempotent=True),
+    )
+    with EventStore(tmp_path / "s") as store:
+        for namespace in ("default", "it's"):
+            begun = {"name": "plan", "payload": {"input": 1}}
+            store.append("p", Event.of("WorkflowStarted", **begun), namespace=namespace)
+        begun = {"name": "order", "payload": {"input": 7, "event": "Placed"}}
+        started = Event.of("WorkflowStarted", **begun, coordination_id="o")
+        store.append("o", started, namespace="it's")
+        known = [Plan(plan), ORDER]
+        reports = [
+            recover(store, known, namespace="it's"),
+            recover(store, known, namespace="it's", workers=2),
+        ]
+        elsewhere = recover(store, known)
+        none = recover(store, known, namespace="nowhere")
+    for report in reports:
+        order, paid = report.rows
+        assert (order.workflow_id, order.events_read, order.error) == ("o", 1, "")
+        assert order.waits == ("bank to do charge",)
+        assert (paid.workflow_id, paid.head, paid.error) == ("p", 1, "")
+    assert plain(reports[0].rows) == plain(reports[1].rows)
+    assert [row.workflow_id for row in elsewhere.rows] == ["p"]
+    assert none.rows == ()
+
+
 def test_what_cannot_be_recovered_is_a_row_and_stops_nobody(store: EventStore) -> None:
     report = recover(store, [PLAN])
     assert [row.workflow_id for row in report.failed] == ["w2", "w5", "w8"]
@@ -164,7 +207,9 @@ def test_a_workflow_that_no_other_process_could_find_is_refused(store: EventStor
     clocked = Checkpointed(clock=lambda: 0.0)
     with pytest.raises(InvalidArgumentError, match="cannot be sent to another process"):
         recover(store, [PLAN], scheme=clocked, workers=2)
-    with pytest.raises(InvalidArgumentError, match="is no @workflow and no Program"):
+    with pytest.raises(
+        InvalidArgumentError, match="is no workflow; give a @workflow, a Program, a Plan"
+    ):
         recover(store, [7])  # type: ignore[list-item]
     with pytest.raises(InvalidArgumentError, match="workers is 0"):
         recover(store, [PLAN], workers=0)

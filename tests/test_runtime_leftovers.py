@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 
 from flowlab import EventStore, Replayer, workflow
 from flowlab.errors import (
+    ActivityError,
+    FlowlabError,
     InvalidArgumentError,
     InvalidEventError,
+    LimitError,
     NonDeterminismError,
     WorkflowError,
 )
@@ -20,7 +24,7 @@ from flowlab.runtime import Runtime
 from flowlab.runtime.errands import Errands
 from flowlab.runtime.families import Families
 from flowlab.runtime.pooling import Pooling
-from flowlab.workflow import Workflow, WorkflowContext
+from flowlab.workflow import Choreography, Reaction, Workflow, WorkflowContext
 
 
 @pytest.mark.parametrize("part", [Errands, Families, Pooling])
@@ -152,3 +156,173 @@ def test_code_that_changed_is_told_with_its_line_when_it_is_taken_up(tmp_path: P
     line = after.body.__code__.co_firstlineno + 2
     with pytest.raises(NonDeterminismError, match=rf"{Path(__file__).name}:{line}\.$"):
         asyncio.run(run(after))
+
+
+async def hang() -> str:
+    await asyncio.Event().wait()
+    return "never"
+
+
+@workflow
+async def impatient(ctx: WorkflowContext, _: Any) -> str:
+    try:
+        await ctx.call_activity("hang", agent="clerk", timeout=timedelta(milliseconds=5))
+    except ActivityError:
+        return await ctx.call_activity("work", agent="clerk")
+    return "in time"
+
+
+def types_of(store: EventStore, stream: str) -> list[str]:
+    return [event.event_type for event in store.read(f"/workflows/{stream}/events").events()]
+
+
+def test_an_agent_is_free_once_an_async_activity_of_it_was_not_answered_in_time(
+    tmp_path: Path,
+) -> None:
+    # One that hangs once held its agent for ever: the runtime waited, and so did the workflow.
+    clerk = {"hang": hang, "work": lambda: "done"}
+    with EventStore(tmp_path) as store:
+        runtime = Runtime(store, impatient, agents={"clerk": clerk}, where={"work": "inline"})
+        assert runtime.run(impatient, id="w") == "done"
+        assert types_of(store, "w")[2:] == [
+            "ActivityTimedOut",
+            "ActivityScheduled",
+            "ActivityCompleted",
+            "WorkflowCompleted",
+        ]
+        assert types_of(store, "@clerk") == [
+            "MessageReceived",
+            "TransactionAborted",
+            "MessageReceived",
+            "TransactionCommitted",
+        ]
+        assert store.verify().ok
+
+
+def saga() -> Choreography:
+    book = Reaction(
+        "hotel",
+        on="Placed",
+        emits="Booked",
+        activity="book",
+        compensation="release",
+        undone_by="Declined",
+    )
+    pay = Reaction("bank", on="Booked", emits="Paid", fails_with="Declined", activity="pay")
+    return Choreography(book, pay, start="Placed", final=["Paid"], name="saga")
+
+
+def test_a_compensation_too_large_for_an_event_stops_its_saga_and_nobody_else(
+    tmp_path: Path,
+) -> None:
+    # The input, and what the reaction made of it, fit into an event each, but not together.
+    large = "x" * (9 * 1024 * 1024)
+
+    def pay() -> None:
+        message = "no"
+        raise ValueError(message)
+
+    agents = {"hotel": {"book": lambda: large, "release": lambda: None}, "bank": {"pay": pay}}
+
+    async def both() -> None:
+        async with Runtime(store, saga(), impatient, agents=agents) as runtime:
+            stopped = await runtime.start("saga", large, id="s")
+            with pytest.raises(LimitError, match="CompensationScheduled 'release' takes"):
+                await stopped.result()
+            assert await (await runtime.start(impatient, id="w")).result() == "on"
+
+    agents["clerk"] = {"hang": hang, "work": lambda: "on"}
+    with EventStore(tmp_path) as store:
+        asyncio.run(both())
+        assert store.verify().ok
+
+
+def test_a_reaction_whose_result_is_no_json_is_an_error_in_the_log_and_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowlab.runtime.choreographing.FIRST_AGAIN_NS", 1_000)
+    order = Choreography(
+        Reaction("bank", on="Placed", emits="Paid", activity="pay", kind="retryable"),
+        start="Placed",
+        final="Paid",
+        name="order",
+    )
+    results: list[Any] = [{1, 2}, "paid"]
+
+    async def begin() -> str:
+        runtime = Runtime(
+            store, order, agents={"bank": {"pay": lambda: results.pop(0)}}, where={"pay": "inline"}
+        )
+        async with runtime:
+            return str((await (await runtime.start(order, 1, id="o")).result())["Paid"])
+
+    with EventStore(tmp_path) as store:
+        with pytest.warns(RuntimeWarning, match="'pay' of agent 'bank' returns cannot be told"):
+            asyncio.run(begin())
+        aborted = [
+            e for e in store.read("/agents/bank/events").events() if "Aborted" in e.event_type
+        ]
+        assert [event.data["error"]["type"] for event in aborted] == ["InvalidResult"]
+
+
+@workflow
+async def leaves(ctx: WorkflowContext, name: str) -> str:
+    ctx.call_activity("slow", name)
+    return name
+
+
+def test_a_workflow_that_ended_before_its_effects_is_let_go_once_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowlab.runtime.turns.MAX_ENDED", 2)
+
+    async def many() -> None:
+        go = asyncio.Event()
+
+        async def slow() -> None:
+            await go.wait()
+
+        async with Runtime(store, leaves, activities=[slow]) as runtime:
+            for number in range(6):
+                handle = await runtime.start(leaves, "early", id=f"early-{number}")
+                assert await handle.result() == "early"
+            known = runtime._host.instances
+            assert len(known) == 6  # the answers are still to be written
+            go.set()
+            await runtime.quiet()
+            for number in range(6):
+                await (await runtime.start(leaves, "later", id=f"later-{number}")).result()
+                await runtime.quiet()
+            assert not [name for name in known if name.startswith("early")]
+            assert len(known) <= 3
+
+    with EventStore(tmp_path) as store:
+        asyncio.run(many())
+        assert len(store.sql("SELECT * FROM activities WHERE status = 'completed'")) == 12
+
+
+@workflow
+async def brittle(ctx: WorkflowContext, _: Any) -> Any:
+    await ctx.wait_for_event("go")
+    return await ctx.call_activity("step", "x" * (17 * 1024 * 1024))
+
+
+@workflow
+async def parent(ctx: WorkflowContext, child: str) -> Any:
+    return await ctx.call_child_workflow(child, "brittle" if child == "parent" else None)
+
+
+def test_whoever_waits_for_a_child_that_cannot_go_on_hears_of_it(tmp_path: Path) -> None:
+    # Else it would wait until the next start, which would say so.
+    async def family() -> None:
+        async with Runtime(store, parent, brittle, activities=[step]) as runtime:
+            eldest = await runtime.start(parent, "parent", id="p")
+            await runtime.quiet()
+            (child,) = [name for name in runtime._host.instances if name.count("/") == 2]
+            await runtime.raise_event(child, "go")
+            with pytest.raises(FlowlabError, match="which cannot go on here") as refused:
+                await asyncio.wait_for(eldest.result(), 60)
+            assert "MAX_PAYLOAD_BYTES" in str(refused.value)
+
+    with EventStore(tmp_path) as store:
+        asyncio.run(family())

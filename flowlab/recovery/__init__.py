@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from flowlab.recovery.provenance import Provenance, provenance_plan, provenance_rerun
     from flowlab.recovery.recommendation import Recommendation
     from flowlab.recovery.recommending import recommend
-    from flowlab.recovery.recovering import Recovered, RecoveryReport, recover
+    from flowlab.recovery.recovered import Recovered, RecoveryReport
+    from flowlab.recovery.recovering import recover
     from flowlab.recovery.redoing import Redone
     from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport
     from flowlab.recovery.replayer import Replayer
@@ -42,8 +43,8 @@ _NAMES: Final = {
     "Lawful": "flowlab.recovery.policies",
     "Never": "flowlab.recovery.policies",
     "Recommendation": "flowlab.recovery.recommendation",
-    "Recovered": "flowlab.recovery.recovering",
-    "RecoveryReport": "flowlab.recovery.recovering",
+    "Recovered": "flowlab.recovery.recovered",
+    "RecoveryReport": "flowlab.recovery.recovered",
     "Replay": "flowlab.runtime",
     "ReplayReport": "flowlab.recovery.replay_report",
     "Replayed": "flowlab.recovery.replay_report",

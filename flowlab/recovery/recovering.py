@@ -8,27 +8,23 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from html import escape
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
-from flowlab.events import counted
 from flowlab.events.wording import brief
 from flowlab.recovery.pinned import PinnedStore
+from flowlab.recovery.recovered import Recovered, RecoveryReport
 from flowlab.recovery.restoring import contents
 from flowlab.recovery.schemes import Checkpointed
-from flowlab.runtime.scheme import Process, RecoveryScheme
+from flowlab.runtime import choreographing
+from flowlab.runtime.processes import Carried
+from flowlab.runtime.scheme import RecoveryScheme
 from flowlab.store import EventStore, Snapshot
-from flowlab.store import RecoveryReport as ProjectionsReport
 from flowlab.store.clock import monotonic_s
-from flowlab.workflow import PlanExecution, Program, Workflow
+from flowlab.workflow import Choreography, Plan, PlanExecution, Program, Workflow
+from flowlab.workflow.names import as_id
 
-if TYPE_CHECKING:
-    import polars as pl
-
-MAX_SHOWN: Final = 20
-"""Workflows of a report's HTML table."""
 PIECES: Final = 4
 """Pieces of work for each process of a pool, so that a slow one holds up little."""
 
@@ -36,122 +32,12 @@ Progress = Callable[[int, int], object]
 """Told how many workflows are recovered, of how many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """One workflow of a recovery.
-
-    Args:
-        workflow_id: which.
-        process: what it is an instance of.
-        checkpoint: the id of the checkpoint that it began from, None where from its beginning.
-        head: its last event.
-        events_read: events of its stream that were read.
-        replayed: events that its code or plan was given.
-        waits: what it has asked for and has no answer to, as "type name".
-        seconds: that it took, in its process.
-        state: a plan's state as JSON, from which `PlanExecution.from_json` goes on; else None.
-        error: why it could not be recovered; empty where it was.
-    """
-
-    workflow_id: str
-    process: str
-    checkpoint: str | None = None
-    head: int = 0
-    events_read: int = 0
-    replayed: int = 0
-    waits: tuple[str, ...] = ()
-    seconds: float = 0.0
-    state: Any = None
-    error: str = ""
-
-    def __repr__(self) -> str:
-        if self.error:
-            return f"Recovered({self.workflow_id!r}, failed)"
-        begun = "its beginning" if self.checkpoint is None else f"checkpoint {self.checkpoint!r}"
-        read = counted(self.events_read, "event")
-        return f"Recovered({self.workflow_id!r} at {self.head}, from {begun}, {read} read)"
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryReport:
-    """What a recovery has got back, a row for each workflow, by workflow_id.
-
-    Args:
-        scheme: its repr.
-        workers: processes.
-        rows: the workflows.
-        seconds: from begin to end.
-        projections: what was done about projections, None where nothing.
-    """
-
-    scheme: str
-    workers: int
-    rows: tuple[Recovered, ...]
-    seconds: float
-    projections: ProjectionsReport | None = None
-
-    def __repr__(self) -> str:
-        failed = f", {len(self.failed)} failed" if self.failed else ""
-        what = counted(len(self.rows), "workflow")
-        read = counted(self.events_read, "event")
-        return f"RecoveryReport({what} by {self.scheme}, {read} read{failed})"
-
-    @property
-    def failed(self) -> tuple[Recovered, ...]:
-        """Those that could not be recovered."""
-        return tuple(row for row in self.rows if row.error)
-
-    @property
-    def events_read(self) -> int:
-        """Events that were read, of all."""
-        return sum(row.events_read for row in self.rows)
-
-    @property
-    def replayed(self) -> int:
-        """Events that were replayed, of all."""
-        return sum(row.replayed for row in self.rows)
-
-    def to_polars(self) -> pl.DataFrame:
-        """Return the rows as a frame, without the states."""
-        import polars as pl  # noqa: PLC0415
-
-        names = ("workflow_id", "process", "checkpoint", "head", "events_read", "replayed")
-        more = ("seconds", "error")
-        columns = {name: [getattr(row, name) for row in self.rows] for name in (*names, *more)}
-        types = {"checkpoint": pl.String, "seconds": pl.Float64}
-        ints = dict.fromkeys(("head", "events_read", "replayed"), pl.Int64)
-        texts = dict.fromkeys(("workflow_id", "process", "error"), pl.String)
-        frame = pl.DataFrame(columns, schema_overrides={**texts, **ints, **types})
-        waits = pl.Series("waits", [list(row.waits) for row in self.rows], pl.List(pl.String))
-        return frame.with_columns(pl.lit(self.scheme).alias("scheme"), waits)
-
-    def _repr_html_(self) -> str:
-        head = ("workflow", "process", "checkpoint", "events read", "replayed", "ms", "waits for")
-        lines = [
-            (
-                row.workflow_id,
-                row.process,
-                row.checkpoint or "",
-                str(row.events_read),
-                str(row.replayed),
-                f"{row.seconds * 1e3:.2f}",
-                row.error or ", ".join(row.waits),
-            )
-            for row in self.rows[:MAX_SHOWN]
-        ]
-        total = ("all", "", "", str(self.events_read), str(self.replayed))
-        lines.append((*total, f"{self.seconds * 1e3:.2f}", counted(self.workers, "process")))
-        body = "".join(_line(line, "td") for line in lines)
-        shown = f", {MAX_SHOWN} of {len(self.rows)} shown" if len(self.rows) > MAX_SHOWN else ""
-        title = f"<caption>{escape(repr(self))}{shown}</caption>"
-        return f"<table>{title}<thead>{_line(head, 'th')}</thead><tbody>{body}</tbody></table>"
-
-
 def recover(
     store: EventStore,
-    processes: Mapping[str, Process] | Iterable[Process],
+    processes: Mapping[str, Carried | Plan] | Iterable[Carried | Plan],
     *,
     scheme: RecoveryScheme | None = None,
+    namespace: str = "default",
     workers: int = 1,
     executor: Executor | None = None,
     critical: bool = True,
@@ -161,16 +47,19 @@ def recover(
 ) -> RecoveryReport:
     """Recover every unfinished workflow of a store, and say what each has cost.
 
-    They are the live ones of the namespace `default`. All see the store at one position.
+    They are the live ones of a namespace. All see the store at one position.
     Independent workflows are recovered side by side where there is more than one worker: each
     process opens the store for reading, and hands back what it has measured, and of plans the
     state. A function's coroutine cannot leave its process, so of functions only the figures come
-    back. The rows are the same for any number of workers, but for the times.
+    back. A saga that nobody conducts comes back from its whole log, whatever the scheme. The rows
+    are the same for any number of workers, but for the times.
 
     Args:
         store: open.
-        processes: what the workflows run: workflows and programs, or a mapping from their names.
+        processes: what the workflows run: workflows, programs, plans without named predicates and
+            choreographies, or a mapping from their names.
         scheme: by which; None is `Checkpointed()`.
+        namespace: of the workflows.
         workers: processes; 1 is this one.
         executor: a warm pool to use instead of one that is made here; it stays open.
         critical: bring critical projections up to date, too; the others wait for their first use.
@@ -197,6 +86,7 @@ def recover(
     if type(workers) is not int or workers < 1:
         message = f"workers is {brief(workers)}; expected a whole number from 1"
         raise InvalidArgumentError(message)
+    as_id(namespace, "namespace")
     began = monotonic_s()
     known = by_name(processes)
     chosen: RecoveryScheme = Checkpointed() if scheme is None else scheme
@@ -204,53 +94,61 @@ def recover(
     if critical:
         projections = store.recover_projections()
     pinned = PinnedStore(store)
-    found = unfinished(pinned.snapshot())
+    found = unfinished(pinned.snapshot(), namespace)
     rows: list[Recovered] = []
     if workers == 1 and executor is None:
         for item in found.items():
-            rows.append(_one(pinned, item, known, chosen, seed, states=states))
+            rows.append(_one(pinned, item, known, chosen, seed, namespace=namespace, states=states))
             if progress is not None:
                 progress(len(rows), len(found))
     else:
         position = pinned.snapshot().position
-        work = _Work(str(store.path), position, _portable(known), chosen, seed, states)
+        work = _Work(str(store.path), position, _portable(known), chosen, seed, namespace, states)
         rows = _pooled(work, list(found.items()), workers, executor, progress)
     return RecoveryReport(repr(chosen), workers, tuple(rows), monotonic_s() - began, projections)
 
 
-def by_name(processes: Mapping[str, Process] | Iterable[Process]) -> dict[str, Process]:
-    """Return processes by name.
+def by_name(
+    processes: Mapping[str, Carried | Plan] | Iterable[Carried | Plan],
+) -> dict[str, Carried]:
+    """Return processes by name; a plan is made ready.
 
     Raises:
-        InvalidArgumentError: something is neither a workflow nor a program.
+        InvalidArgumentError: something is no workflow, plan or choreography.
+        PlanError: a plan names predicates, so that only its program can be recovered.
     """
     given = processes.items() if isinstance(processes, Mapping) else ((None, p) for p in processes)
-    found: dict[str, Process] = {}
+    found: dict[str, Carried] = {}
     for name, process in given:
-        if not isinstance(process, (Workflow, Program)):
-            message = f"{brief(process)} is no @workflow and no Program; compile a plan first"
+        if not isinstance(process, (Workflow, Program, Plan, Choreography)):
+            message = (
+                f"{brief(process)} is no workflow; give a @workflow, a Program, a Plan or a "
+                "Choreography"
+            )
             raise InvalidArgumentError(message)
-        own = process.name if isinstance(process, Workflow) else process.plan.name
-        found[own if name is None else name] = process
+        ready = Program.of(process) if isinstance(process, Plan) else process
+        own = ready.plan.name if isinstance(ready, Program) else ready.name
+        found[own if name is None else name] = ready
     return found
 
 
-def unfinished(snapshot: Snapshot) -> dict[str, str]:
+def unfinished(snapshot: Snapshot, namespace: str = "default") -> dict[str, str]:
     """Return the live workflows that have begun and not ended, each with what it is, in order.
 
-    They are those of the namespace `default`. Of one whose beginning was truncated, its newest
-    checkpoint says what it is.
+    They are those of one namespace. Of one whose beginning was truncated, its newest checkpoint
+    says what it is.
     """
+    told = namespace.replace("'", "''")
     query = (
-        "SELECT workflow_id, name FROM workflows WHERE namespace = 'default' AND run_id = '' "
-        "AND status = 'open' ORDER BY workflow_id"
+        f"SELECT workflow_id, name FROM workflows WHERE namespace = '{told}' AND run_id = '' "
+        "AND status IN ('open', 'running') ORDER BY workflow_id"
     )
     table = snapshot.query(query)
     found: dict[str, str] = {}
     for workflow_id, name in zip(*(table.column(i).to_pylist() for i in (0, 1)), strict=True):
         if name is not None:
             found[workflow_id] = name
-        elif snapshot.bases.base(stream := ("default", "", workflow_id)):
+        elif snapshot.bases.base(stream := (namespace, "", workflow_id)):
             newest = next(contents(snapshot, stream), None)
             if newest is not None:
                 found[workflow_id] = newest.content.process
@@ -267,27 +165,32 @@ class _Work:
     processes: bytes
     scheme: RecoveryScheme
     seed: object
+    namespace: str
     states: bool
 
 
 def _one(
     pinned: PinnedStore,
     named: tuple[str, str],
-    processes: Mapping[str, Process],
+    processes: Mapping[str, Carried],
     scheme: RecoveryScheme,
     seed: object,
     *,
+    namespace: str,
     states: bool,
 ) -> Recovered:
     name, kind = named
-    stream = ("default", "", name)
     began = monotonic_s()
     try:
         if kind not in processes:
             known = ", ".join(sorted(processes)) or "none"
             message = f"{name!r} is an instance of {kind!r}; the processes given are: {known}"
             raise NotFoundError(message)
-        restored = scheme.restore(pinned.as_store, stream, processes[kind], seed=seed)
+        process = processes[kind]
+        if isinstance(process, Choreography):
+            return _saga(pinned, name, process, namespace, began)
+        stream = (namespace, "", name)
+        restored = scheme.restore(pinned.as_store, stream, process, seed=seed)
     except FlowlabError as error:
         return Recovered(name, kind, error=str(error), seconds=monotonic_s() - began)
     seconds = monotonic_s() - began
@@ -302,6 +205,24 @@ def _one(
         waits=tuple(f"{event.event_type} {event.name}" for event in standing.open.values()),
         seconds=seconds,
         state=execution.to_json() if states and isinstance(execution, PlanExecution) else None,
+    )
+
+
+def _saga(
+    pinned: PinnedStore, name: str, process: Choreography, namespace: str, began: float
+) -> Recovered:
+    """Recover what nobody conducts: no scheme sees it, for its state is what its log says."""
+    execution, standing, read = choreographing.restore(
+        pinned.as_store, process, name, namespace=namespace
+    )
+    return Recovered(
+        workflow_id=name,
+        process=process.name,
+        head=standing.head,
+        events_read=read,
+        replayed=read,
+        waits=tuple(execution.awaited),
+        seconds=monotonic_s() - began,
     )
 
 
@@ -345,20 +266,28 @@ def _piece(work: _Work, names: list[tuple[str, str]]) -> list[Recovered]:
         _opened[key] = PinnedStore(store, position=work.position)
     processes = _loaded(work.processes)
     return [
-        _one(_opened[key], item, processes, work.scheme, work.seed, states=work.states)
+        _one(
+            _opened[key],
+            item,
+            processes,
+            work.scheme,
+            work.seed,
+            namespace=work.namespace,
+            states=work.states,
+        )
         for item in names
     ]
 
 
-def _portable(processes: Mapping[str, Process]) -> bytes:
-    """Return processes for another process: programs by value, workflows by where they stand.
+def _portable(processes: Mapping[str, Carried]) -> bytes:
+    """Return processes for another process: what is data by value, workflows by where they stand.
 
     Raises:
         InvalidArgumentError: a workflow does not stand in a module under its function's name.
     """
     told: dict[str, Any] = {}
     for name, process in processes.items():
-        if isinstance(process, Program):
+        if isinstance(process, (Program, Choreography)):
             told[name] = process
             continue
         place = process.body.__module__, process.body.__qualname__
@@ -376,7 +305,7 @@ def _portable(processes: Mapping[str, Process]) -> bytes:
     return pickle.dumps(told)
 
 
-def _loaded(portable: bytes) -> dict[str, Process]:
+def _loaded(portable: bytes) -> dict[str, Carried]:
     told = pickle.loads(portable)  # noqa: S301 - what the parent process has sent
     return {
         name: _at(*process) if isinstance(process, tuple) else process
@@ -389,8 +318,3 @@ def _at(module: str, name: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part)
     return found
-
-
-def _line(cells: Iterable[str], tag: str) -> str:
-    inside = "".join(f'<{tag} style="text-align:left">{escape(cell)}</{tag}>' for cell in cells)
-    return f"<tr>{inside}</tr>"

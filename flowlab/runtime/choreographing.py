@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +10,7 @@ from flowlab.errors import InvalidArgumentError
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.events.keys import Key
 from flowlab.events.vocabulary import WORLD_STREAM
-from flowlab.runtime.effect import Done, Effect, Gone, Outcome
+from flowlab.runtime.effect import INVALID_RESULT, Done, Effect, Gone, Outcome
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.standing import Standing
 from flowlab.store import EventStore
@@ -180,7 +181,20 @@ def reacted(host: Errands, effect: Effect, outcome: Outcome, transaction: Event 
         transaction = host.recording.events[-1]
     if isinstance(outcome, Done):
         execution.result_of(str(effect.step_id), outcome.result)
+    elif outcome.error_type == INVALID_RESULT:
+        _warn_of_result(execution.errands[effect.sequence], outcome)
     host.take_in(instance, transaction)
+
+
+def _warn_of_result(errand: Errand, outcome: Gone) -> None:
+    """Warn of a result that will be no better the next time, where nothing else would tell."""
+    if errand.heard.reaction.fails_with is None:
+        message = (
+            f"what {errand.heard.activity!r} of agent {errand.heard.agent!r} returns cannot be "
+            f"told, and it is tried again and again, for its reaction has no fails_with: "
+            f"{outcome.message}"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def restore(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from flowlab.errors import LimitError
 from flowlab.events import Event
 from flowlab.runtime import choreographing
 from flowlab.runtime.agents import Performer
 from flowlab.runtime.effect import Effect
 from flowlab.runtime.hosting import Hosting
 from flowlab.runtime.instance import Instance
+from flowlab.runtime.recording import check_sizes
 
 
 class Errands(Hosting):
@@ -43,7 +45,12 @@ class Errands(Hosting):
         self._later.append(lambda: self._go_on(instance, [event]))
 
     def go_on_with(self, instance: Instance, draft: Event) -> None:
-        """Write a request, carry it out, and go on."""
+        """Write a request, carry it out, and go on; one too large for an event stops its saga."""
+        try:
+            check_sizes(instance.workflow_id, [draft])
+        except LimitError as error:
+            self._give_up_on(instance, error)
+            return
         asked = self._write(instance, draft)
         self._carry_out(instance, asked)
         self._go_on(instance, [asked])

@@ -86,6 +86,22 @@ class Families(Hosting):
         kind = _CHILD_ENDS.get(status, "ChildWorkflowFailed")
         self._child_ended(parent, asked, kind, payload, Cause(end.workflow_id, end.sequence, JOIN))
 
+    def stop_parent(self, child: Instance) -> None:
+        """Let whoever waits for a workflow that cannot go on here not go on either, and say so."""
+        assert child.parent is not None
+        parent = self.instances.get(child.parent.workflow_id)
+        if parent is None or not parent.is_open:
+            return
+        if child.parent.sequence in parent.standing.open:
+            message = (
+                f"{parent.workflow_id!r} waits for its child {child.workflow_id!r}, which cannot "
+                f"go on here: {child.error} Mend that and start the runtime again: both are in the "
+                "log as they were"
+            )
+            error = FlowlabError(message)
+            error.__cause__ = child.error
+            self._give_up_on(parent, error)
+
     def _child_ended(
         self,
         parent: Instance,

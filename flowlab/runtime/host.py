@@ -21,6 +21,7 @@ from flowlab.runtime.clock import Clock
 from flowlab.runtime.effect import Done, Effect, Gone, Outcome, checked
 from flowlab.runtime.errands import Errands
 from flowlab.runtime.families import Families
+from flowlab.runtime.hearing import Hearing
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.pooling import Pooling
 from flowlab.runtime.processes import Carried
@@ -29,7 +30,7 @@ from flowlab.runtime.scheme import RecoveryScheme
 from flowlab.runtime.standing import EFFECTS, OPEN, Standing
 from flowlab.runtime.turn import Turn
 from flowlab.store import EventStore
-from flowlab.workflow import Choreography, Execution, PlanExecution
+from flowlab.workflow import Choreography, PlanExecution
 from flowlab.workflow.cells import Cells
 from flowlab.workflow.choreography_execution import ChoreographyExecution
 from flowlab.workflow.retry import UNKNOWN_ACTIVITY
@@ -78,7 +79,7 @@ class Host(Errands, Families, Pooling):
         self.instances: dict[str, Instance] = {}
         self.recording = Recording(store, namespace, clock)
         self._store = store
-        self._scheme = scheme
+        self._hearing = Hearing(store, scheme, namespace)
         self._clock = clock
         self._seed = seed
         self._namespace = namespace
@@ -155,8 +156,14 @@ class Host(Errands, Families, Pooling):
         self._close(effect, f"{effect.family}{kind}", payload, causes)
 
     def give_up(self, effect: Effect) -> None:
-        """Take note that an effect was not answered in time; it goes on, and its answer shows."""
-        self._turn.late.append(effect.place)
+        """Take note that an effect was not answered in time.
+
+        One that holds an agent is stopped, if it can be, so that the agent is free; all else goes
+        on, and its answer shows.
+        """
+        lane, _ = self.agents.find(effect.agent, effect.activity)
+        places = self._turn.late if lane is None else self._turn.stopped
+        places.append(effect.place)
         payload: dict[str, Any] = {"attempt": effect.attempt}
         kind = "ActivityTimedOut"
         if effect.undo:
@@ -172,7 +179,10 @@ class Host(Errands, Families, Pooling):
             error = {"message": "it was given up", "type": "Canceled"}
             causes.append(self.recording.transaction(lane.name, effect, None, error))
             self._hand_out(lane)
-        self._close(effect, "ActivityCanceled", {"attempt": effect.attempt}, causes)
+        instance = self.instances.get(effect.workflow_id)
+        if instance is not None and effect.sequence in instance.standing.open:
+            self._close(effect, "ActivityCanceled", {"attempt": effect.attempt}, causes)
+        self._settle()
 
     def fired(self, workflow_id: str, sequence: int) -> None:
         """Take note that the time of a timer has come."""
@@ -203,23 +213,8 @@ class Host(Errands, Families, Pooling):
         touched, self._touched = self._touched, {}
         turn.events = self.recording.commit()
         if turn.events:
-            self._tell_scheme(turn.events, touched)
+            self._hearing.tell(self, turn.events, touched)
         return turn
-
-    def _tell_scheme(self, events: list[Event], touched: dict[str, None]) -> None:
-        streams: dict[str, list[Event]] = {workflow_id: [] for workflow_id in touched}
-        for event in events:
-            if event.workflow_id in streams:
-                streams[event.workflow_id].append(event)
-        for workflow_id, mine in streams.items():
-            instance = self.instances.get(workflow_id)
-            if instance is None or instance.error is not None:
-                continue
-            if isinstance(instance.execution, (Execution, PlanExecution)):
-                stream = (self._namespace, "", workflow_id)
-                self._scheme.committed(
-                    self._store, stream, instance.execution, instance.standing, mine
-                )
 
     def _settle(self) -> None:
         if not self._settling:  # a child begins a child, and so on, deeper than a stack is
@@ -297,6 +292,8 @@ class Host(Errands, Families, Pooling):
         # What has happened stays in the log; other workflows go on.
         instance.error = error
         self._turn.ended.append(instance)
+        if instance.parent is not None:
+            self._later.append(lambda: self.stop_parent(instance))
 
     def _renew(self, instance: Instance, end: Event) -> list[Event]:
         generation = instance.standing.generation + 1

@@ -23,7 +23,7 @@ from flowlab.runtime.instance import Instance
 from flowlab.runtime.lease import RENEWALS, Lease
 from flowlab.runtime.performing import Performing
 from flowlab.runtime.turn import Turn
-from flowlab.workflow import Execution, PlanExecution, armed
+from flowlab.workflow import armed
 from flowlab.workflow.cells import Cells
 
 T = TypeVar("T")
@@ -248,14 +248,17 @@ class Turns:
     def _let_go(self, ended: Instance) -> None:
         """Keep the workflows that ended last in memory; the store has the others."""
         self._ended.append(ended)
-        if len(self._ended) <= MAX_ENDED:
-            return
-        oldest, known = self._ended.popleft(), self._host.instances
-        # A late answer to one of its requests is still to be written.
-        is_done = not oldest.standing.effects and oldest.error is None
-        is_known = known.get(oldest.workflow_id) is oldest
-        if is_done and is_known and isinstance(oldest.execution, (Execution, PlanExecution)):
-            del known[oldest.workflow_id]
+        known = self._host.instances
+        # Two for each that comes: so those that had to wait here are gone once they can.
+        for _ in range(min(2, len(self._ended) - MAX_ENDED)):
+            oldest = self._ended.popleft()
+            if known.get(oldest.workflow_id) is not oldest:
+                continue
+            # A late answer to one of its requests is still to be written.
+            if oldest.standing.effects or oldest.error is not None:
+                self._ended.append(oldest)
+            else:
+                del known[oldest.workflow_id]
 
     def _wake(self, waits_for: str) -> None:
         for future in self._waiting.pop(waits_for, ()):
