@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import deltalake
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +33,7 @@ from flowlab.store.clock import boot_id, process_id, process_started, wall_ns
 from flowlab.store.compaction import first_to_merge, maintenance_lock
 from flowlab.store.layout import EVENT_ID
 from flowlab.store.merging import cut
+from flowlab.store.segments import pieces
 from flowlab.studies.workload import make_log
 
 GOLDEN = Path(__file__).parent / "golden" / "format-1" / "store"
@@ -75,23 +77,30 @@ def sorted_pieces(draw: st.DrawFn) -> list[pa.Table]:
     return [whole.slice(a, b - a) for a, b in zip([0, *ends], ends, strict=False)]
 
 
-@given(sorted_pieces(), st.integers(1, 10))
+def check_pieces(pieces: list[list[str]], lengths: dict[str, int], most: int, longest: int) -> None:
+    for piece in pieces:
+        assert 0 < len(piece) <= most
+        parted = [name for name in set(piece) if piece.count(name) < lengths[name]]
+        assert not parted or set(piece) == set(parted), "a stream that is cut shares a file"
+        assert all(lengths[name] > longest for name in parted)
+        assert all(piece.count(name) <= longest for name in piece)
+
+
+@given(sorted_pieces(), st.integers(1, 10), st.integers(1, 10))
 def test_rows_are_cut_between_streams_and_a_long_stream_stands_alone(
-    tables: list[pa.Table], most: int
+    tables: list[pa.Table], one: int, other: int
 ) -> None:
+    longest, most = sorted((one, other))
     whole = pa.concat_tables(tables)
-    cuts = list(cut(iter(tables), most))
+    names = whole.column("workflow_id").to_pylist()
+    lengths = {name: names.count(name) for name in names}
+    cuts = list(cut(iter(tables), most, longest))
     assert pa.concat_tables(cuts).select(EVENT_ID).equals(whole.select(EVENT_ID))
-    lengths: dict[str, int] = {}
-    for name in whole.column("workflow_id").to_pylist():
-        lengths[name] = lengths.get(name, 0) + 1
-    for piece in cuts:
-        assert 0 < piece.num_rows <= most
-        names = set(piece.column("workflow_id").to_pylist())
-        held = {name: piece.column("workflow_id").to_pylist().count(name) for name in names}
-        parted = [name for name in names if held[name] < lengths[name]]
-        assert not parted or names == set(parted), "a stream that is cut shares a file"
-        assert all(lengths[name] > most for name in parted)
+    check_pieces([t.column("workflow_id").to_pylist() for t in cuts], lengths, most, longest)
+    codes = np.unique(names, return_inverse=True)[1]
+    places = pieces(codes, most, longest)
+    assert [row for begin, end in places for row in range(begin, end)] == list(range(len(names)))
+    check_pieces([names[begin:end] for begin, end in places], lengths, most, longest)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200))
@@ -128,6 +137,7 @@ def test_a_stream_reads_the_same_from_either_end_whatever_files_it_lies_in(
     names: dict[str, list[str]] = {}
     with pytest.MonkeyPatch.context() as patch, EventStore(root / "s") as store:
         patch.setattr(compaction, "MAX_FILE_ROWS", most)
+        patch.setattr(compaction, "MAX_STREAM_ROWS", most)
         for number, (flow, size) in enumerate(appends):
             fresh = [f"{number}.{place}" for place in range(size)]
             names.setdefault(flow, []).extend(fresh)
@@ -171,6 +181,7 @@ def test_a_stream_longer_than_a_file_is_not_written_again_and_again(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compaction, "MAX_FILE_ROWS", 4)
+    monkeypatch.setattr(compaction, "MAX_STREAM_ROWS", 4)
     for number in range(5):
         store.append("long", [mark(f"{number}.{place}") for place in range(3)])
         store.seal()

@@ -24,7 +24,7 @@ from flowlab.store.files import Disk, file_lock
 from flowlab.store.layout import Layout
 from flowlab.store.merging import by_partition, cut, generations, merge
 from flowlab.store.segment_reader import SegmentReader
-from flowlab.store.segments import MAX_FILE_ROWS, ROW_GROUP_ROWS, Part, write_part
+from flowlab.store.segments import MAX_FILE_ROWS, MAX_STREAM_ROWS, ROW_GROUP_ROWS, Part, write_part
 from flowlab.store.truncation import Bases
 
 LOCK_NAME: Final = "maintenance.lock"
@@ -215,7 +215,7 @@ class Rewriter:
         rows = sum(data.rows for data in old)
         tables = merge(job.runs, self.reader, self.bases)
         if job.upto is None:
-            written = self._write(cut(tables, MAX_FILE_ROWS), old[0], old[0].tier)
+            written = self._write(cut(tables, MAX_FILE_ROWS, MAX_STREAM_ROWS), old[0], old[0].tier)
         else:
             written = self._split(tables, old[0], job.upto)
         self.removed += old
@@ -261,8 +261,8 @@ class Rewriter:
                 if rest.num_rows:
                     young.append(rest)
 
-        rows = self._write(cut(old(), MAX_FILE_ROWS), like, ARCHIVE_TIER)
-        return rows + self._write(cut(iter(young), MAX_FILE_ROWS), like, "")
+        rows = self._write(cut(old(), MAX_FILE_ROWS, MAX_STREAM_ROWS), like, ARCHIVE_TIER)
+        return rows + self._write(cut(iter(young), MAX_FILE_ROWS, MAX_STREAM_ROWS), like, "")
 
 
 def maintenance_lock(root: Path, disk: Disk, *, timeout_s: float) -> AbstractContextManager[None]:

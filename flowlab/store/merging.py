@@ -149,11 +149,16 @@ def stream_starts(table: pa.Table) -> NDArray[np.int64]:
     return np.flatnonzero(changes)
 
 
-def cut(tables: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
+def cut(tables: Iterable[pa.Table], most: int, longest: int) -> Iterator[pa.Table]:
     """Cut sorted rows between streams into tables of at most so many rows.
 
-    A longer stream is cut, too; its pieces then hold nothing else, so that files in the order of
+    A long stream is cut, too; its pieces then hold nothing else, so that files in the order of
     their positions are in the order of any stream's sequences.
+
+    Args:
+        tables: of rows in the order of their keys.
+        most: rows of a piece that holds several streams.
+        longest: rows of a stream that is not cut; at most `most`.
     """
     held: list[pa.Table] = []
     alone: RowKey | None = None
@@ -168,7 +173,7 @@ def cut(tables: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
         if not held:
             return
         whole = pa.concat_tables(held, promote_options="default")
-        count, alone = _piece(whole, most, alone, last=not more)
+        count, alone = _piece(whole, (most, longest), alone)
         if count:
             yield whole.slice(0, count)
         rest = whole.slice(count)
@@ -176,19 +181,23 @@ def cut(tables: Iterable[pa.Table], most: int) -> Iterator[pa.Table]:
 
 
 def _piece(
-    table: pa.Table, most: int, alone: RowKey | None, *, last: bool
+    table: pa.Table, limits: tuple[int, int], alone: RowKey | None
 ) -> tuple[int, RowKey | None]:
-    """Return how many rows to write now, and the stream whose rest must stand alone."""
+    """Return how many rows to write now, and the stream whose rest must stand alone.
+
+    More rows are at hand than two pieces have, or all: whatever ends early enough is known to.
+    """
+    most, longest = limits
     first = row_key(table, 0)[:3]
-    ends = np.append(stream_starts(table)[1:], table.num_rows)
-    if ends[0] > most:
-        return most, first
+    starts = stream_starts(table)
+    ends = np.append(starts[1:], table.num_rows)
+    if ends[0] > longest:
+        return longest, first
     if first == alone:
-        # The rest of a long stream; whether it ends here is known, since more rows are at hand.
         return int(ends[0]), None
-    if table.num_rows <= most and last:
-        return table.num_rows, None
-    place = int(np.searchsorted(ends, most, side="right"))
+    whole = int(np.searchsorted(ends, most, side="right"))
+    long = np.flatnonzero(ends - starts > longest)
+    place = min(whole, int(long[0])) if len(long) else whole
     return int(ends[place - 1]), None
 
 

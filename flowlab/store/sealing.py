@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -116,7 +117,7 @@ class Sealer:
         return self._commit(files, info, operation=operation, epoch=epoch)
 
     def write_files(self, table: pa.Table, streams: Streams, *, epoch: int) -> list[DataFile]:
-        """Write one sealed file for each partition that has rows."""
+        """Write sealed files for each partition that has rows: one, or the pieces of one run."""
         root, layout = self.root / "workflows", self.layout
         files: list[DataFile] = []
         shares = partition(table, layout, streams)
@@ -130,7 +131,7 @@ class Sealer:
             in_order(write, shares, files, serial=self.disk.serial)
         for share, data in zip(shares, files, strict=True):
             self.sealed.learn(data, share.worlds)
-        return files
+        return _as_runs(files)
 
     @contextmanager
     def _removed_on_failure(self, files: list[DataFile]) -> Iterator[None]:
@@ -240,3 +241,14 @@ class Sealer:
             # The commit is durable and needs no checkpoint: its caller must not be told otherwise.
             message = f"no checkpoint of the commit log was written; the next may be: {error}"
             warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _as_runs(files: list[DataFile]) -> list[DataFile]:
+    """Tag the files that one write has put into a partition as one sorted run."""
+    homes = [tuple(data.partition.items()) for data in files]
+    several = {home for home, count in Counter(homes).items() if count > 1}
+    first = min((data.least("position") or 0 for data in files), default=0)
+    return [
+        replace(data, run=f"written-{first}") if home in several else data
+        for home, data in zip(homes, files, strict=True)
+    ]

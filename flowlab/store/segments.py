@@ -6,6 +6,7 @@ import json
 import os
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS: Final = 2048
 MAX_FILE_ROWS: Final = 64 * ROW_GROUP_ROWS
+MAX_STREAM_ROWS: Final = 16 * ROW_GROUP_ROWS
+"""Rows of one stream from which on it has files of its own, so that a footer grows no further."""
 """Rows of a sealed file, but of one that holds a single longer stream: its footer stays small."""
 CONSTANTS_KEY: Final = "flowlab.constants"
 _MAY_BE_CONSTANT: Final = (
@@ -151,7 +154,7 @@ def partition(table: pa.Table, layout: Layout, streams: Streams) -> list[Share]:
     for place, count in enumerate(np.bincount(groups.of_row).tolist()):
         codes = streams.codes[order[start : start + count]]
         values, names = groups.values[place], frozenset(runs[place])
-        for begin, end in pieces(codes, MAX_FILE_ROWS):
+        for begin, end in pieces(codes, MAX_FILE_ROWS, MAX_STREAM_ROWS):
             parts.append(Share(values, names, source, order[start + begin : start + end]))
         start += count
     return parts
@@ -182,26 +185,35 @@ def _worlds(groups: Groups, streams: Streams) -> list[set[tuple[str, str]]]:
     return found
 
 
-def pieces(codes: Ints, most: int) -> list[tuple[int, int]]:
-    """Cut sorted rows between streams, into pieces of at most so many rows or of one stream.
+def pieces(codes: Ints, most: int, longest: int) -> list[tuple[int, int]]:
+    """Cut sorted rows into pieces of at most so many rows, between streams.
+
+    A long stream is cut, too; its pieces then hold nothing else, so that files in the order of
+    their positions are in the order of any stream's sequences.
 
     Args:
         codes: of each row's stream.
         most: rows of a piece that holds several streams.
+        longest: rows of a stream that is not cut.
 
     Example:
-        >>> pieces(np.array([1, 1, 2, 2, 3, 3, 3, 3, 3, 4]), 4)
-        [(0, 4), (4, 9), (9, 10)]
+        >>> pieces(np.array([1, 1, 2, 2, 3, 3, 3, 3, 3, 4]), 4, 3)
+        [(0, 4), (4, 7), (7, 9), (9, 10)]
     """
-    if len(codes) <= most:
-        return [(0, len(codes))]
-    ends = np.append(np.flatnonzero(np.diff(codes)) + 1, len(codes))
-    found, begin = [], 0
-    while begin < len(codes):
-        place = np.searchsorted(ends, begin + most, side="right")
-        end = int(ends[place - 1]) if place and ends[place - 1] > begin else int(ends[place])
-        found.append((begin, end))
-        begin = end
+    starts = np.append(0, np.flatnonzero(np.diff(codes)) + 1)
+    ends = np.append(starts[1:], len(codes))
+    long = np.append(np.flatnonzero(ends - starts > longest), len(starts))
+    found, place = [], 0
+    while place < len(starts):
+        begin, next_long = int(starts[place]), int(long[np.searchsorted(long, place)])
+        if place == next_long:
+            cuts = [*range(begin, int(ends[place]), longest), int(ends[place])]
+            found += list(pairwise(cuts))
+            place += 1
+        else:
+            full = int(np.searchsorted(ends, begin + most, side="right"))
+            place = min(full, next_long)
+            found.append((begin, int(ends[place - 1])))
     return found
 
 

@@ -67,15 +67,15 @@ def read_file(
     Only rows that are kept count.
     """
     near = reader.row_groups(data) if near is None else near
-    groups = [group.index for group in near if span.may_be_in(group)]
-    if reverse:
-        groups.reverse()
     parts: list[pa.Table] = []
     rows = 0
-    for group in groups:
+    # The bounds of a group that is not reached are not looked at either.
+    for group in reversed(near) if reverse else near:
         if limit is not None and rows >= limit:
             break
-        table = reader.read_rows(data, group, span)
+        if not span.may_be_in(group):
+            continue
+        table = reader.read_rows(data, group.index, span)
         if keep is not None:
             table = keep(table)
         rows += table.num_rows

@@ -1,9 +1,10 @@
 """What each scheme costs, fitted from calibration runs, and how well that predicts other runs.
 
 The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + row groups g +
-state bytes l + files f, with O to open the store. All of it is known before: n events since the
-checkpoint and their bytes, the row groups that hold them, the checkpoint's files. A store that was
-just opened also reads the footers of files, which list all their row groups.
+state bytes l + files f + tail events t, with O to open the store. All of it is known before: n
+events since the checkpoint and their bytes, the row groups that hold them, the checkpoint's files.
+A store that was just opened also reads its whole tail, whoever asks, and the footers of the files
+that it reads from, which list all their row groups.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from flowlab.recovery import Costs
 from flowlab.studies.measuring import Spread
 
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "warm cache", "parallel")
-_SINCE: Final = ("once", "workflows", "events", "payload_bytes", "groups", "group_bytes", "footers")
+_OPENED: Final = ("once", "workflows", "events", "payload_bytes", "tail_events", "footers")
+_SINCE: Final = (*_OPENED, "groups", "group_bytes")
 TERMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "replay": ("once", "workflows", "events", "payload_bytes", "footers"),
+    "replay": (*_OPENED, "groups"),
     "checkpoint": (*_SINCE, "state_bytes", "files"),
     "incremental": (*_SINCE, "state_bytes", "files"),
     "warm cache": ("once", "workflows", "events", "payload_bytes"),
