@@ -16,6 +16,7 @@ import pyarrow as pa
 from flowlab.events import Event, events_from_table
 from flowlab.recovery import Checkpointed, Never, Replay, recover
 from flowlab.store import EventStore
+from flowlab.store.segments import ROW_GROUP_ROWS
 from flowlab.studies.claim import Bound, Claim, Measurement, Reliability
 from flowlab.studies.measuring import Scale, Spread, race, workplace
 from flowlab.studies.scheme_workload import (
@@ -28,10 +29,8 @@ from flowlab.studies.scheme_workload import (
 
 _LEAST: Final = 1_000
 _LARGEST: Final = 1_000_000
-_SEALED: Final = 16
-"""Segments of a history: those of 1 000 000 events, and as many of a shorter one."""
-_TAIL: Final = 900
-"""Events that were not sealed yet when the process stopped, the same for every length."""
+_TAILS: Final = {"sealed": 0, "in the tail": 900}
+"""Events that were not sealed when the process stopped, by where what is new then lies."""
 _SINCE: Final = (60, 600)
 """Events since the checkpoint; their two times give what one event costs."""
 _WORKFLOWS: Final = 1_000
@@ -41,42 +40,47 @@ _PROCESSES: Final = 2
 def length(scale: Scale) -> Measurement:
     """Recover from a checkpoint with equally many events since, after histories of other lengths.
 
-    The history was sealed as it grew, and its last events stand in the tail, as a stopped process
-    leaves them. Opening a store reads the commits since the last checkpoint of the commit log, at
-    most 31: here there are as many for every length. Each call opens the store and restores the
-    workflow; lengths take turns. The value is the worst ratio, in time of the processor, of a
-    length to the least one, block by block.
+    A history is sealed in one commit, with an equal last row group: what is read at once is a row
+    group, however few of its events are wanted. What came since the checkpoint is read from sealed
+    files in one set-up, and in the other from the tail, as a stopped process leaves it. Each call
+    opens the store and restores the workflow; lengths take turns. The value is the worst ratio, in
+    time of the processor, of a length to the least one, block by block, of both set-ups.
     """
-    sizes = _sizes(min(scale.largest, _LARGEST))
-    times: dict[int, dict[str, list[float]]] = {}
+    ratios, beside = [], {}
     with workplace(scale) as folder:
+        for place, tail in _TAILS.items():
+            found = _of_lengths(folder / place, scale, tail)
+            sizes = list(found[_SINCE[0]])
+            ratios += [
+                Spread.of([a / b for a, b in zip(times[size], times[sizes[0]], strict=True)])
+                for times in found.values()
+                for size in sizes[1:]
+            ]
+            for size in sizes:
+                few, many = (Spread.of(found[since][size]).median for since in _SINCE)
+                each = (many - few) / (_SINCE[1] - _SINCE[0])
+                told = f"{(few - each * _SINCE[0]) * 1e3:.1f} ms + {each * 1e6:.1f} us an event"
+                beside[f"{size} events, what is new {place}"] = told
+    return Measurement.ratio(max(ratios, key=lambda spread: spread.median), beside)
+
+
+def _of_lengths(folder: Path, scale: Scale, tail: int) -> dict[int, dict[str, list[float]]]:
+    """Return what recovery takes, by events since the checkpoint and by length."""
+    sizes = _sizes(min(scale.largest, _LARGEST))
+    times = {}
+    for size in sizes:
+        table = counting_log(size)
+        with EventStore(folder / str(size)) as store:
+            store.append_table(table.slice(0, size - tail))
+            if tail:
+                store.append(STREAM[2], _events(table.slice(size - tail)))
+    for since in reversed(_SINCE):
         for size in sizes:
             with EventStore(folder / str(size)) as store:
-                table = counting_log(size)
-                for part in range(_SEALED):
-                    start, end = ((size - _TAIL) * n // _SEALED for n in (part, part + 1))
-                    store.append_table(table.slice(start, end - start))
-                store.append(STREAM[2], _events(table.slice(size - _TAIL)))
-        for since in reversed(_SINCE):
-            for size in sizes:
-                with EventStore(folder / str(size)) as store:
-                    take_checkpoint(store, size - since)
-            calls = {str(size): _restore(folder / str(size)) for size in sizes}
-            times[since] = _in_turns(calls, scale)
-    ratios = [
-        Spread.of([a / b for a, b in zip(found[str(size)], found[str(sizes[0])], strict=True)])
-        for found in times.values()
-        for size in sizes[1:]
-    ]
-    worst = max(ratios, key=lambda spread: spread.median)
-    beside = {}
-    for size in sizes:
-        few, many = (Spread.of(times[since][str(size)]).median for since in _SINCE)
-        each = (many - few) / (_SINCE[1] - _SINCE[0])
-        fixed = few - each * _SINCE[0]
-        told = f"{fixed * 1e3:.1f} ms + {each * 1e6:.1f} us an event since"
-        beside[f"{size:,} events"] = told
-    return Measurement.ratio(worst, beside)
+                take_checkpoint(store, size - since)
+        calls = {f"{size:,}": _restore(folder / str(size)) for size in sizes}
+        times[since] = _in_turns(calls, scale)
+    return times
 
 
 def pool(scale: Scale) -> Measurement:
@@ -109,9 +113,11 @@ def pool(scale: Scale) -> Measurement:
 
 
 def _sizes(most: int) -> list[int]:
+    """Return lengths, each about ten times the one before, whose last row groups are equal."""
     sizes = [_LEAST]
     while sizes[-1] * 10 <= most:
-        sizes.append(sizes[-1] * 10)
+        groups = round((sizes[-1] * 10 - _LEAST) / ROW_GROUP_ROWS)
+        sizes.append(_LEAST + groups * ROW_GROUP_ROWS)
     return sizes
 
 
