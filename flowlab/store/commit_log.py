@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import warnings
@@ -12,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
+
+import msgspec
 
 from flowlab.errors import CorruptionError
 from flowlab.store.delta import (
@@ -32,6 +33,7 @@ from flowlab.store.selfcheck import crc_holds
 
 MAX_STATES: Final = 64
 """States of older versions that are kept; others are made again when asked for."""
+_ACTIONS: Final[msgspec.json.Decoder[dict[str, Any]]] = msgspec.json.Decoder(dict)
 _COMMIT: Final = re.compile(r"(\d{20})\.json")
 _CHECKPOINT: Final = re.compile(r"(\d{20})\.checkpoint\.parquet")
 
@@ -193,8 +195,8 @@ class CommitLog:
             message = f"{path.name} is damaged (not its CRC-32); restore it from a copy"
             raise CorruptionError(message)
         try:
-            return applied(state, (json.loads(line) for line in data.splitlines()))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return applied(state, _ACTIONS.decode_lines(data))
+        except (KeyError, TypeError, ValueError, AttributeError, msgspec.DecodeError) as error:
             message = f"{path.name} is no commit of this format: {error!r}; restore it from a copy"
             raise CorruptionError(message) from error
 

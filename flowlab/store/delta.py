@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+import msgspec
 import pyarrow as pa
 
 from flowlab.errors import FencedError, FormatVersionError
@@ -247,8 +248,16 @@ def _tags(data: DataFile) -> dict[str, str]:
 
 
 def data_file(action: dict[str, Any], version: int) -> DataFile:
-    """Return the file of an action `add` that a version holds."""
-    stats = json.loads(action.get("stats") or "{}")
+    """Return the file of an action `add` that a version holds.
+
+    Raises:
+        ValueError: its statistics are damaged.
+    """
+    try:
+        stats = msgspec.json.decode(action.get("stats") or "{}", type=dict)
+    except msgspec.DecodeError as error:
+        message = f"the statistics of {action['path']} are no JSON object"
+        raise ValueError(message) from error
     values = action["partitionValues"]
     tags = action.get("tags") or {}
     return DataFile(
