@@ -18,7 +18,7 @@ from flowlab.causality.graph import (
     TruncatedCauses,
     read_graph,
 )
-from flowlab.causality.horizon import BeforeHorizon, Forgotten, truncate
+from flowlab.causality.horizon import BeforeHorizon, Forgotten, HorizonClock
 from flowlab.causality.lattice import Cuts
 from flowlab.causality.motif import (
     Motif,
@@ -32,6 +32,7 @@ from flowlab.causality.order import CausalOrder
 from flowlab.causality.paths import CriticalPath
 from flowlab.causality.predicates import MAX_CUTS_SEEN, Definitely, Possibly
 from flowlab.causality.selecting import EventRef
+from flowlab.causality.truncating import truncate
 from flowlab.causality.variants import Variant, Variants, variants
 from flowlab.causality.world_state import WorldState
 
@@ -57,6 +58,7 @@ __all__ = [
     "EventRef",
     "Flow",
     "Forgotten",
+    "HorizonClock",
     "Matches",
     "Motif",
     "Part",

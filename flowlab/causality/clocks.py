@@ -5,6 +5,7 @@ An event records its causes and no clock; the clocks are derived when they are a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -57,6 +58,9 @@ def vector_clock(order: CausalOrder, row: int) -> dict[str, int]:
     counts = np.bincount(graph.lane[order.past(row)], minlength=len(graph.lanes))
     counts[graph.lane[row]] += 1
     clock = {graph.lanes.ids[lane]: int(counts[lane]) for lane in np.flatnonzero(counts)}
+    if order.resumed is not None:
+        for agent, gone in order.resumed.of_row(row).items():
+            clock[agent] = clock.get(agent, 0) + gone
     return dict(sorted(clock.items()))
 
 
@@ -77,28 +81,36 @@ def vector_clocks(order: CausalOrder, rows: NDArray[np.int32]) -> NDArray[np.int
     clocks = np.zeros((len(rows), width), np.int32)
     if chains.whole.all():
         order.index.prefixes(rows, out=clocks)
-        return clocks
-    # A chain of work that overlaps may pass through several lanes: count each lane's part.
-    for at, row in enumerate(rows.tolist()):
-        np.add.at(clocks[at], graph.lane[order.past(row)], 1)
-        clocks[at, graph.lane[row]] += 1
+    else:  # a chain of work that overlaps may pass through several lanes: count each lane's part
+        for at, row in enumerate(rows.tolist()):
+            np.add.at(clocks[at], graph.lane[order.past(row)], 1)
+            clocks[at, graph.lane[row]] += 1
+    if order.resumed is not None:
+        worlds = [graph.worlds[world] for world in graph.lanes.world.tolist()]
+        lanes = [(*world, agent) for world, agent in zip(worlds, graph.lanes.ids, strict=True)]
+        order.resumed.add_to(clocks, rows, lanes)
     return clocks
 
 
 def hybrid_clocks(
-    graph: CausalGraph, times: NDArray[np.int64]
+    graph: CausalGraph, times: NDArray[np.int64], *, resumed: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the hybrid logical clock of each row: its time part, and its counter.
 
     The time part is the greatest time seen so far, its own or of its causes; the counter orders
     what has the same time part. So it never runs backwards along causes, stays as close to the
     recorded time as that allows, and a clock that lags is seen as a time part ahead of its own.
+    Where they resume, truncated causes count as well as those left.
 
     Source: Kulkarni, Demirbas, Madappa, Avva, Leone, "Logical Physical Clocks", OPODIS 2014.
     """
     into, causes = graph.into.tolist(), graph.cause.tolist()
     physical = times.tolist()
     seen, counter = [0] * graph.size, [0] * graph.size
+    gone = defaultdict(list)
+    for row, event in graph.over if resumed else ():
+        if event.clock is not None:
+            gone[row].append(event.clock.hybrid)
     for row in graph.order.tolist():
         latest, count = physical[row], -1
         for edge in range(into[row], into[row + 1]):
@@ -107,6 +119,8 @@ def hybrid_clocks(
                 latest, count = seen[cause], counter[cause]
             elif seen[cause] == latest and counter[cause] > count:
                 count = counter[cause]
+        if row in gone:
+            latest, count = max((latest, count), *gone[row])
         seen[row], counter[row] = latest, count + 1
     return np.array(seen, np.int64), np.array(counter, np.int64)
 
@@ -154,7 +168,7 @@ def info_table(order: CausalOrder, rows: Sequence[int]) -> pa.Table:
         for item in (one.dependencies for one in known)
     ]
     columns = {
-        "lamport": pa.array(order.depth[at], pa.int64()),
+        "lamport": pa.array(order.lamport[at], pa.int64()),
         "hybrid_ns": pa.array(seen[at]),
         "hybrid_counter": pa.array(counter[at]),
         "agent_clock": pa.array(

@@ -20,6 +20,8 @@ from flowlab.events import CauseKind, EventLog, counted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from flowlab.causality.horizon import Forgotten
+
 LANE: Final = len(CauseKind)
 """The kind of an edge from the event before on the same lane: the relation `edges` says `lane`."""
 
@@ -52,6 +54,7 @@ class CausalGraph:
         places: finds rows by stream and sequence.
         anomalies: damage that was found here, `ANOMALY_SCHEMA`.
         truncated: rows that name a truncated event as a cause, and which.
+        over: rows that a truncated event is a cause of, with what a horizon remembers of it.
     """
 
     log: EventLog
@@ -70,6 +73,7 @@ class CausalGraph:
     places: Places
     anomalies: pa.Table
     truncated: TruncatedCauses
+    over: tuple[tuple[int, Forgotten], ...] = ()
 
     @property
     def size(self) -> int:

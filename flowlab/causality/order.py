@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.causality.asking import CutQuestions
+from flowlab.causality.bridges import recorded_horizon, with_horizon
 from flowlab.causality.chains import Chains, split_chains
 from flowlab.causality.choosing import many
 from flowlab.causality.clocks import (
@@ -21,11 +22,12 @@ from flowlab.causality.clocks import (
     vector_clocks,
 )
 from flowlab.causality.graph import CausalGraph, Edges, read_graph
-from flowlab.causality.horizon import BeforeHorizon, with_horizon
+from flowlab.causality.horizon import BeforeHorizon
 from flowlab.causality.indexes import OrderIndex, build_index
 from flowlab.causality.joins import Joins, Scope, find_joins, find_steps, whole_scope
 from flowlab.causality.paths import CriticalPath, critical_path, depths
 from flowlab.causality.reduction import reduced
+from flowlab.causality.resuming import Resumed, resume
 from flowlab.causality.selecting import EventRef, find_row, find_rows
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, connect, counted, run_query, to_frame
@@ -70,18 +72,31 @@ class CausalOrder(CutQuestions):
 
     def __init__(self, log: EventLog, *, horizon: BeforeHorizon | None = None) -> None:
         self.log = log
-        self.horizon = horizon
+        self._given = horizon
         self._size = len(log)
 
     def __getstate__(self) -> dict[str, object]:
         """Say what the order is made from: the rest is derived anew where it is unpickled."""
-        return {"log": self.log, "horizon": self.horizon, "_size": self._size}
+        return {"log": self.log, "_given": self._given, "_size": self._size}
 
     @cached_property
     def graph(self) -> CausalGraph:
         """Events and edges as arrays."""
-        graph = read_graph(self.log)
-        return graph if self.horizon is None else with_horizon(graph, self.horizon)
+        return self._read if self.horizon is None else with_horizon(self._read, self.horizon)
+
+    @cached_property
+    def _read(self) -> CausalGraph:
+        return read_graph(self.log)
+
+    @cached_property
+    def horizon(self) -> BeforeHorizon | None:
+        """What is remembered of truncated events: as given, or as the log's truncations tell."""
+        return recorded_horizon(self._read) if self._given is None else self._given
+
+    @cached_property
+    def resumed(self) -> Resumed | None:
+        """What the events know of truncated ones, which their clocks count too."""
+        return None if self.horizon is None else resume(self.graph, self.horizon)
 
     @cached_property
     def chains(self) -> Chains:
@@ -288,13 +303,14 @@ class CausalOrder(CutQuestions):
 
     @property
     def lamport(self) -> NDArray[np.int32]:
-        """The Lamport clock of each row, from 1: its causal depth."""
-        return self.depth
+        """The Lamport clock of each row, from 1: its causal depth, in the whole log."""
+        return self.depth if self.resumed is None else self.resumed.lamport
 
     @cached_property
     def hybrid(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The hybrid logical clock of each row: time parts in nanoseconds, and counters."""
-        return hybrid_clocks(self.graph, self.log.table.column("time_ns").to_numpy())
+        seen = self.log.table.column("time_ns").to_numpy()
+        return hybrid_clocks(self.graph, seen, resumed=self.resumed is not None)
 
     def vector_clock(self, event: EventRef) -> dict[str, int]:
         """Return an event's vector clock: of each agent, how many events it and its past have."""

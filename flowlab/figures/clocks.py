@@ -50,7 +50,7 @@ class Clocks:
 
     def lamport(self, row: int) -> int:
         """Return a row's Lamport clock."""
-        return int(self.order.depth[row])
+        return int(self.order.lamport[row])
 
     def vector(self, row: int) -> tuple[int, ...]:
         """Return a row's vector clock, in the order of the lanes of its world."""
