@@ -73,13 +73,11 @@ class Span:
         """Whether rows of the span can be in a file or row group, by its bounds."""
         if isinstance(holder, DataFile) and holder.namespace not in {None, self.namespace}:
             return False
-        for name, value in self._wanted.items():
-            if not holder.may_hold(name, value, value):
-                return False
+        # Of a long stream, sequences tell most files apart: they are asked first.
         for name, (first, last) in self.bounds.items():
             if not holder.may_hold(name, first, last):
                 return False
-        return True
+        return all(holder.may_hold(name, value, value) for name, value in self._wanted.items())
 
     def tested_in(self, group: RowGroup) -> tuple[str, ...] | None:
         """Return the columns that tell which rows of a row group belong; None where none does."""
