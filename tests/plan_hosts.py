@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import assume
 from hypothesis import strategies as st
-from workflow_host import ID, Host
+from workflow_host import ID, Host, NoAnswer
 from workflow_worlds import numbered, small_plans
 
 from flowlab.events import Cause, Event
@@ -39,10 +39,6 @@ from flowlab.workflow import (
     plan_problems,
 )
 from flowlab.workflow import field as of_state
-
-
-class NoAnswer(Exception):  # noqa: N818 - it is no error: nobody answers
-    """An agent never answers, so its time runs out."""
 
 
 @dataclass
@@ -75,17 +71,7 @@ class PlanHost(Host):
         if asked.event_type == "TimerStarted":
             self.tell("TimerFired", causes=causes)
             return True
-        family, attempt = asked.event_type.removesuffix("Scheduled"), asked.data["attempt"]
-        try:
-            result = self.answer(asked.name, asked.data["input"], attempt)
-        except NoAnswer:
-            self.tell("ActivityTimedOut", causes=causes)
-        except Exception as error:  # noqa: BLE001 - what an agent raises is its answer
-            told = {"type": type(error).__name__, "message": str(error)}
-            payload = {"error": told, "attempt": attempt}
-            self.tell(f"{family}Failed", payload=payload, causes=causes)
-        else:
-            self.tell(f"{family}Completed", payload={"result": result}, causes=causes)
+        self.reply(asked, asked.event_type.removesuffix("Scheduled"), causes)
         return True
 
     @property

@@ -79,6 +79,28 @@ def test_a_watermark_that_cannot_be_written_stops_the_writer(
     assert names(tmp_path / "s") == ["a", "b", "d"]
 
 
+def share_a_commit(
+    store: EventStore,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[[], None],
+    *,
+    sync: Callable[..., None],
+) -> None:
+    """Let three threads append in one commit, whose sync is another."""
+    group = store._writer._group
+    with monkeypatch.context() as patch, group.leader:
+        threads = [threading.Thread(target=call) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        # The first waits to lead; it will commit all three at once.
+        wait_for(lambda: len(group._waiting) == 3)
+        patch.setattr(Disk, "sync_data", sync)
+        group.leader.release()
+        for thread in threads:
+            thread.join(10)
+        group.leader.acquire()
+
+
 # Two callers with one key may share a commit. The second was once told "repeated", a success, when
 # the sync of that commit had failed.
 def test_a_repeated_key_is_not_acknowledged_before_its_first_use_is_durable(
@@ -97,18 +119,7 @@ def test_a_repeated_key_is_not_acknowledged_before_its_first_use_is_durable(
     def fail(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    group = store._writer._group
-    with monkeypatch.context() as patch, group.leader:
-        threads = [threading.Thread(target=call) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        # The first waits to lead; it will commit all three at once.
-        wait_for(lambda: len(group._waiting) == 3)
-        patch.setattr(Disk, "sync_data", fail)
-        group.leader.release()
-        for thread in threads:
-            thread.join(10)
-        group.leader.acquire()
+    share_a_commit(store, monkeypatch, call, sync=fail)
     assert [type(item) for item in found] == [PoisonedError] * 3
 
 
@@ -178,17 +189,7 @@ def test_an_interrupt_reaches_the_leader_alone(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    group = store._writer._group
-    with monkeypatch.context() as patch, group.leader:
-        threads = [threading.Thread(target=call) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        wait_for(lambda: len(group._waiting) == 3)
-        patch.setattr(Disk, "sync_data", interrupt)
-        group.leader.release()
-        for thread in threads:
-            thread.join(10)
-        group.leader.acquire()
+    share_a_commit(store, monkeypatch, call, sync=interrupt)
     kinds = sorted(type(error).__name__ for error in found)
     assert kinds == ["KeyboardInterrupt", "PoisonedError", "PoisonedError"]
 

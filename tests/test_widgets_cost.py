@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page
-from views import ask, until
+from views import ask, until, words_that_cover_others
 
 import flowlab as fl
 from flowlab.errors import InvalidArgumentError
@@ -213,21 +213,7 @@ def test_no_words_cover_others_and_nothing_leaves_the_page_at_any_width(
         for case in (PLAIN, grid()[5], grid()[22]):
             ask(page, "v.take(a, 0.65)", asdict(case))
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            covered = ask(
-                page,
-                """(() => { const said = "text, p, h2, h3, label, output, td, th";
-                  const boxes = [...v.dom.root.querySelectorAll(said)]
-                  .filter((e) => e.textContent.trim() && !e.classList.contains("unseen"))
-                  .map((e) => { const r = document.createRange(); r.selectNodeContents(e);
-                    return [e, r.getBoundingClientRect()]; });
-                  const wrong = [];
-                  boxes.forEach(([a, p], n) => boxes.slice(0, n).forEach(([b, q]) => {
-                    if (a.contains(b) || b.contains(a)) return;
-                    if (p.left + 1 < q.right && q.left + 1 < p.right && p.top + 3 < q.bottom
-                      && q.top + 3 < p.bottom) wrong.push([a.textContent, b.textContent]);
-                  }));
-                  return wrong; })()""",
-            )
+            covered = words_that_cover_others(page, "text, p, h2, h3, label, output, td, th")
             assert covered == [], width
     ground = page.evaluate(
         "getComputedStyle(document.querySelector('.flowlab-live').shadowRoot"

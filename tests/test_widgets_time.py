@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from playwright.sync_api import Page
-from views import ask, until
+from views import ask, until, words_that_cover_others
 
 import flowlab as fl
 from flowlab.errors import InvalidArgumentError
@@ -202,20 +202,7 @@ def test_nothing_leaves_the_page_and_no_words_cover_others_at_any_width(
             "Number(v.dom.lanes.getAttribute('width')) === v.dom.lanes.parentElement.clientWidth",
         )
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        covered = ask(
-            page,
-            """(() => { const said = "text, p, h2, td, th, button, .item";
-              const boxes = [...v.dom.root.querySelectorAll(said)]
-              .filter((e) => e.textContent.trim() && !e.classList.contains("unseen"))
-              .map((e) => { const r = document.createRange(); r.selectNodeContents(e);
-                return [e, r.getBoundingClientRect()]; });
-              const wrong = [];
-              boxes.forEach(([a, p], n) => boxes.slice(0, n).forEach(([b, q]) => {
-                if (p.left + 1 < q.right && q.left + 1 < p.right && p.top + 3 < q.bottom
-                  && q.top + 3 < p.bottom) wrong.push([a.textContent, b.textContent]);
-              }));
-              return wrong; })()""",
-        )
+        covered = words_that_cover_others(page, "text, p, h2, td, th, button, .item")
         assert covered == [], width
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plan_hosts import Final, NoAnswer, PlanHost, driven, moody, plans
+from plan_hosts import Final, PlanHost, driven, moody, plans
+from workflow_host import NoAnswer
 
 from flowlab.events import Cause, CauseKind, Event
 from flowlab.workflow import (

@@ -55,3 +55,20 @@ def row_of(log: fl.EventLog, workflow_id: str, sequence: int) -> int:
     """Return the row of an event in the order in which a view has them."""
     ids = [(event.workflow_id, event.sequence) for event in log.explore().log]
     return ids.index((workflow_id, sequence))
+
+
+def words_that_cover_others(page: Page, said: str) -> list[list[str]]:
+    """Return the pairs of texts, among what a selector finds in a view, that lie on each other."""
+    script = """(() => {
+      const boxes = [...v.dom.root.querySelectorAll(a)]
+        .filter((e) => e.textContent.trim() && !e.classList.contains("unseen"))
+        .map((e) => { const r = document.createRange(); r.selectNodeContents(e);
+          return [e, r.getBoundingClientRect()]; });
+      const wrong = [];
+      boxes.forEach(([a, p], n) => boxes.slice(0, n).forEach(([b, q]) => {
+        if (a.contains(b) || b.contains(a)) return;
+        if (p.left + 1 < q.right && q.left + 1 < p.right && p.top + 3 < q.bottom
+          && q.top + 3 < p.bottom) wrong.push([a.textContent, b.textContent]);
+      }));
+      return wrong; })()"""
+    return list(ask(page, script, said))

@@ -14,6 +14,10 @@ from flowlab.workflow import SECOND, Execution, Workflow
 ID = "w"
 
 
+class NoAnswer(Exception):  # noqa: N818 - it is no error: nobody answers
+    """An agent never answers, so its time runs out."""
+
+
 @dataclass
 class Host:
     """The smallest host: appends what is asked for, and answers in an order of its own.
@@ -80,7 +84,6 @@ class Host:
             return True
         child = asked.event_type == "ChildWorkflowInitiated"
         kind = "ChildWorkflow" if child else asked.event_type.removesuffix("Scheduled")
-        attempt = asked.data.get("attempt", 1)
         if kind == "Activity" and (named := self.begins()):
             self.tell("ActivityStarted", name=asked.name, causes=causes)
             if named == "taken":
@@ -88,15 +91,21 @@ class Host:
         if self.gone(asked) and self.obey(asked.name):
             self.tell(f"{kind}Canceled", payload={"reason": "asked to"}, causes=causes)
             return True
+        self.reply(asked, kind, causes)
+        return True
+
+    def reply(self, asked: Event, kind: str, causes: tuple[Cause, ...]) -> None:
+        attempt = asked.data.get("attempt", 1)
         try:
             result = self.answer(asked.name, asked.data["input"], attempt)
+        except NoAnswer:
+            self.tell("ActivityTimedOut", causes=causes)
         except Exception as error:  # noqa: BLE001 - what an agent raises is its answer
             told = {"type": type(error).__name__, "message": str(error)}
             payload = {"error": told, "attempt": attempt}
             self.tell(f"{kind}Failed", payload=payload, causes=causes)
         else:
             self.tell(f"{kind}Completed", payload={"result": result}, causes=causes)
-        return True
 
     def run(self, value: Any = None) -> Host:
         self.start(value)
