@@ -41,7 +41,7 @@ CLAIMS: Final[tuple[Claim, ...]] = (
 
 _LIBRARIES: Final = (
     "flowlab", "duckdb", "pyarrow", "polars", "numpy", "msgspec", "eventsourcing", "simpy",
-    "networkx", "rustworkx", "numba", "pm4py", "durabletask", "temporalio",
+    "networkx", "rustworkx", "numba", "pm4py", "durabletask", "temporalio", "dbos", "langgraph",
 )  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,6 +25,7 @@ from flowlab.studies.measuring import (
     workplace,
 )
 from flowlab.studies.peers import Eventsourcing
+from flowlab.studies.step_peers import STEP_PEERS
 from flowlab.workflow import WorkflowContext, workflow
 
 STEPS: Final = 40
@@ -139,52 +142,57 @@ def durable_steps(scale: Scale) -> Measurement:
 
     Its activity is async and returns at once. A step's result and the next intent share a commit,
     so 40 steps are 41 commits: one more for the start. The value is the rate of the workflow's
-    commits as a part of that of the bare ones, in alternating blocks.
+    commits as a part of that of the bare ones, in alternating blocks; other engines that are
+    installed take their turns.
     """
-    with workplace(scale) as folder, Running(folder / "s") as ours:
+    with ExitStack() as held:
+        folder = held.enter_context(workplace(scale))
+        ours = held.enter_context(Running(folder / "s"))
         ours.run("steps", STEPS, "first")
         before = ours.store.disk.bytes_written
         with counted_syncs() as syncs:
             ours.run("steps", STEPS, "second")
         size = (ours.store.disk.bytes_written - before) // (STEPS + 1)
-        floor, data = BareFile(folder / "bare"), bytes(size)
+        floor, data = held.enter_context(closing(BareFile(folder / "bare"))), bytes(size)
         contestants: dict[str, Callable[[int], object]] = {
             "workflow": lambda n: ours.run("steps", STEPS, f"w-{n}"),
             "bare": lambda _: floor.append(data, STEPS + 1),
         }
-        peer = _peer(folder)
-        if peer is not None:
-            contestants["eventsourcing"] = peer
-        found = race(contestants, blocks=scale.blocks * 2, repeats=3, warm=1)
-        floor.close()
+        peers = _peers(folder, held)
+        found = race(contestants | peers, blocks=scale.blocks * 2, repeats=3, warm=1)
     rate = found.ratio("bare", "workflow")
     beside = {
         "one step": found.shown("workflow", STEPS + 1),
         "append and fdatasync": found.shown("bare", STEPS + 1),
         "bytes of a step": str(size),
         "syncs of 40 steps": str(syncs["data"]),
-        "peers elsewhere": "DBOS 430 to 590 steps a second, LangGraph on SQLite in sync mode 1 100 "
-        "to 1 500, where the device does 8 600 to 9 400",
     }
-    if peer is not None:
-        beside["an append of eventsourcing on SQLite"] = found.shown("eventsourcing", STEPS + 1)
-        against = found.ratio("eventsourcing", "workflow")
-        beside["steps for each append of eventsourcing"] = f"{against.median:.2f}"
+    for name in peers:
+        beside[name] = found.shown(name, STEPS + 1)
+        beside[f"steps for each of {name}"] = f"{found.ratio(name, 'workflow').median:.2f}"
     return Measurement.ratio(rate, beside)
 
 
-def _peer(folder: Path) -> Callable[[int], object] | None:
-    """Return what appends as many events with the library eventsourcing; None where it is not."""
-    try:
-        peer = Eventsourcing(folder / "peer.db")
-    except MissingDependencyError:
-        return None
+def _peers(folder: Path, held: ExitStack) -> dict[str, Callable[[int], object]]:
+    """Return what takes as many steps with each engine that is installed, and appends as often."""
+    found: dict[str, Callable[[int], object]] = {}
+    for name, peer in STEP_PEERS.items():
+        with suppress(MissingDependencyError):
+            take = held.enter_context(peer(folder))
+            found[name] = partial(_steps_of, take)
+    with suppress(MissingDependencyError):
+        store = Eventsourcing(folder / "peer.db")
 
-    def run(number: int) -> None:
-        for event in peer.events(f"w-{number}", [b'{"result":1}'] * (STEPS + 1)):
-            peer.put([event])
+        def append(number: int) -> None:
+            for event in store.events(f"w-{number}", [b'{"result":1}'] * (STEPS + 1)):
+                store.put([event])
 
-    return run
+        found["an append of eventsourcing on SQLite"] = append
+    return found
+
+
+def _steps_of(take: Callable[[int], object], _number: int) -> object:
+    return take(STEPS + 1)
 
 
 def resume(scale: Scale) -> Measurement:
