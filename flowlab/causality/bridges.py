@@ -94,6 +94,15 @@ def recorded_horizon(graph: CausalGraph) -> BeforeHorizon | None:
     return BeforeHorizon(tuple(events), tuple(columns)) if events else None
 
 
+def was_truncated(graph: CausalGraph) -> bool:
+    """Say whether a log lacks the beginning of a stream, or tells of a truncation."""
+    if bool(np.any(graph.places.low > 1)):
+        return True
+    rows = np.flatnonzero(np.isin(graph.stream, graph.streams.codes_of(WORLD_STREAM)))
+    types = pc.take(graph.log.table.column("event_type"), pa.array(rows))
+    return bool(pc.any(pc.equal(types, TRUNCATED)).as_py())
+
+
 def _last_told(graph: CausalGraph, stream: int) -> BeforeHorizon | None:
     table = graph.log.table
     mine = np.flatnonzero(graph.stream == stream)

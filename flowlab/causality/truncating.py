@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
-from flowlab.causality.bridges import LANE_KEY
+from flowlab.causality.bridges import LANE_KEY, was_truncated
 from flowlab.causality.horizon import BeforeHorizon, Forgotten, HorizonClock, Lane
 from flowlab.causality.parts import merged
 from flowlab.causality.resuming import dense
@@ -28,6 +28,8 @@ _MOST_COMPARED: Final = 512
 MAX_HORIZON_CELLS: Final = 200_000_000
 """Most cells of the clocks that a horizon is made from: truncated events by chains."""
 
+ENDS: Final = frozenset(TERMINAL_STATUS) - {"WorkflowContinuedAsNew"}
+"""Types of events that nothing follows in their stream."""
 NAMED: Final = "named"
 FOLLOWED: Final = "followed"
 
@@ -123,7 +125,7 @@ def _remembered(order: CausalOrder, gone: NDArray[np.bool_], keep: list[int]) ->
     types = order.log.table.column("event_type")
     heads = graph.places.rows_of(np.arange(len(graph.streams), dtype=np.int32), graph.places.high)
     for row in heads[gone[heads]].tolist():
-        if types[row].as_py() not in TERMINAL_STATUS:
+        if types[row].as_py() not in ENDS:
             until[row] = FOLLOWED
     until.update((row, NAMED) for row in keep if gone[row])
     return dict(sorted(until.items()))
@@ -193,7 +195,7 @@ def _clocks(
     Clocks that count what an older flowlab left would be too low: then there are none.
     """
     resumed, known = order.resumed, [event.clock for event in old if event.clock is not None]
-    if order.horizon is not None and resumed is None:
+    if resumed is None and (order.horizon is not None or was_truncated(order.graph)):
         return (), [None] * (len(rows) + len(old))
     lanes, counts = _counted(order, gone, rows, old)
     if resumed is not None:

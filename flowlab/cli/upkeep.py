@@ -83,12 +83,22 @@ def _truncate_arguments(parser: ArgumentParser) -> None:
         "--archive", metavar="FILE", type=Path, help="where what goes is written (DIR/archive/)"
     )
     group.add_argument("--discard", action="store_true", help="keep nothing of what goes")
+    parser.add_argument(
+        "--remember",
+        action="store_true",
+        help="keep what the causal order and the clocks of the rest of the run need",
+    )
     add_json(parser)
 
 
 def _truncate(arguments: Namespace) -> int:
+    from flowlab.recovery import truncate  # noqa: PLC0415
+    from flowlab.store import EventStore  # noqa: PLC0415
+
+    cut = truncate if arguments.remember else EventStore.truncate
     with open_to_write(arguments.store) as store:
-        result = store.truncate(
+        result = cut(
+            store,
             arguments.workflow,
             upto=arguments.upto,
             namespace=arguments.namespace,

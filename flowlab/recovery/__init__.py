@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport
     from flowlab.recovery.replayer import Replayer
     from flowlab.recovery.schemes import Checkpointed
+    from flowlab.recovery.truncating import truncate
     from flowlab.recovery.twins import recorded_twin
     from flowlab.runtime import Replay
 
@@ -64,6 +65,7 @@ _NAMES: Final = {
     "recorded_twin": "flowlab.recovery.twins",
     "recover": "flowlab.recovery.recovering",
     "state_at": "flowlab.recovery.looking_back",
+    "truncate": "flowlab.recovery.truncating",
 }
 
 __all__ = [
@@ -103,6 +105,7 @@ __all__ = [
     "recover_branches",
     "savepoint",
     "state_at",
+    "truncate",
 ]
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowlab.errors import CorruptionError
+from flowlab.store.checkpoints import load
 from flowlab.store.position_read import stream_events
 from flowlab.store.span import Span
 
@@ -15,8 +19,13 @@ if TYPE_CHECKING:
     from flowlab.store.layout import Stream
     from flowlab.store.snapshot import Snapshot
 
+
 MANY_EVENTS: Final = 1_000
 """From so many events on, the causes are looked at as columns."""
+
+
+class _Told(msgspec.Struct):
+    vector: dict[str, int]
 
 
 def least_cut(
@@ -27,7 +36,8 @@ def least_cut(
     It is the causality vector that a checkpoint carries: the least cut that holds the stream up to
     the event, and with every event its named causes and all that its stream held before. Cuts of
     this kind join by the greater number, so that one is found from the one before by reading what
-    is new in it, and nothing else.
+    is new in it, and nothing else. Where a stream was truncated, its causes resume from the vector
+    of the first checkpoint after what is gone; without one, those of what is left count.
 
     Args:
         snapshot: of the store.
@@ -53,10 +63,26 @@ def least_cut(
         if last < first:
             continue
         cut[name] = last
-        for cause, sequence in _causes(snapshot, (*stream[:2], name), first, last):
+        mine = (*stream[:2], name)
+        gone = min(snapshot.bases.base(mine), last)
+        found = [] if gone < first else _resumed(snapshot, mine, gone, last)
+        for cause, sequence in chain(found, _causes(snapshot, mine, first, last)):
             if cause != name and sequence > max(cut.get(cause, 0), todo.get(cause, 0)):
                 todo[cause] = sequence
     return dict(sorted(cut.items()))
+
+
+def _resumed(snapshot: Snapshot, stream: Stream, gone: int, last: int) -> Iterable[tuple[str, int]]:
+    """Return the vector of the first readable checkpoint of a stream from `gone` to `last`."""
+    held = snapshot.checkpoints(stream[2], namespace=stream[0], run_id=stream[1])
+    for checkpoint in held:
+        if gone <= checkpoint.at <= last:
+            try:
+                told = load(snapshot.files.root.parent, checkpoint).causality
+                return msgspec.convert(told, _Told).vector.items()
+            except (CorruptionError, msgspec.ValidationError):
+                continue
+    return ()
 
 
 def _causes(snapshot: Snapshot, stream: Stream, first: int, last: int) -> Iterable[tuple[str, int]]:

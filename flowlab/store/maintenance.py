@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 from flowlab.errors import FlowlabError, FormatVersionError, InvalidArgumentError
-from flowlab.events import Key
+from flowlab.events import EventLog, Key
 from flowlab.store import bulk
 from flowlab.store.clock import wall_ns
 from flowlab.store.compaction import (
@@ -69,6 +69,7 @@ class StoreMaintenance(StoreReading):
         run_id: str = "",
         archive: str | PathLike[str] | None = None,
         discard: bool = False,
+        remember: Callable[[EventLog], Any] | None = None,
     ) -> TruncateResult:
         """Let streams begin later: events up to a sequence are in no answer any more, at once.
 
@@ -85,6 +86,9 @@ class StoreMaintenance(StoreReading):
             run_id: of the streams, empty for the live run.
             archive: the file to write what goes away to; by default one in `archive/` of the store.
             discard: write no such file.
+            remember: is given the log of the run, and returns what is to be remembered of what
+                goes: a JSON value that the event tells as `horizon`. No one else appends meanwhile.
+                `recovery.truncate` keeps the causal order and the clocks with it.
 
         Raises:
             InvalidArgumentError: a sequence is not one of its stream, or is gone already.
@@ -102,19 +106,18 @@ class StoreMaintenance(StoreReading):
             snapshot = Snapshot(self._files, state, None)
             gone = _gone(snapshot, heads, streams)
             keep_states(self._files.views, snapshot, gone)
-            version, path = state.version + 1, None
-            if not discard:
-                first = next(iter(streams))
-                path = archive_path(
-                    self.path, first, base=streams[first], version=version, epoch=self._role.epoch
-                )
-                path = path if archive is None else Path(archive).absolute()
+            horizon = None
+            if remember is not None:
+                horizon = remember(snapshot.read(Key(namespace=namespace, run_id=run_id)))
+            version = state.version + 1
+            path = None if discard else self._archive_path(streams, archive, version)
             where = "" if path is None else _shown(path, self.path)
             rows = [
                 BaseRow(stream, last, position + place, version, where, lanes)
                 for place, (stream, last, lanes) in enumerate(_lanes(gone, heads, streams), 1)
             ]
-            admitted = bulk.admit(truncation_events(rows), heads, position=position, now_ns=now_ns)
+            events = truncation_events(rows, horizon)
+            admitted = bulk.admit(events, heads, position=position, now_ns=now_ns)
             with archived(path, gone, self.disk, lambda: self._log.latest().version >= version):
                 self._sealer.commit_rows(
                     *admitted,
@@ -128,6 +131,14 @@ class StoreMaintenance(StoreReading):
             return TruncateResult(version, gone.num_rows, wanted, where)
 
         return self._writer.exclusively(commit)
+
+    def _archive_path(
+        self, streams: Mapping[Stream, int], archive: str | PathLike[str] | None, version: int
+    ) -> Path:
+        if archive is not None:
+            return Path(archive).absolute()
+        first, base = next(iter(streams.items()))
+        return archive_path(self.path, first, base=base, version=version, epoch=self._role.epoch)
 
     def _check_truncatable(self) -> None:
         if self._manifest.format < FIRST_TO_TRUNCATE:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -185,8 +185,18 @@ def _holds(data: DataFile, stream: Stream, row: BaseRow) -> bool:
     )
 
 
-def truncation_events(rows: list[BaseRow]) -> pa.Table:
-    """Return the event of each truncation; they stand in the stream `@world` of its run."""
+def truncation_events(rows: list[BaseRow], horizon: Any = None) -> pa.Table:
+    """Return the event of each truncation; they stand in the stream `@world` of its run.
+
+    Args:
+        rows: the truncations.
+        horizon: what is to be remembered of what goes: the last event tells it, of all of them.
+    """
+    told: list[dict[str, Any]] = [
+        {"workflow_id": row.stream[2], "base": row.base, "archive": row.archive} for row in rows
+    ]
+    if horizon is not None:
+        told[-1]["horizon"] = horizon
     events = [
         Event.of(
             "LogTruncated",
@@ -195,9 +205,14 @@ def truncation_events(rows: list[BaseRow]) -> pa.Table:
             workflow_id="@world",
             agent_id="@world",
             name=row.stream[2],
-            payload={"workflow_id": row.stream[2], "base": row.base, "archive": row.archive},
+            payload={
+                "workflow_id": row.stream[2],
+                "base": row.base,
+                "archive": row.archive,
+                **more,
+            },
         )
-        for row in rows
+        for row, more in zip(rows, told, strict=True)
     ]
     return table_from_events(events)
 

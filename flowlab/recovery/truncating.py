@@ -1,0 +1,107 @@
+"""Truncation of a store's streams that keeps the order and the clocks of the rest as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowlab.causality import CausalOrder
+from flowlab.causality import truncate as truncated
+from flowlab.causality.truncating import ENDS, Base
+from flowlab.store import EventStore
+from flowlab.store.truncation import TruncateResult
+
+if TYPE_CHECKING:
+    from flowlab.events import EventLog
+
+_ANSWERED: Final = (
+    "ActivityScheduled",
+    "ActivityStarted",
+    "ChildWorkflowInitiated",
+    "ChildWorkflowStarted",
+    "MessageSent",
+    "Signaled",
+    "TimerStarted",
+)
+"""What an event that comes later names as its cause, as long as none has."""
+
+
+def truncate(
+    store: EventStore,
+    workflow_id: str | Mapping[str, int],
+    *,
+    upto: int | None = None,
+    namespace: str = "default",
+    run_id: str = "",
+    archive: str | PathLike[str] | None = None,
+    discard: bool = False,
+) -> TruncateResult:
+    """Truncate streams of a store; order and clocks of what is left stay those of the whole log.
+
+    The event `LogTruncated` tells what has to be remembered for that (`causality.truncate`), of
+    this truncation and of those before it, and `log.causality` goes on from there in any log that
+    holds the whole run. It is made of the whole run, while nobody else appends: `store.truncate`
+    costs what goes, and this what is there. Where one without it went before, clocks count what is
+    left since.
+
+    Args:
+        store: that they are in.
+        workflow_id: the stream, or for each of several the last sequence to go.
+        upto: the last sequence to go, where one stream is named.
+        namespace: of the streams.
+        run_id: of the streams, empty for the live run.
+        archive: the file to write what goes away to; by default one in `archive/` of the store.
+        discard: write no such file.
+
+    Raises:
+        InvalidArgumentError: a sequence is not one of its stream, or is gone already.
+        FormatVersionError: an older flowlab made the store.
+        LimitError: too much would have to be remembered.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from flowlab import EventLog
+        >>> log = EventLog.from_text("A: a >m | B: <m b >n | C: <n c")
+        >>> with TemporaryDirectory() as folder, EventStore(folder) as store:
+        ...     told = store.append_log(log)
+        ...     gone = truncate(store, "@B", upto=3)
+        ...     left = store.snapshot().log()
+        >>> gone, left.causality.vector_clock(("@C", 1))
+        (TruncateResult(3 events of 1 stream), {'A': 2, 'B': 3, 'C': 1})
+    """
+    wanted = dict(workflow_id) if isinstance(workflow_id, Mapping) else {workflow_id: upto}
+
+    def remember(log: EventLog) -> Any:
+        order = CausalOrder(log)
+        streams = wanted.items()  # the store has refused what is no sequence
+        bases: dict[Base, int] = {
+            (namespace, run_id, name): last for name, last in streams if last is not None
+        }
+        _, horizon = truncated(order, bases, keep=_unanswered(order))
+        return horizon.to_json()
+
+    return store.truncate(
+        workflow_id,
+        upto=upto,
+        namespace=namespace,
+        run_id=run_id,
+        archive=archive,
+        discard=discard,
+        remember=remember,
+    )
+
+
+def _unanswered(order: CausalOrder) -> list[int]:
+    """Return the rows that an event which comes later may name: nobody has, and none has ended."""
+    graph, types = order.graph, order.log.table.column("event_type")
+    waits = pc.is_in(types, value_set=pa.array(_ANSWERED)).to_numpy()
+    waits[graph.named.cause] = False
+    ends = pc.is_in(types, value_set=pa.array(sorted(ENDS))).to_numpy()
+    heads = graph.places.rows_of(np.arange(len(graph.streams), dtype=np.int32), graph.places.high)
+    waits &= ~ends[heads][graph.stream]
+    return [int(row) for row in np.flatnonzero(waits)]
