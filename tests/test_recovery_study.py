@@ -22,7 +22,7 @@ from flowlab.runtime import Replay, Runtime
 from flowlab.store import EventStore
 from flowlab.studies import recovery_workload
 from flowlab.studies.measuring import FULL, QUICK, Scale
-from flowlab.studies.recovery_cells import Cell, calibration, grid
+from flowlab.studies.recovery_cells import Cell, calibration, grid, unseen
 from flowlab.studies.recovery_fit import SCHEMES, TERMS, fit_schemes, least_squares, predict
 from flowlab.studies.recovery_optimum import Point, best_of
 from flowlab.studies.recovery_states import AGENT, expected, teller_table
@@ -52,6 +52,15 @@ def executed(shape: Shape, folder: Path) -> EventLog:
     with EventStore(folder) as store:
         asyncio.run(run(store))
         return EventLog.from_events(store.read("/workflows/w").events()[: shape.events])
+
+
+def test_unseen_cells_are_drawn_by_their_seed_and_nothing_was_fitted_to_them() -> None:
+    one, again, other = (unseen(Scale(), seed) for seed in (7, 7, 8))
+    assert one == again
+    shapes = [{cell.shape for cell in cells} for cells in (one, other)]
+    assert not shapes[0] & shapes[1]
+    fitted = {cell.shape for cell in calibration(Scale())}
+    assert not fitted & shapes[0]
 
 
 SHAPES = st.builds(

@@ -18,7 +18,7 @@ CORNERS: Final = 5
 STORES: Final = ("whole", "delta")
 """A store whose checkpoints are whole, and one in which most are deltas."""
 
-Kind = Literal["calibration", "grid"]
+Kind = Literal["calibration", "grid", "unseen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,26 @@ def grid(scale: Scale) -> list[Cell]:
     cells += [replace(base, shape=short, workflows=count) for count in (10, 50)]
     if scale.largest >= LONG_STREAM:
         cells.append(replace(base, shape=replace(base.shape, events=LONG_STREAM)))
-    rng = random.Random(f"{SEED} corners")  # noqa: S311 - a sample
-    for _ in range(CORNERS):
+    cells += _corners(SEED, CORNERS, repeats)
+    return [_struck(cell) for cell in cells]
+
+
+def unseen(scale: Scale, seed: int, count: int = 4 * CORNERS) -> list[Cell]:
+    """Return cells that are all corners, drawn by a seed: nothing was ever fitted to look at them.
+
+    Args:
+        scale: how much.
+        seed: of the draw.
+        count: of cells.
+    """
+    found = (_struck(cell) for cell in _corners(seed, count, repeats_at(scale)))
+    return [replace(cell, kind="unseen") for cell in found]
+
+
+def _corners(seed: int, count: int, repeats: int) -> list[Cell]:
+    rng = random.Random(f"{seed} corners")  # noqa: S311 - a sample
+    cells = []
+    for _ in range(count):
         shape = Shape(
             rng.randint(4_000, 30_000),
             every=rng.randint(100, 3_000),
@@ -148,7 +166,7 @@ def grid(scale: Scale) -> list[Cell]:
             payload_bytes=rng.randint(0, 1_500),
         )
         cells.append(Cell("grid", shape, rng.choice((1, 1, 3)), rng.randrange(FULL_EVERY), repeats))
-    return [_struck(cell) for cell in cells]
+    return cells
 
 
 def _struck(cell: Cell) -> Cell:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from flowlab.errors import CorruptionError
 from flowlab.figures import Figure, curves
 from flowlab.studies.measuring import FULL, QUICK, Scale, Spread, duration, workplace
-from flowlab.studies.recovery_cells import STORES, Cell, calibration, grid
+from flowlab.studies.recovery_cells import STORES, Cell, calibration, grid, unseen
 from flowlab.studies.recovery_fit import (
     Clock,
     Errors,
@@ -136,7 +136,7 @@ class RecoveryStudy:
     def of(cls, rows: Sequence[Row], *, clock: Clock = "wall") -> RecoveryStudy:
         """Fit the calibration rows, and predict the others."""
         costs = fit_schemes((row for row in rows if row["kind"] == "calibration"), clock=clock)
-        told = [row for row in rows if row["kind"] == "grid"]
+        told = [row for row in rows if row["kind"] != "calibration"]
         return cls(costs, tuple(predict(told, costs, clock=clock)), tuple(rows), clock)
 
     @property
@@ -195,7 +195,11 @@ class RecoveryStudy:
 
 
 def study(
-    scale: Scale, *, folder: Path | None = None, progress: Progress | None = None
+    scale: Scale,
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    seed: int | None = None,
 ) -> RecoveryStudy:
     """Run the study, or what is left of it.
 
@@ -203,8 +207,9 @@ def study(
         scale: how much.
         folder: of results; None keeps none.
         progress: told a line for each cell.
+        seed: of cells that nobody has seen, in place of the grid; None is the grid.
     """
-    cells = [*calibration(scale), *grid(scale)]
+    cells = [*calibration(scale), *(grid(scale) if seed is None else unseen(scale, seed))]
     if folder is not None:
         return RecoveryStudy.of(measure(cells, folder, progress=progress))
     with workplace(scale) as place:
@@ -223,10 +228,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="of the results; it may exist")
     parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
     parser.add_argument("--full", action="store_true", help="more repetitions")
+    parser.add_argument("--seed", type=int, help="of cells all drawn by chance, not the grid")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     given = parser.parse_args(arguments)
     scale = QUICK if given.quick else FULL if given.full else Scale()
-    found = study(replace(scale, folder=given.folder), folder=given.folder, progress=_say)
+    scale = replace(scale, folder=given.folder)
+    found = study(scale, folder=given.folder, progress=_say, seed=given.seed)
     if given.clock != "wall":
         found = RecoveryStudy.of(found.rows, clock=given.clock)
     picture = found.figure().save(given.folder / PICTURE)
