@@ -7,10 +7,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import flowlab as fl
+from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_COLUMNS
 from flowlab.store import Layout
 from flowlab.store.position_read import newest_of_type
@@ -121,3 +123,50 @@ def test_an_older_event_comes_as_its_newest_version(tmp_path: Path) -> None:
     with fl.EventStore(tmp_path / "s", upcasts=[raised]) as store:
         (table,) = stream_tables(store.snapshot(), ("payload",))
         assert table.column("payload").to_pylist() == [b'{"number":1}']
+
+
+def stored(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """Make a store of some streams; return its only sealed file, and its rows."""
+    with fl.EventStore(folder, layout=Layout.of("namespace")) as store:
+        carry_out(store, [(name, 4) for name in "abcab"])
+        store.seal()
+        rows = [
+            row for table in stream_tables(store.snapshot(), ASKED) for row in table.to_pylist()
+        ]
+    (file,) = (folder / "workflows").rglob("part-*.parquet")
+    return file, rows
+
+
+def found_in(folder: Path) -> list[dict[str, Any]]:
+    with fl.EventStore(folder, read_only=True) as store:
+        return [
+            row for table in stream_tables(store.snapshot(), ASKED) for row in table.to_pylist()
+        ]
+
+
+def test_a_file_with_a_flipped_byte_or_cut_short_is_refused_or_gives_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, rows = stored(tmp_path / "s")
+    content = file.read_bytes()
+    footer = len(content) - int.from_bytes(content[-8:-4], "little") - 8
+    refused = 0
+    for at_once in (0, 1 << 20):
+        monkeypatch.setattr("flowlab.store.segment_reader.MAX_AT_ONCE", at_once)
+        assert found_in(tmp_path / "s") == rows
+        damaged = [content[:size] for size in (0, 7, footer, len(content) - 1)]
+        for place in (*range(0, footer, 37), *range(footer, len(content), 61)):
+            flipped = bytearray(content)
+            flipped[place] ^= 0x41
+            damaged.append(bytes(flipped))
+        for other in damaged:
+            file.write_bytes(other)
+            try:
+                assert found_in(tmp_path / "s") == rows
+            except CorruptionError as error:
+                refused += file.name in str(error)
+        file.unlink()
+        with pytest.raises(CorruptionError, match="is no longer pinned"):
+            found_in(tmp_path / "s")
+        file.write_bytes(content)
+    assert refused > len(damaged)

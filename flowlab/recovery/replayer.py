@@ -233,7 +233,13 @@ def _namespaces(source: Snapshot) -> list[str]:
 
 def _of_workflows(table: pa.Table) -> pa.Table:
     """Leave out the streams of agents and of the world."""
-    others = pc.starts_with(table.column("workflow_id"), "@")
+    ids = table.column("workflow_id")
+    if pa.types.is_dictionary(ids.type):
+        known = [pc.starts_with(chunk.dictionary, "@") for chunk in ids.chunks]
+        if not any(pc.any(others).as_py() for others in known):
+            return table
+        ids = ids.cast(ids.type.value_type)
+    others = pc.starts_with(ids, "@")
     return table.filter(pc.invert(others)) if pc.any(others).as_py() else table
 
 

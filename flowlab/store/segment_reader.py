@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import threading
 import zlib
 from collections import OrderedDict
@@ -12,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,17 +21,20 @@ from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import DataFile
 from flowlab.store.layout import EVENT_ID, STREAM_COLUMNS
-from flowlab.store.segments import BOUNDED, CONSTANTS_KEY, file_crc, read_footer
-from flowlab.store.span import RowGroup, Span
+from flowlab.store.row_groups import RowGroups
+from flowlab.store.segments import file_crc, footer_of, read_footer
+from flowlab.store.span import Span
 
 MAX_CACHED_FOOTERS: Final = 512
 MAX_ALONE: Final = 8
+MAX_AT_ONCE: Final = 1 << 20
+"""A file of up to so many bytes, of which all rows are asked for, is read at once."""
 MAX_CACHED_HANDLES: Final = 64
 MAX_CACHED_GROUPS: Final = 256
 """Row groups whose streams are kept."""
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EINTR}
-_BOUNDED: Final = frozenset({*BOUNDED, "coordination_id", "first_position", "last_position"})
+_TEXTS: Final = frozenset(field.name for field in EVENT_SCHEMA if field.type == pa.string())
 T = TypeVar("T")
 
 
@@ -148,6 +150,35 @@ class SegmentReader:
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(data, error) from error
 
+    def read_coded(self, data: DataFile, columns: Sequence[str]) -> tuple[pa.Table, dict[str, Any]]:
+        """Read all rows of a file, texts as codes, decoding only columns that vary in it.
+
+        Returns:
+            The rows, and the value of each column that holds one only.
+
+        Raises:
+            CorruptionError: the file is missing or damaged.
+        """
+        path = self.root / data.path
+        texts = [name for name in columns if name in _TEXTS and name not in data.partition]
+        try:
+            with self._lock:
+                if data.size <= MAX_AT_ONCE:
+                    content = self._with_room(path.read_bytes)
+                    _check_footer(data, footer_of(pa.py_buffer(content)))
+                    handle = _with_codes(pa.BufferReader(content), texts)
+                    fixed = RowGroups(handle.metadata, data).fixed
+                else:
+                    metadata, groups = self._footer(data)
+                    fixed = groups.fixed
+                    handle = self._with_room(partial(_with_codes, path, texts, metadata))
+                names = [name for name in columns if name not in fixed]
+                with handle:
+                    many = handle.num_row_groups > MAX_ALONE
+                    return handle.read(names, use_threads=many), fixed
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise self._damaged(data, error) from error
+
     def read_all(self, data: DataFile, groups: list[int]) -> pa.Table:
         """Read row groups with every column that the file has, those of a later version too.
 
@@ -242,7 +273,8 @@ class SegmentReader:
         if data.path not in self._footers:
             path = self.root / data.path
             try:
-                footer = self._with_room(lambda: _checked_footer(data, path))
+                footer = self._with_room(partial(read_footer, path))
+                _check_footer(data, footer)
                 metadata = pq.read_metadata(pa.BufferReader(footer))
                 groups = RowGroups(metadata, data)
             except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -275,65 +307,20 @@ class SegmentReader:
         self._handles.clear()
 
 
-class RowGroups(Sequence[RowGroup]):
-    """The row groups of a file; the bounds of one are read from the footer when it is looked at.
-
-    Args:
-        metadata: the footer, its checksum checked.
-        data: the file.
-    """
-
-    __slots__ = ("_constants", "_data", "_known", "_metadata", "_wanted")
-
-    def __init__(self, metadata: pq.FileMetaData, data: DataFile) -> None:
-        names = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
-        self._wanted = [(i, name) for i, name in enumerate(names) if name in _BOUNDED]
-        told = (metadata.metadata or {}).get(CONSTANTS_KEY.encode(), b"[]")
-        self._constants: list[dict[str, Any]] = json.loads(told)
-        if self._constants and len(self._constants) < metadata.num_row_groups:
-            message = f"it tells of {len(self._constants)} of {metadata.num_row_groups} row groups"
-            raise ValueError(message)
-        self._metadata = metadata
-        self._data = data
-        self._known: dict[int, RowGroup] = {}
-
-    def __repr__(self) -> str:
-        return f"RowGroups({len(self)})"
-
-    def __len__(self) -> int:
-        return int(self._metadata.num_row_groups)
-
-    @overload
-    def __getitem__(self, place: int) -> RowGroup: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[RowGroup]: ...
-    def __getitem__(self, place: int | slice) -> RowGroup | list[RowGroup]:
-        if isinstance(place, slice):
-            return [self[index] for index in range(*place.indices(len(self)))]
-        index = range(len(self))[place]
-        if index not in self._known:
-            self._known[index] = self._read(index)
-        return self._known[index]
-
-    def _read(self, index: int) -> RowGroup:
-        group = self._metadata.row_group(index)
-        least: dict[str, Any] = {}
-        most: dict[str, Any] = {}
-        for i, name in self._wanted:
-            statistics = group.column(i).statistics
-            if statistics is not None and statistics.has_min_max:
-                least[name], most[name] = statistics.min, statistics.max
-        fixed = {} if self._data.namespace is None else {"namespace": self._data.namespace}
-        fixed |= self._constants[index] if self._constants else {}
-        return RowGroup(index, group.num_rows, least, most, fixed, group.total_byte_size)
-
-
-def _checked_footer(data: DataFile, path: Path) -> bytes:
-    footer = read_footer(path)
+def _check_footer(data: DataFile, footer: bytes) -> None:
     if data.footer_crc is not None and zlib.crc32(footer) != data.footer_crc:
         message = "its footer does not have the checksum that the commit log names"
         raise ValueError(message)
-    return footer
+
+
+def _with_codes(
+    source: Path | pa.BufferReader, texts: list[str], metadata: pq.FileMetaData | None = None
+) -> pq.ParquetFile:
+    opened = partial(pq.ParquetFile, source, metadata=metadata, page_checksum_verification=True)
+    try:
+        return opened(read_dictionary=texts)
+    except KeyError:  # a file of another version lacks one of them
+        return opened()
 
 
 def with_namespace(data: DataFile, table: pa.Table) -> pa.Table:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +25,11 @@ _ORDER: Final = ("namespace", "run_id", "workflow_id", "sequence")
 
 def _narrow_schema(snapshot: Snapshot, columns: tuple[str, ...]) -> pa.Schema:
     """Return the schema of some columns and of those that a read needs; of all before an upcast."""
-    if snapshot.files.upcasts:
-        return EVENT_SCHEMA
+    return EVENT_SCHEMA if snapshot.files.upcasts else _narrowed(columns)
+
+
+@cache
+def _narrowed(columns: tuple[str, ...]) -> pa.Schema:
     return pa.schema([field for field in EVENT_SCHEMA if field.name in {*columns, *_ORDER}])
 
 
@@ -57,10 +61,13 @@ def stream_table(snapshot: Snapshot, stream: Stream, columns: tuple[str, ...]) -
 def stream_tables(snapshot: Snapshot, columns: tuple[str, ...]) -> Iterator[pa.Table]:
     """Yield some columns of all streams: each stream whole in one table, sorted, in sequence order.
 
+    Texts may be coded by dictionaries.
+
     Raises:
         CorruptionError: a file is missing or damaged.
     """
     schema = _narrow_schema(snapshot, columns)
+    coded = schema if snapshot.files.upcasts else _coded(schema)
     files: dict[tuple[str, ...], list[DataFile]] = {}
     layout = snapshot.files.shelves.layout
     whole = layout.keeps_streams_whole
@@ -74,39 +81,48 @@ def stream_tables(snapshot: Snapshot, columns: tuple[str, ...]) -> Iterator[pa.T
         if event.position <= snapshot.position:
             tails.setdefault(home, []).append(event)
     for home in sorted({*files, *tails}):
-        parts = [_rows(snapshot, data, schema) for data in files.get(home, ())]
+        parts = [_rows(snapshot, data, coded) for data in files.get(home, ())]
         yield _put_together(snapshot, parts, tails.get(home, []), schema)
 
 
 def _rows(snapshot: Snapshot, data: DataFile, schema: pa.Schema) -> pa.Table:
     """Return the rows of a file that a snapshot shows, decoding only columns that vary in it."""
-    reader = snapshot.files.reader
-    groups = reader.row_groups(data)
-    fixed = dict(groups[0].fixed) if groups else {}
-    for group in groups:
-        fixed = {k: v for k, v in fixed.items() if group.fixed.get(k, _VARIES) == v}
     late = (data.most("position") or 0) > snapshot.position
-    asked = [name for name in schema.names if name not in fixed]
-    table = reader.read(
-        data,
-        [group.index for group in groups],
-        columns=(*asked, *(["position"] if late and "position" not in asked else [])),
-    )
+    asked = [*schema.names, *(["position"] if late and "position" not in schema.names else [])]
+    table, fixed = snapshot.files.reader.read_coded(data, asked)
     if late:
         table = table.filter(pc.less_equal(table.column("position"), snapshot.position))
-    if not table.num_rows:
+    rows, found = table.num_rows, set(table.column_names)
+    if not rows:
         return schema.empty_table()
-    arrays = []
-    for field in schema:
-        if field.name in table.column_names:
-            arrays.append(table.column(field.name).cast(field.type))
-        else:
-            value = pa.scalar(fixed.get(field.name), field.type)
-            arrays.append(pa.repeat(value, table.num_rows))
+    arrays = [
+        _as(table.column(field.name), field.type)
+        if field.name in found
+        else _repeated(fixed.get(field.name), field.type, rows)
+        for field in schema
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-_VARIES: Final = object()
+def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind else column.cast(kind)
+
+
+def _repeated(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
+    if pa.types.is_dictionary(kind):
+        codes = (
+            pa.array(np.zeros(rows, np.int32)) if value is not None else pa.nulls(rows, pa.int32())
+        )
+        texts = pa.array([] if value is None else [value], kind.value_type)
+        return pa.DictionaryArray.from_arrays(codes, texts)
+    return pa.repeat(pa.scalar(value, kind), rows)
+
+
+@cache
+def _coded(schema: pa.Schema) -> pa.Schema:
+    """Return a schema whose texts are codes."""
+    text, coded = pa.string(), pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([f.with_type(coded) if f.type == text else f for f in schema])
 
 
 def _put_together(
@@ -114,6 +130,8 @@ def _put_together(
 ) -> pa.Table:
     if events:
         parts = [*parts, table_from_events(events).select(schema.names)]
+    if len(parts) > 1 or snapshot.bases.by_stream:
+        parts = [part.cast(schema) for part in parts]
     table = pa.concat_tables(parts) if parts else schema.empty_table()
     if len(parts) > 1:
         table = table.sort_by([(name, "ascending") for name in _ORDER])

@@ -11,8 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.workflow.history import History, Scan, kind_of
-from flowlab.workflow.matching import Head
+from flowlab.workflow.history import COMMAND, History, Scan, kind_of
 from flowlab.workflow.past import Own
 
 if TYPE_CHECKING:
@@ -20,13 +19,14 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-_STREAM: Final = ("namespace", "run_id", "workflow_id", "generation")
+_STREAM: Final = ("namespace", "run_id", "workflow_id")
 _TEXTS: Final = ("event_type", "name", "step_id")
+_INTS: Final = ("generation", "sequence", "time_ns")
 ROWS_AT_ONCE: Final = 1 << 16
 """So many rows are converted at once, or one generation if that is longer."""
 MAX_TABLE: Final = 1 << 14
 """Up to so many possible heads are looked up in a table; else they are sorted."""
-REPLAYED_COLUMNS: Final = (*_STREAM, *_TEXTS, "sequence", "time_ns", "payload", "causes")
+REPLAYED_COLUMNS: Final = (*_STREAM, *_TEXTS, *_INTS, "payload", "causes")
 """The columns that a replay reads."""
 
 
@@ -53,7 +53,8 @@ def generations(table: pa.Table) -> Iterator[Generation]:
     """Yield the generations of the workflows of a table, in its order.
 
     Args:
-        table: of `EVENT_SCHEMA`, the events of each stream together and in order.
+        table: of `EVENT_SCHEMA`, the events of each stream together and in order; texts may be
+            coded by dictionaries.
 
     Example:
         >>> from flowlab.events import Event, table_from_events
@@ -61,68 +62,126 @@ def generations(table: pa.Table) -> Iterator[Generation]:
         >>> list(generations(table_from_events(rows)))
         [Generation('a', 0, 1 events), Generation('b', 0, 1 events)]
     """
-    bounds, first = _bounds(table), 0
+    if not table.num_rows:
+        return
+    rows, first = _Rows.of(table), 0
+    bounds = rows.bounds()
     while first < len(bounds) - 1:
         last = bisect_right(bounds, bounds[first] + ROWS_AT_ONCE, first + 2) - 1
-        start, stop = bounds[first], bounds[last]
-        inner = [bound - start for bound in bounds[first : last + 1]]
-        yield from _converted(table.slice(start, stop - start), inner)
+        yield from rows.cut(bounds[first : last + 1])
         first = last
 
 
-def _converted(table: pa.Table, bounds: list[int]) -> Iterator[Generation]:
-    own, several = _own_causes(table)
-    heads, kinds = _heads(table, several)
-    sequences, times = (table.column(name).to_numpy() for name in ("sequence", "time_ns"))
-    payloads = table.column("payload")
-    columns = (sequences.tolist(), heads, times.tolist(), payloads.to_numpy().tolist())
-    starts = bounds[:-1]
-    latest = np.maximum.reduceat(times, starts).tolist()
-    lengths = pc.fill_null(pc.binary_length(payloads), 0).to_numpy()
-    sizes = np.add.reduceat(lengths, starts, dtype=np.int64).tolist()
-    gaps = np.flatnonzero(np.diff(sequences) != 1) + 1
-    # Between two generations there may be a gap; all others are within one.
-    broken = set(np.searchsorted(starts, np.setdiff1d(gaps, starts), side="right").tolist())
-    firsts = [table.column(name).take(pa.array(starts)).to_pylist() for name in _STREAM]
-    spans = zip(*firsts, starts, bounds[1:], sizes, latest, strict=True)
-    for number, (namespace, run_id, workflow_id, generation, *span) in enumerate(spans, 1):
-        start, stop, size, latest_ns = span
-        part = slice(start, stop)
-        scan = Scan(number not in broken, kinds[part], size, latest_ns)
-        parts = (*(each[part] for each in columns), [generation] * (stop - start))
-        history = History(workflow_id, parts, own[part], scan)
-        yield Generation(namespace, run_id, workflow_id, generation, history)
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Texts of which few differ: each once, and of each row which it has."""
+
+    values: list[Any]
+    codes: Ints
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> _Texts:
+        if column.null_count == len(column):
+            return cls([None], np.zeros(len(column), np.int64))
+        if not pa.types.is_dictionary(column.type):
+            column = pc.dictionary_encode(column)
+        whole = _whole(column.unify_dictionaries())
+        values, codes = [*whole.dictionary.to_pylist(), None], whole.indices
+        if codes.null_count:
+            codes = pc.fill_null(codes, len(values) - 1)
+        return cls(values, codes.to_numpy().astype(np.int64))
+
+    def at(self, places: list[int]) -> list[Any]:
+        return [self.values[code] for code in self.codes[places].tolist()]
 
 
-def _bounds(table: pa.Table) -> list[int]:
-    """Return where generations begin, and the end of the table."""
-    if not table.num_rows:
-        return [0]
-    changes = np.zeros(table.num_rows, bool)
-    changes[0] = True
-    for name in _STREAM:
-        column = table.column(name)
-        changed = pc.not_equal(column.slice(1), column.slice(0, table.num_rows - 1))
-        changes[1:] |= changed.to_numpy()
-    return [*np.flatnonzero(changes).tolist(), table.num_rows]
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What a replay reads of a table, by row."""
+
+    stream: list[_Texts]
+    numbers: Ints
+    heads: Any
+    kinds: Ints
+    own: Ints
+    several: dict[int, Own]
+    sequences: Ints
+    times: Ints
+    payloads: pa.ChunkedArray
+
+    @classmethod
+    def of(cls, table: pa.Table) -> _Rows:
+        stream = [_Texts.of(table.column(name)) for name in _STREAM]
+        own, several = _own_causes(_whole(table.column("causes")), stream[-1])
+        heads, kinds = _heads([_Texts.of(table.column(name)) for name in _TEXTS], list(several))
+        numbers, sequences, times = (table.column(name).to_numpy() for name in _INTS)
+        payloads = table.column("payload")
+        return cls(stream, numbers, heads, kinds, own, several, sequences, times, payloads)
+
+    def bounds(self) -> list[int]:
+        """Return where generations begin, and the end."""
+        changes = np.diff(self.numbers) != 0
+        for texts in self.stream:
+            if len(texts.values) > 2:  # noqa: PLR2004 - one text, and None
+                changes |= np.diff(texts.codes) != 0
+        return [0, *(np.flatnonzero(changes) + 1).tolist(), len(self.numbers)]
+
+    def cut(self, bounds: list[int]) -> Iterator[Generation]:
+        """Yield generations that lie next to each other."""
+        start, stop = bounds[0], bounds[-1]
+        within = slice(start, stop)
+        starts = [bound - start for bound in bounds[:-1]]
+        times, sequences = self.times[within], self.sequences[within]
+        payloads = self.payloads.slice(start, stop - start)
+        columns = [self.heads[within].tolist(), times, payloads.to_numpy().tolist()]
+        own: list[Own] = self.own[within].tolist()
+        for place, causes in self.several.items():
+            if start <= place < stop:
+                own[place - start] = causes
+        kinds = self.kinds[within]
+        latest = np.maximum.reduceat(times, starts).tolist()
+        sizes = np.add.reduceat(_sizes(payloads), starts).tolist()
+        breaks = np.concatenate([[0], np.cumsum(np.diff(sequences) != 1)])
+        names = zip(*(texts.at(bounds[:-1]) for texts in self.stream), strict=True)
+        numbers = self.numbers[bounds[:-1]].tolist()
+        ends = [bound - start for bound in bounds[1:]]
+        for (space, run, flow), number, begin, end, size, latest_ns in zip(
+            names, numbers, starts, ends, sizes, latest, strict=True
+        ):
+            part, first = slice(begin, end), int(sequences[begin])
+            whole = bool(breaks[begin] == breaks[end - 1])
+            asked = np.flatnonzero(kinds[part] == COMMAND)[::-1].tolist()
+            scan = Scan(whole, kinds[part].tolist(), asked, size, latest_ns)
+            places = range(first, first + end - begin) if whole else sequences[part].tolist()
+            parts = (places, *(each[part] for each in columns), [number] * (end - begin))
+            yield Generation(space, run, flow, number, History(flow, parts, own[part], scan))
 
 
-def _heads(table: pa.Table, several: Ints) -> tuple[list[Head], list[int]]:
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _sizes(payloads: pa.ChunkedArray) -> Ints:
+    """Return the bytes of each payload."""
+    if payloads.num_chunks == 1 and not payloads.null_count:
+        one = payloads.chunk(0)
+        if pa.types.is_binary(one.type):
+            ends = np.frombuffer(one.buffers()[1], np.int32, len(one) + 1, 4 * one.offset)
+            return np.diff(ends).astype(np.int64)
+    lengths: Ints = pc.fill_null(pc.binary_length(payloads), 0).to_numpy().astype(np.int64)
+    return lengths
+
+
+def _heads(texts: list[_Texts], several: list[int]) -> tuple[Any, Ints]:
     """Return the type, name and step of each event, equal ones once; and what each is to a replay.
 
     Args:
-        table: of events.
+        texts: types, names and steps.
         several: places of events that have several causes within their streams.
     """
-    known: list[list[Any]] = []
-    codes: list[Ints] = []
-    for name in _TEXTS:
-        texts, found = _coded(table.column(name))
-        known.append(texts)
-        codes.append(found)
-    types, names, steps = known
-    together = (codes[0] * len(names) + codes[1]) * len(steps) + codes[2]
-    used, places = _ranked(together, len(types) * len(names) * len(steps))
+    types, names, steps = (each.values for each in texts)
+    codes = (texts[0].codes * len(names) + texts[1].codes) * len(steps) + texts[2].codes
+    used, places = _ranked(codes, len(types) * len(names) * len(steps))
     heads = np.empty(len(used), object)
     kinds = np.empty((2, len(used)), np.int8)
     for place, code in enumerate(used.tolist()):
@@ -132,7 +191,7 @@ def _heads(table: pa.Table, several: Ints) -> tuple[list[Head], list[int]]:
         kinds[:, place] = [kind_of(types[event_type], own_alone=alone) for alone in (True, False)]
     of_row = kinds[0][places]
     of_row[several] = kinds[1][places[several]]
-    return heads[places].tolist(), of_row.tolist()
+    return heads[places], of_row
 
 
 def _ranked(codes: Ints, bound: int) -> tuple[Ints, Ints]:
@@ -146,33 +205,25 @@ def _ranked(codes: Ints, bound: int) -> tuple[Ints, Ints]:
     return used, ranks[codes]
 
 
-def _coded(column: pa.ChunkedArray) -> tuple[list[Any], Ints]:
-    """Return the different texts of a column, and of each row which it has."""
-    if column.null_count == len(column):
-        return [None], np.zeros(len(column), np.int64)
-    if not pa.types.is_dictionary(column.type):
-        column = pc.dictionary_encode(column)
-    column = column.unify_dictionaries().combine_chunks()
-    texts = [*column.dictionary.to_pylist(), None]
-    codes = pc.fill_null(column.indices, len(texts) - 1).to_numpy()
-    return texts, codes.astype(np.int64)
-
-
-def _own_causes(table: pa.Table) -> tuple[list[Own], Ints]:
-    """Return of each event its causes within its stream, and the places where they are several."""
-    causes = table.column("causes").combine_chunks()
-    rows = pc.list_parent_indices(causes)
-    flat = pc.list_flatten(causes)
-    streams = table.column("workflow_id").combine_chunks().take(rows)
-    mine = pc.equal(pc.struct_field(flat, 0), streams).to_numpy(zero_copy_only=False)
-    places = rows.to_numpy()[mine]
-    sequences = pc.struct_field(flat, 1).to_numpy(zero_copy_only=False)[mine]
-    own = np.zeros(table.num_rows, np.int64)
-    own[places] = sequences
-    found: list[Own] = own.tolist()
-    counts = np.bincount(places, minlength=table.num_rows)
+def _own_causes(causes: pa.ListArray, flows: _Texts) -> tuple[Ints, dict[int, Own]]:
+    """Return of each event its cause within its stream, or 0; and where there are several, all."""
+    rows = pc.list_parent_indices(causes).to_numpy()
+    ids, sequences = causes.flatten().flatten()
+    if len(flows.values) == 2:  # noqa: PLR2004 - one text, and None
+        mine = pc.equal(ids, pa.scalar(flows.values[0])).to_numpy(zero_copy_only=False)
+    else:
+        known = pa.array(flows.values[:-1], pa.string())
+        found = pc.fill_null(pc.index_in(ids, value_set=known), -1).to_numpy()
+        mine = found == flows.codes[rows]
+    places, theirs = rows[mine], sequences.to_numpy(zero_copy_only=False)[mine]
+    own = np.zeros(len(causes), np.int64)
+    own[places] = theirs
+    if not (np.diff(places) == 0).any():
+        return own, {}
+    counts = np.bincount(places, minlength=len(causes))
     several = np.flatnonzero(counts > 1)
     starts = np.searchsorted(places, several)
-    for place, start in zip(several.tolist(), starts.tolist(), strict=True):
-        found[place] = tuple(sequences[start : start + counts[place]].tolist())
-    return found, several
+    return own, {
+        place: tuple(theirs[start : start + counts[place]].tolist())
+        for place, start in zip(several.tolist(), starts.tolist(), strict=True)
+    }

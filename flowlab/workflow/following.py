@@ -111,7 +111,7 @@ def _run_along(execution: Execution, history: History, place: int) -> int:
     commands, progress, loop = execution.commands, execution.progress, execution.loop
     asked, waiting, taken_up, end = commands.asked, commands.open, commands.taken_up, execution.end
     own: Any
-    first, times, causes = history.sequences[0], history.times, history.own
+    first, causes = history.sequences[0], history.own
     kinds, payloads, count = history.scan.kinds, history.payloads, len(history)
     at_hand = _answers(execution, history)
     while place < count:
@@ -123,7 +123,7 @@ def _run_along(execution: Execution, history: History, place: int) -> int:
                 return place
             commands.pass_next()
             command.sequence = sequence = first + place
-            command.time_ns = times[place]
+            command.time_ns = history.times[place]
             waiting[sequence] = command
         elif kind == DONE:
             call = waiting.get(taken_up.get(own, own))

@@ -14,7 +14,12 @@ from flowlab.workflow.matching import COMMAND_TYPES, Grade, Head, counts, differ
 from flowlab.workflow.past import Own, own_causes
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from flowlab.workflow.commands import Asked
+
+    Ints = NDArray[np.int64]
 
 OTHER: Final = 0
 COMMAND: Final = 1
@@ -45,12 +50,14 @@ class Scan:
     Attributes:
         whole: whether there are events, each after the one before: none missing and none twice.
         kinds: what each event is to a replay.
+        commands: the places of commands, the last first.
         bytes: of all payloads.
         latest_ns: the latest time.
     """
 
     whole: bool
     kinds: list[int]
+    commands: list[int]
     bytes: int
     latest_ns: int
 
@@ -66,24 +73,25 @@ class History:
 
     Attributes:
         workflow_id: the stream.
-        sequences, heads, times, payloads, generations: columns.
+        sequences, heads, payloads, generations: columns, as `times` is.
         own: of each event its causes within the stream.
     """
 
     def __init__(
         self,
         workflow_id: str,
-        columns: tuple[list[Any], ...],
+        columns: tuple[Any, ...],
         own: list[Own],
         scan: Scan | None = None,
     ) -> None:
         self.workflow_id = workflow_id
-        self.sequences: list[int]
+        self.sequences: Sequence[int]
         self.heads: list[Head]
-        self.times: list[int]
         self.payloads: list[bytes | None]
         self.generations: list[int]
-        self.sequences, self.heads, self.times, self.payloads, self.generations = columns
+        # Few times are asked for by most replays.
+        self._times: Ints | list[int]
+        self.sequences, self.heads, self._times, self.payloads, self.generations = columns
         self.own = own
         if scan is not None:
             self.scan = scan
@@ -113,7 +121,7 @@ class History:
         columns = (
             self.sequences[part],
             self.heads[part],
-            self.times[part],
+            self._times[part],
             self.payloads[part],
             self.generations[part],
         )
@@ -130,7 +138,7 @@ class History:
             generation=self.generations[place],
             event_type=event_type,
             name=name,
-            time_ns=self.times[place],
+            time_ns=int(self._times[place]),
             causes=tuple([Cause(mine, sequence) for sequence in causes]),
             step_id=step_id,
             payload=self.payloads[place],
@@ -140,15 +148,23 @@ class History:
     def scan(self) -> Scan:
         """What a look over all of it tells."""
         first = self.sequences[0] if self.sequences else 0
+        kinds = [
+            kind_of(head[0], own_alone=type(own) is not tuple)
+            for head, own in zip(self.heads, self.own, strict=True)
+        ]
         return Scan(
-            whole=bool(self.sequences) and self.sequences == list(range(first, first + len(self))),
-            kinds=[
-                kind_of(head[0], own_alone=type(own) is not tuple)
-                for head, own in zip(self.heads, self.own, strict=True)
-            ],
+            whole=bool(kinds) and list(self.sequences) == list(range(first, first + len(kinds))),
+            kinds=kinds,
+            commands=[place for place, kind in enumerate(kinds) if kind == COMMAND][::-1],
             bytes=sum(map(len, filter(None, self.payloads))),
             latest_ns=max(self.times, default=0),
         )
+
+    @cached_property
+    def times(self) -> list[int]:
+        """The time of each event."""
+        times = self._times
+        return times if isinstance(times, list) else times.tolist()
 
     @cached_property
     def latest(self) -> list[int]:
@@ -162,8 +178,8 @@ class History:
 
     def commands_after(self, count: int) -> list[int]:
         """Return the places of all commands but the first ones, the last first."""
-        places = [place for place, kind in enumerate(self.scan.kinds) if kind == COMMAND]
-        return places[count:][::-1]
+        asked = self.scan.commands
+        return asked[: len(asked) - count]
 
     def holds(self, place: int, asked: Asked, payload: bytes | None, grade: Grade) -> bool:
         """Say whether an event is what the code asks for, up to a grade."""
