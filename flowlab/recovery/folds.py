@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,6 +27,7 @@ ORIGIN: Final = "flowlab state"
 
 class _Transaction(msgspec.Struct):
     values: dict[str, Any] = msgspec.field(default_factory=dict)
+    deleted: list[str] = msgspec.field(default_factory=list)
 
 
 _PAYLOAD: Final = msgspec.json.Decoder(_Transaction)
@@ -40,11 +41,15 @@ class Fold:
         name: of the kind, as its checkpoints carry it.
         initial: makes the state before the first event, the caller's own.
         advance: (state, snapshot, stream, first, last) -> (state, how many events were read).
+        shown: what a reader sees of a state.
+        older: other names that its checkpoints may carry, each with what makes a state of theirs.
     """
 
     name: str
     initial: Callable[[], Any]
     advance: Callable[[Any, Snapshot, Stream, int, int], tuple[Any, int]]
+    shown: Callable[[Any], Any] = lambda state: state
+    older: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Fold({self.name!r})"
@@ -72,9 +77,16 @@ class Folded:
 def agent_fold() -> Fold:
     """Return the fold of an agent's own cells: what its transactions wrote last, by key.
 
-    What the log does not tell it does not know: a cell is in the state from its first write on.
+    What the log does not tell it does not know: a cell is in the state from its first write on, and
+    one that was deleted is told, since it may have been there from the beginning.
     """
-    return Fold("agent", dict, _agent_advanced)
+    return Fold(
+        "agent cells",
+        lambda: {"values": {}, "deleted": []},
+        _agent_advanced,
+        shown=lambda state: state["values"],
+        older={"agent": lambda cells: {"values": cells, "deleted": []}},
+    )
 
 
 def aggregate_fold(kind: Aggregate) -> Fold:
@@ -102,16 +114,14 @@ def folded(fold: Fold, snapshot: Snapshot, stream: Stream, at: int) -> Folded:
     """
     for found in contents(snapshot, stream, at_most=at, savepoints=False):
         content = found.content
-        if content.kind == STATE and content.process == fold.name:
-            begun: tuple[Any, int, Checkpoint | None] = (
-                content.state,
-                content.at,
-                found.checkpoint,
-            )
-            break
+        if content.kind != STATE or content.process not in {fold.name, *fold.older}:
+            continue
+        of_it = fold.older.get(content.process)
+        state = content.state if of_it is None else of_it(content.state)
+        before, checkpoint = content.at, found.checkpoint
+        break
     else:
-        begun = fold.initial(), 0, None
-    state, before, checkpoint = begun
+        state, before, checkpoint = fold.initial(), 0, None
     base = snapshot.bases.base(stream)
     if base > before and at > before:
         message = (
@@ -196,11 +206,19 @@ def _agent_advanced(
 ) -> tuple[Any, int]:
     table = snapshot.stream_rows(stream, Span.of_stream(stream, first, last, snapshot.position))
     wrote = table.filter(pc.is_valid(table.column("writes"))).column("payload")
+    values, deleted = state["values"], dict.fromkeys(state["deleted"])
     for payload in wrote.to_pylist():
         if payload is None:
             continue
         try:
-            state.update(_PAYLOAD.decode(payload).values)
+            told = _PAYLOAD.decode(payload)
         except msgspec.MsgspecError:
             continue  # a payload of another shape tells no values
-    return state, table.num_rows
+        values.update(told.values)
+        if deleted or told.deleted:
+            for key in told.values:
+                deleted.pop(key, None)
+            for key in told.deleted:
+                values.pop(key, None)
+                deleted[key] = None
+    return {"values": values, "deleted": sorted(deleted)}, table.num_rows

@@ -17,8 +17,17 @@ from flowlab.recovery.estimates import Estimates
 from flowlab.recovery.policies import Policy
 from flowlab.recovery.replaying import best_full_every
 from flowlab.recovery.schemes import Checkpointed, Then, Track
-from flowlab.runtime.scheme import Executing, Process, RecoveryScheme, Restored, Stream
+from flowlab.runtime.scheme import (
+    AgentCells,
+    AgentScheme,
+    Executing,
+    Process,
+    RecoveryScheme,
+    Restored,
+    Stream,
+)
 from flowlab.runtime.standing import OPEN, Standing
+from flowlab.runtime.states import told_cells
 from flowlab.store import EventStore
 from flowlab.store.clock import monotonic_s
 from flowlab.store.position_read import stream_events
@@ -186,6 +195,17 @@ class Cached:
             if len(self._live) > self.size:
                 self._live.popitem(last=False)
         self.inner.committed(store, stream, execution, standing, events)
+
+    def agent_cells(self, store: EventStore, stream: Stream) -> AgentCells:
+        """Return what the inner scheme does, or what the whole stream tells."""
+        if isinstance(self.inner, AgentScheme):
+            return self.inner.agent_cells(store, stream)
+        return told_cells(store, stream)
+
+    def agent_committed(self, store: EventStore, stream: Stream, events: Sequence[Event]) -> None:
+        """Let the inner scheme hear."""
+        if isinstance(self.inner, AgentScheme):
+            self.inner.agent_committed(store, stream, events)
 
 
 def _runs(execution: Executing, process: Process, seed: object) -> bool:

@@ -136,7 +136,7 @@ def state_at(
             key=key,
             kind="agent" if aggregate is None else "aggregate",
             at=at,
-            state=found.state,
+            state=fold.shown(found.state),
             checkpoint=None if near is None else near.id,
             checkpoint_at=0 if near is None else near.at,
             events_read=found.events_read,

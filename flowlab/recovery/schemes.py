@@ -22,11 +22,12 @@ from flowlab.errors import (
 )
 from flowlab.events import Event
 from flowlab.events.wording import brief
+from flowlab.recovery.agent_states import restored_cells, take_checkpoint
 from flowlab.recovery.checkpoint import WorkflowCheckpoint, resume_place
 from flowlab.recovery.keeping import kept_and_gone, newest_savepoint, origin_of
 from flowlab.recovery.policies import EveryEvents, Policy, Since, check_policy
 from flowlab.recovery.restoring import contents, passed_over, replayed, restored_from
-from flowlab.runtime.scheme import Executing, Process, Restored, Stream
+from flowlab.runtime.scheme import AgentCells, Executing, Process, Restored, Stream
 from flowlab.runtime.standing import OPEN, Standing
 from flowlab.store import Checkpoint, EventStore
 from flowlab.store.clock import monotonic_s
@@ -68,7 +69,9 @@ class Checkpointed:
 
     What it reads is bounded by the policy, however long the history is. Plans can be checkpointed
     after any event; a function that declares its state, at its newest savepoint; a plain function
-    cannot, and is replayed. A checkpoint that is damaged, of a newer flowlab or of another plan is
+    cannot, and is replayed. Of an agent with state, checkpoints are taken as its stream grows, by
+    the same policy; its stream is never truncated here, for it tells what the agent had begun. A
+    checkpoint that is damaged, of a newer flowlab or of another plan is
     passed over with a warning, for the one before and at last for the log. One that cannot be
     written (a full disk) is a warning, too: the log is enough.
 
@@ -203,6 +206,34 @@ class Checkpointed:
             track.savepoint = newest_savepoint(store, stream, standing)
         self._keep(stream, track)
         return self._take(store, stream, execution, standing, track)
+
+    # -- agents -----------------------------------------------------------------------------------
+
+    def agent_cells(self, store: EventStore, stream: Stream) -> AgentCells:
+        """Return an agent's state from its newest whole checkpoint and the events since.
+
+        Raises:
+            TruncatedError: the beginning of its stream is gone, and no checkpoint can be read.
+        """
+        found = restored_cells(store, stream)
+        self._keep(stream, Track(since=Since(events=found.events_read)))
+        return found
+
+    def agent_committed(self, store: EventStore, stream: Stream, events: Sequence[Event]) -> None:
+        """Count events of an agent that are durable now; take a checkpoint if one is due."""
+        track = self._tracks.get(stream)
+        if track is None:
+            track = Track()
+            self._keep(stream, track)
+        for event in events:
+            track.since.take(event)
+        if self.policy.due(track.since):
+            track.since = Since(began_ns=track.since.now_ns, now_ns=track.since.now_ns)
+            try:
+                track.cut = take_checkpoint(store, stream, keep=self.keep, cut=track.cut)
+            except (OSError, FlowlabError, RecursionError) as error:
+                message = f"no checkpoint of agent {stream[2][1:]!r} could be taken: {error}"
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     # -- inside -----------------------------------------------------------------------------------
 

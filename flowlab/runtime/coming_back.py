@@ -48,6 +48,9 @@ class ComingBack:
         seed: of the streams of chance.
         namespace: of every stream.
         policies: what becomes of an activity that may have happened, by its name; "" for all.
+
+    Attributes:
+        scheme: of recovery.
     """
 
     def __init__(
@@ -62,14 +65,14 @@ class ComingBack:
     ) -> None:
         self._store = store
         self._processes = processes
-        self._scheme = scheme
+        self.scheme = scheme
         self._seed = seed
         self._namespace = namespace
         self._policies = policies
         self._begun = Begun(store, namespace)
 
     def __repr__(self) -> str:
-        return f"ComingBack({self._scheme!r})"
+        return f"ComingBack({self.scheme!r})"
 
     def first(self, workflow_id: str) -> Event | None:
         """Return the oldest event of a stream that is left; None where it is gone."""
@@ -97,7 +100,7 @@ class ComingBack:
             if first is not None and begun:
                 name = first.name
             else:
-                name = self._scheme.identify(self._store, stream)
+                name = self.scheme.identify(self._store, stream)
         elif first is not None and begun:
             check_same(workflow_id, first.name, name)
         if name is None:
@@ -116,7 +119,7 @@ class ComingBack:
             raise InvalidArgumentError(message)
         if isinstance(process, Choreography):
             return self._load_choreography(workflow_id, process)
-        restored = self._scheme.restore(self._store, stream, process, seed=self._seed)
+        restored = self.scheme.restore(self._store, stream, process, seed=self._seed)
         standing = restored.standing
         parent = standing.parent
         if parent is None and first is not None and begun:
@@ -239,7 +242,7 @@ class ComingBack:
             "AgentRestarted",
             name=instance.standing.name,
             payload={
-                "scheme": repr(self._scheme),
+                "scheme": repr(self.scheme),
                 "checkpoint": restored.checkpoint,
                 "events_read": restored.events_read,
                 "events_replayed": restored.replayed,

@@ -79,7 +79,7 @@ class Host(Errands, Families, Pooling):
         self.instances: dict[str, Instance] = {}
         self.recording = Recording(store, namespace, clock)
         self._store = store
-        self._hearing = Hearing(store, scheme, namespace)
+        self._hearing = Hearing(store, scheme, namespace, agents)
         self._clock = clock
         self._seed = seed
         self._namespace = namespace

@@ -237,6 +237,8 @@ class Recording:
         """
         events, self.events, self._size = self.events, [], 0
         bases, self._bases = self._bases, {}
+        # Others write of checkpoints and of truncations there: where it ends is read anew.
+        self._heads.pop(WORLD_STREAM, None)
         if not events:
             return events
         first = events[0].workflow_id

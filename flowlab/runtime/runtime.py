@@ -145,7 +145,8 @@ class Runtime:
     def _prepare(self) -> None:
         # What the last writer wrote as it died is shown from here on: nothing is read before.
         self.store.take_role()
-        restore_states(self.store, self._host.agents, namespace=self.namespace)
+        agents, scheme = self._host.agents, self._back.scheme
+        restore_states(self.store, agents, scheme, namespace=self.namespace)
 
     # -- what a person calls ----------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from flowlab.errors import CorruptionError, NotFoundError, TruncatedError
 from flowlab.events import Event, counted
@@ -71,6 +71,40 @@ class RecoveryScheme(Protocol):
         events: Sequence[Event],
     ) -> None:
         """Hear of events of a workflow that are durable now; take a checkpoint if one is due."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCells:
+    """What an agent's transactions have made of its state.
+
+    Args:
+        values: the cells that they have written and not deleted.
+        deleted: the cells that they have deleted, and that may have been there from the beginning.
+        events_read: events of its stream that were read.
+        checkpoint: the id of the checkpoint that was gone on from, None where from the beginning.
+    """
+
+    values: Mapping[str, Any]
+    deleted: Collection[str] = ()
+    events_read: int = 0
+    checkpoint: str | None = None
+
+
+@runtime_checkable
+class AgentScheme(Protocol):
+    """A scheme that gets agents' states back, too; without it their whole streams are read."""
+
+    def agent_cells(self, store: EventStore, stream: Stream) -> AgentCells:
+        """Return what an agent's transactions have made of its state.
+
+        Raises:
+            TruncatedError: the beginning of its stream is gone, and no checkpoint can be read.
+        """
+        ...
+
+    def agent_committed(self, store: EventStore, stream: Stream, events: Sequence[Event]) -> None:
+        """Hear of events of an agent with state that are durable now."""
         ...
 
 

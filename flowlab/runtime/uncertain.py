@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.errors import InvalidArgumentError
 from flowlab.events import Event
-from flowlab.events.keys import Key
 from flowlab.runtime.agents import Agents, Performer
 from flowlab.runtime.effect import Effect
 from flowlab.runtime.standing import Standing
 from flowlab.store import EventStore
+from flowlab.store.position_read import stream_events
 from flowlab.workflow.handlers import Handler
 from flowlab.workflow.names import listed
 
@@ -24,6 +25,7 @@ Policy = Literal["repeat", "fail"] | Handler
 Policies = Mapping[str, Literal["repeat", "fail"] | Performer]
 """By activity, "" for all others; a function is made ready to be called."""
 
+MAX_TIME_NS: Final = 2**63 - 1
 _CHUNK: Final = 1_024
 
 
@@ -54,6 +56,23 @@ def policies_of(uncertain: Policy | Mapping[str, Policy]) -> Policies:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What an agent has begun and has no end of, as its stream tells.
+
+    Args:
+        effects: (key, attempt) of each.
+        known_ns: from when on the stream tells all: what came before was truncated.
+    """
+
+    effects: set[tuple[str, int]]
+    known_ns: int
+
+    def may_have(self, effect: Effect, asked_ns: int) -> bool:
+        """Say whether an effect, asked for at a time, was begun, or may have been."""
+        return (effect.key, effect.attempt) in self.effects or asked_ns < self.known_ns
+
+
 class Begun:
     """What agents have begun before a runtime came, and have no end of.
 
@@ -70,13 +89,13 @@ class Begun:
     def __init__(self, store: EventStore, namespace: str) -> None:
         self._store = store
         self._namespace = namespace
-        self._found: dict[str, tuple[int, set[tuple[str, int]]]] = {}
+        self._found: dict[str, tuple[int, Started]] = {}
 
     def __repr__(self) -> str:
         return f"Begun({len(self._found)} agents)"
 
-    def of(self, agent: str, since_ns: int) -> set[tuple[str, int]]:
-        """Return (key, attempt) of what an agent began since a time, and perhaps before it."""
+    def of(self, agent: str, since_ns: int) -> Started:
+        """Return what an agent began since a time, and perhaps before it."""
         reach_ns = since_ns
         if agent in self._found:
             known_ns, found = self._found[agent]
@@ -105,16 +124,16 @@ def check_policies(policies: Policies, agents: Agents) -> None:
         raise InvalidArgumentError(message)
 
 
-def started_effects(
-    store: EventStore, agent: str, since_ns: int, *, namespace: str
-) -> set[tuple[str, int]]:
-    """Return (key, attempt) of what an agent began since a time and has no end of.
+def started_effects(store: EventStore, agent: str, since_ns: int, *, namespace: str) -> Started:
+    """Return what an agent began since a time and has no end of.
 
     It reads the agent's stream from its end.
     """
     ended: set[tuple[str, int, int]] = set()
     begun: set[tuple[str, int]] = set()
+    known_ns = MAX_TIME_NS if store.snapshot().bases.base((namespace, "", f"@{agent}")) else 0
     for event in backwards(store, f"@{agent}", namespace=namespace):
+        known_ns = min(known_ns, event.time_ns)
         if event.time_ns < since_ns:
             break
         data = event.data if isinstance(event.data, dict) else {}
@@ -123,29 +142,22 @@ def started_effects(
             ended.add(what)
         elif event.event_type == "MessageReceived" and what not in ended:
             begun.add(what[:2])
-    return begun
+    return Started(begun, known_ns)
 
 
 def backwards(
     store: EventStore, stream: str, *, namespace: str, at_once: int = _CHUNK
 ) -> Iterable[Event]:
-    """Yield a stream's events from its end, so many read at once; nothing where there is none."""
-    last: int | None = None
-    if not store.snapshot().head(stream, namespace=namespace):
-        return
-    while last is None or last > 0:
-        first = None if last is None else 1
-        key = Key(
-            "workflows", stream, section="events", first=first, last=last, namespace=namespace
+    """Yield what is left of a stream from its end, so many read at once."""
+    snapshot = store.snapshot()
+    base = snapshot.bases.base((namespace, "", stream))
+    last = snapshot.head(stream, namespace=namespace)
+    while last > base:
+        first = max(base + 1, last - at_once + 1)
+        yield from reversed(
+            stream_events(snapshot, (namespace, "", stream), first=first, last=last)
         )
-        try:
-            chunk = store.read(str(key), reverse=True, limit=at_once).events()
-        except NotFoundError:
-            return
-        yield from chunk
-        if len(chunk) < at_once:
-            return
-        last = chunk[-1].sequence - 1
+        last = first - 1
 
 
 def left_open(
@@ -172,8 +184,8 @@ def left_open(
         before = named.get((effect.key, effect.attempt), 0)
         effect = Effect.of(request, effect.key, delivery=1 + before)
         lane, _ = agents.find(effect.agent, effect.activity)
-        known = set() if lane is None else begun.of(lane.name, since_ns)
-        if lane is None or (effect.key, effect.attempt) in known or before:
+        known = None if lane is None else begun.of(lane.name, since_ns)
+        if known is None or before or known.may_have(effect, request.time_ns):
             uncertain.append(effect)
         else:
             untouched.append(effect)
