@@ -273,7 +273,7 @@ class Messy(Host):
     """A host that records beginnings, loses answers, and hears some twice."""
 
     chance: random.Random = field(default_factory=random.Random)
-    begins: bool = False
+    taken_up: bool = False
     late: list[Event] = field(default_factory=list)
 
     def step(self) -> bool:
@@ -290,7 +290,7 @@ class Messy(Host):
         asked = self.open[where] if self.open else None
         self.pick = lambda _count: where
         if asked is not None and asked.event_type == "ActivityScheduled":
-            if self.begins and self.chance.random() < 0.6:
+            if self.taken_up and self.chance.random() < 0.6:
                 self.tell("ActivityStarted", causes=(Cause(ID, asked.sequence),), agent_id="one")
             if self.chance.random() < 0.1:
                 self.late.append(self.open.pop(where))
@@ -326,7 +326,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
             raise Declined(name)
         return {"n": chance.randrange(9)}
 
-    host = Messy(several, answer, chance=chance, begins=draw(st.booleans()))
+    host = Messy(several, answer, chance=chance, taken_up=draw(st.booleans()))
     host.start(draw(TOLD))
     cancel = draw(st.sampled_from([None, None, 2, 5]))
     for number in range(150):

@@ -9,13 +9,13 @@ from typing import Final
 
 from flowlab.figures import theme
 from flowlab.figures.flow_layout import FlowLayout, FlowNode
+from flowlab.figures.flow_signs import draw_entries
 from flowlab.figures.flow_states import Executed
 from flowlab.figures.glyphs import clock, cross, glyph
 from flowlab.figures.svg import circle, group, num, path, rect, text
 from flowlab.figures.text import clean, text_width
 
 _VEIL: Final = 0.72
-_LINE: Final = 22.0
 _WORDS: Final = {
     "done": "done",
     "failed": "failed",
@@ -152,18 +152,9 @@ def draw_state_legend(
     samples["skipped"] = samples["to come"] = _sample_pale
     samples["chain"] = partial(_number, "1")
     samples["times"] = lambda x, y: _times("×2", x + 9, y + 4)
-    parts: list[str] = []
-    x, y = left, top + below + 12
-    for key, words in _WORDS.items():
-        if key not in there:
-            continue
-        wide = 34 + text_width(words, 11) + 20
-        if x > left and x + wide > right:
-            x, y = left, y + _LINE
-        parts.append(samples[key](x + 13, y))
-        parts.append(text(x + 34, y + 4, words, size=11, fill=theme.MUTED))
-        x += wide
-    return parts, (y - top + 12 if parts else below)
+    entries = [(words, samples[key]) for key, words in _WORDS.items() if key in there]
+    parts, height = draw_entries(entries, left=left, right=right, top=top + below)
+    return parts, below + height
 
 
 def _sample_pale(x: float, y: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from flowlab.figures import theme
@@ -158,15 +160,25 @@ def draw_legend(
     """Draw a sample and a word for each kind that occurs; return the parts and the height."""
     there = {_key_of(node.drawn, fails=node.fails) for node in laid.nodes}
     there |= {edge.drawn.kind for edge in laid.edges}
+    entries = [(words, partial(_sample, key)) for key, words in _KEYS.items() if key in there]
+    return draw_entries(entries, left=left, right=right, top=top)
+
+
+def draw_entries(
+    entries: Iterable[tuple[str, Callable[[float, float], str]]],
+    *,
+    left: float,
+    right: float,
+    top: float,
+) -> tuple[list[str], float]:
+    """Draw a legend in lines, words behind each sample; return the parts and the height."""
     parts: list[str] = []
     x, y = left, top + 12
-    for key, words in _KEYS.items():
-        if key not in there:
-            continue
+    for words, sample in entries:
         wide = 34 + text_width(words, 11) + 20
         if x > left and x + wide > right:
             x, y = left, y + _LINE
-        parts.append(_sample(key, x + 13, y))
+        parts.append(sample(x + 13, y))
         parts.append(text(x + 34, y + 4, words, size=11, fill=theme.MUTED))
         x += wide
     return parts, (y - top + 12 if parts else 0.0)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import Cause, Event, counted
-from flowlab.recovery.provenance import dependencies
+from flowlab.recovery.provenance import begun, dependencies
 from flowlab.runtime.standing import ANSWERS
 from flowlab.workflow import Barrier, Node, Parallel, Plan, PlanExecution, Program, Step, locate
 
@@ -97,13 +97,7 @@ def recover_branches(
     """
     program = plan if isinstance(plan, Program) else Program.of(plan)
     branches = independent_branches(program)
-    history = list(events)
-    if not history or history[0].event_type != "WorkflowStarted":
-        message = (
-            "the history does not begin with WorkflowStarted; give the events of one instance of "
-            "the plan, as store.read('/workflows/ID/events').events() does"
-        )
-        raise InvalidArgumentError(message)
+    history = begun(events)
     step_of: dict[int, str] = {}
     for event in history:
         if event.event_type in {"WorkflowCancelRequested", "CompensationScheduled"}:

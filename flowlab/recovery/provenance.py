@@ -71,7 +71,7 @@ def provenance_plan(
         Provenance(rerun ['a', 'c'], reuse ['b'])
     """
     program = plan if isinstance(plan, Program) else Program.of(plan)
-    history = _begun(events)
+    history = begun(events)
     known = [step.name for step in program.steps]
     wrong = sorted(set(failed) - set(known))
     if wrong:
@@ -121,7 +121,7 @@ def provenance_rerun(
         InvalidArgumentError: as `provenance_plan`.
     """
     program = plan if isinstance(plan, Program) else Program.of(plan)
-    history = _begun(events)
+    history = begun(events)
     lost = set(provenance_plan(program, history, failed=failed).failed)
     without = {event.sequence for event in history if event.step_id in lost}
     compensations = {
@@ -160,7 +160,12 @@ def dependencies(program: Program) -> dict[str, set[str]]:
     return found
 
 
-def _begun(events: Iterable[Event]) -> list[Event]:
+def begun(events: Iterable[Event]) -> list[Event]:
+    """Return the history of one instance.
+
+    Raises:
+        InvalidArgumentError: it does not begin with the start of the instance.
+    """
     history = list(events)
     if not history or history[0].event_type != "WorkflowStarted":
         message = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -96,6 +96,12 @@ class Measurement:
     ) -> Measurement:
         """Return an exact value, which has no spread."""
         return cls(value, value, value, unit, 1, beside, restated)
+
+    @classmethod
+    def faults(cls, wrong: Sequence[str], unit: str, beside: dict[str, str]) -> Measurement:
+        """Return how much was wrong, the first of it in words."""
+        told = {f"wrong {number}": text for number, text in enumerate(wrong[:9], 1)}
+        return cls.count(len(wrong), unit, beside | told)
 
     @classmethod
     def ratio(cls, spread: Spread, beside: dict[str, str]) -> Measurement:

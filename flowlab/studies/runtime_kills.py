@@ -18,7 +18,7 @@ from flowlab.studies.claim import Measurement
 from flowlab.studies.measuring import SEED, Scale, workplace
 from flowlab.studies.runtime_checks import Undisturbed, differences, effects_in, problems
 from flowlab.studies.runtime_work import EFFECTS, NOTES, STORE, Effects, Notes, Work, carry_out
-from flowlab.studies.store_kills import KillDisk
+from flowlab.studies.store_kills import KillDisk, killed_at
 
 RANDOM_KILLS: Final = 500
 QUICK_KILLS: Final = 6
@@ -159,7 +159,7 @@ class _Killing:
             child.join(self.rng.random() * SLACK * self._life_s)
             child.kill()
         child.join()
-        where = _where(self._root)
+        where = killed_at(Notes.read(self._root / NOTES).lines)
         if child.exitcode == -signal.SIGKILL:
             report.kills += 1
             report.hits.update([where] if where else [])
@@ -205,12 +205,6 @@ class _Killing:
         report.acknowledged += sum(line.startswith(told) for line in lines)
 
 
-def _where(folder: Path) -> str:
-    """Return the boundary at which the last process died; empty where it was killed outside."""
-    lines = Notes.read(folder / NOTES).lines
-    return lines[-1].removeprefix("at ") if lines and lines[-1].startswith("at ") else ""
-
-
 def kills(scale: Scale) -> Measurement:
     """Kill a runtime at each named boundary, five times or more, and 500 times at random times.
 
@@ -234,8 +228,7 @@ def kills(scale: Scale) -> Measurement:
     beside["all"] = repr(report)
     beside["work"] = f"{report.works} stores, {report.acknowledged} acknowledgements"
     beside["peers"] = PEERS
-    beside.update({f"wrong {n}": text for n, text in enumerate(report.wrong[:9], 1)})
-    return Measurement.count(len(report.wrong), "wrong stores, effects or results", beside)
+    return Measurement.faults(report.wrong, "wrong stores, effects or results", beside)
 
 
 PEERS: Final = (

@@ -116,5 +116,4 @@ def damage(scale: Scale) -> Measurement:
             scale.tell(f"{done.kind}: {beside[done.kind]}")
             report.add(found)
     beside["all"] = repr(report)
-    beside.update({f"wrong {n}": text for n, text in enumerate(report.wrong[:9], 1)})
-    return Measurement.count(len(report.wrong), "answers changed in silence", beside)
+    return Measurement.faults(report.wrong, "answers changed in silence", beside)

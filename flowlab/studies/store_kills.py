@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -165,11 +166,16 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def killed_at(notes: Sequence[str]) -> str:
+    """Return the boundary at which a process ended itself; empty where it was killed outside."""
+    return notes[-1].removeprefix("at ") if notes and notes[-1].startswith("at ") else ""
+
+
 def _tell(report: KillReport, store: Path, notes: Path, *, killed: bool) -> None:
     lines = notes.read_text(encoding="utf-8").splitlines() if notes.exists() else []
     if killed:
         report.kills += 1
-        where = lines[-1].removeprefix("at ") if lines and lines[-1].startswith("at ") else ""
+        where = killed_at(lines)
         if where:
             report.hits[where] += 1
         else:
@@ -239,5 +245,4 @@ def kills(scale: Scale) -> Measurement:
         )
     beside = {name: f"{count} hits" for name, count in sorted(report.hits.items())}
     beside["all"] = repr(report)
-    beside.update({f"wrong {n}": text for n, text in enumerate(report.wrong[:9], 1)})
-    return Measurement.count(len(report.wrong), "wrong stores", beside)
+    return Measurement.faults(report.wrong, "wrong stores", beside)

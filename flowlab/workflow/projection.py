@@ -14,6 +14,7 @@ from flowlab.errors import IllegalTransitionError, InvalidArgumentError
 from flowlab.events import Event
 from flowlab.workflow.answers import data_of, error_of
 from flowlab.workflow.state import (
+    TRANSITIONS,
     AgentExecuting,
     Canceled,
     Compensating,
@@ -28,18 +29,7 @@ from flowlab.workflow.state import (
 _ASKS: Final = frozenset({"ActivityScheduled", "CompensationScheduled"})
 _FAILS: Final = frozenset({"ActivityFailed", "ActivityTimedOut", "CompensationFailed"})
 _ANSWERS: Final = _FAILS | {"ActivityCompleted", "ActivityCanceled", "CompensationCompleted"}
-_STATES: Final = {
-    kind.__name__: kind
-    for kind in (
-        Initiated,
-        AgentExecuting,
-        Compensating,
-        Completed,
-        Failed,
-        Canceled,
-        ContinuedAsNew,
-    )
-}
+_STATES: Final = {kind.__name__: kind for kind in TRANSITIONS}
 
 
 def states_of(
