@@ -72,11 +72,16 @@ except ReadOnlyError as error:
 
 
 def run_unprivileged(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run Python as a user who owns nothing, where this one is root."""
-    who: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        who = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    """Run Python without the rights of root: it may then do with its files what their modes say.
+
+    It stays the same user where it can, since another one may not reach this Python.
+    """
     command = [sys.executable, "-B", "-c", HEAD + code, *map(str, arguments)]
+    who: dict[str, Any] = {}
+    if os.geteuid() == 0 and shutil.which("setpriv") is not None:
+        command = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--", *command]
+    elif os.geteuid() == 0:
+        who = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", **who)
 
 
