@@ -255,3 +255,24 @@ def test_an_agent_that_waits_by_the_clock_may_do_so_where_it_is_a_real_one(
     )
     assert main(["run", f"{path}:ask", "--id", "a", "--store", str(tmp_path / "s")]) == 0
     assert not [each for each in recwarn if each.category is DeterminismWarning]
+
+
+def test_each_namespace_has_its_own_workflows_and_its_own_code(
+    code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, there = str(code.parent / "s"), ("--namespace", "tuesday's")
+    words = ("run", f"{code}:trip", "--input", '{"nights": 2}', "--id", "t-1", "--store", store)
+    assert answered(capsys, *words)[1]["result"] == {"left": 4, "nights": 2}
+    with EventStore(store) as opened:
+        begun = {"name": "trip", "payload": {"input": {"nights": 3}}}
+        started = {"event_type": "WorkflowStarted", **begun}
+        opened.append("t-1", started, namespace="tuesday's")
+    # What is of another namespace was once reported as unfinished, and never taken up.
+    assert answered(capsys, "recover", "--store", store)[1]["workflows"] == []
+    assert main(["recover", "--store", store, *there]) == 2
+    assert "give --code MODULE" in capsys.readouterr().err
+    status, told = answered(capsys, "recover", "--store", store, "--code", str(code), *there)
+    (row,) = told["workflows"]
+    assert (status, row["workflow_id"], row["status"]) == (0, "t-1", "completed")
+    again = answered(capsys, *words, *there)[1]
+    assert again["result"] == {"left": 4, "nights": 3}

@@ -28,6 +28,9 @@ _SOURCES: Final = "code"
 
 def _add_scheme(parser: ArgumentParser) -> None:
     parser.add_argument(
+        "--namespace", metavar="NAME", default="default", help="of the workflows (default)"
+    )
+    parser.add_argument(
         "--scheme",
         choices=SCHEMES,
         default="replay",
@@ -71,8 +74,8 @@ def _run(arguments: Namespace) -> int:
     workflow = code.workflow(name)
     told: dict[str, Any]
     with EventStore(arguments.store) as store:
-        _remember(store, [source])
-        runtime = _runtime(store, code, scheme)
+        _remember(store, [source], arguments.namespace)
+        runtime = _runtime(store, code, scheme, arguments.namespace)
         try:
             result = runtime.run(workflow, value, id=arguments.id)
         except KeyboardInterrupt:
@@ -82,7 +85,7 @@ def _run(arguments: Namespace) -> int:
             code_ = FOUND
         else:
             told, code_ = {"id": arguments.id, "result": result}, OK
-        told["uncertain"] = _named(store, arguments.id)
+        told["uncertain"] = _named(store, arguments.id, arguments.namespace)
     if arguments.json:
         answer_json(told)
     elif code_ == OK:
@@ -121,13 +124,12 @@ def _recover_arguments(parser: ArgumentParser) -> None:
 
 def _recover(arguments: Namespace) -> int:
     from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
-    from flowlab.runtime.ledger import survey  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
-    scheme = _scheme(arguments)
+    scheme, namespace = _scheme(arguments), arguments.namespace
     with EventStore(arguments.store, read_only=True) as store:
-        before = {row["workflow_id"]: row for row in survey(store).to_dicts()}
-        sources = arguments.code or _remembered(store)
+        before = _surveyed(store, namespace)
+        sources = arguments.code or _remembered(store, namespace)
     unfinished = [row for row in before.values() if row["standing"] != "finished"]
     reports: list[dict[str, Any]] = []
     if unfinished and not arguments.survey:
@@ -141,10 +143,10 @@ def _recover(arguments: Namespace) -> int:
         code = _joined(_loaded(sources, names, skip=not arguments.code))
         with EventStore(arguments.store) as store:
             try:
-                reports = asyncio.run(_taken_up(store, code, scheme))
+                reports = asyncio.run(_taken_up(store, code, scheme, namespace))
             except KeyboardInterrupt:
                 _leave(store)
-            before = {row["workflow_id"]: row for row in survey(store).to_dicts()}
+            before = _surveyed(store, namespace)
     rows = [
         {**_row(before[known["workflow_id"]]), **known}
         for known in reports or [{"workflow_id": row["workflow_id"]} for row in unfinished]
@@ -156,11 +158,20 @@ def _recover(arguments: Namespace) -> int:
     return FOUND if any(row.get("error") for row in rows) else OK
 
 
-async def _taken_up(store: EventStore, code: Code, scheme: RecoveryScheme) -> list[dict[str, Any]]:
+def _surveyed(store: EventStore, namespace: str) -> dict[str, dict[str, Any]]:
+    from flowlab.runtime.ledger import survey  # noqa: PLC0415
+
+    rows = survey(store).to_dicts()
+    return {row["workflow_id"]: row for row in rows if row["namespace"] == namespace}
+
+
+async def _taken_up(
+    store: EventStore, code: Code, scheme: RecoveryScheme, namespace: str
+) -> list[dict[str, Any]]:
     from flowlab.errors import FlowlabError  # noqa: PLC0415
 
     reports = []
-    async with _runtime(store, code, scheme) as runtime:
+    async with _runtime(store, code, scheme, namespace) as runtime:
         for workflow_id in runtime.unfinished():
             report: dict[str, Any] = {"workflow_id": workflow_id}
             try:
@@ -168,18 +179,25 @@ async def _taken_up(store: EventStore, code: Code, scheme: RecoveryScheme) -> li
             except FlowlabError as error:
                 report["error"] = str(error)
             else:
-                report |= _restarted(store, workflow_id)
+                report |= _restarted(store, workflow_id, namespace)
             reports.append(report)
             say(f"{workflow_id}: {report.get('error') or 'taken up'}")
         await runtime.quiet()
     return reports
 
 
-def _runtime(store: EventStore, code: Code, scheme: RecoveryScheme) -> Runtime:
+def _runtime(store: EventStore, code: Code, scheme: RecoveryScheme, namespace: str) -> Runtime:
     from flowlab.runtime import Runtime  # noqa: PLC0415
 
     several = list({id(process): process for process in code.workflows.values()}.values())
-    return Runtime(store, several, activities=code.activities, agents=code.agents, recovery=scheme)
+    return Runtime(
+        store,
+        several,
+        activities=code.activities,
+        agents=code.agents,
+        recovery=scheme,
+        namespace=namespace,
+    )
 
 
 def _scheme(arguments: Namespace) -> RecoveryScheme:
@@ -264,11 +282,12 @@ def _joined(several: dict[str, Code]) -> Code:
     return whole
 
 
-def _remember(store: EventStore, sources: list[str]) -> None:
+def _remember(store: EventStore, sources: list[str], namespace: str = "default") -> None:
     """Record where the code of the store's workflows is, so that `recover` finds it."""
     from flowlab.events import RunInfo  # noqa: PLC0415
 
-    known = next((run for run in store.runs if run.key == ("default", "")), RunInfo())
+    own = (run for run in store.runs if run.key == (namespace, ""))
+    known = next(own, RunInfo(namespace=namespace))
     told = [str(Path(s).resolve()) if s.endswith(".py") else s for s in sources]
     listed = list(dict.fromkeys([*known.attributes.get(_SOURCES, []), *told]))
     if listed != known.attributes.get(_SOURCES):
@@ -278,26 +297,26 @@ def _remember(store: EventStore, sources: list[str]) -> None:
         store.record_run(msgspec.structs.replace(known, attributes=attributes))
 
 
-def _remembered(store: EventStore) -> list[str]:
-    runs = [run for run in store.runs if run.key == ("default", "")]
+def _remembered(store: EventStore, namespace: str) -> list[str]:
+    runs = [run for run in store.runs if run.key == (namespace, "")]
     return list(runs[0].attributes.get(_SOURCES, [])) if runs else []
 
 
-def _restarted(store: EventStore, workflow_id: str) -> dict[str, Any]:
+def _restarted(store: EventStore, workflow_id: str, namespace: str) -> dict[str, Any]:
     """Return what the log says of the newest time that a workflow was taken up."""
     from flowlab.runtime.uncertain import backwards  # noqa: PLC0415
 
-    for event in backwards(store, f"@{workflow_id}", namespace="default"):
+    for event in backwards(store, f"@{workflow_id}", namespace=namespace):
         if event.event_type == "AgentRestarted":
             names = ("checkpoint", "events_read", "events_replayed", "uncertain")
             return {name: event.data.get(name) for name in names}
     return {}
 
 
-def _named(store: EventStore, workflow_id: str) -> list[dict[str, Any]]:
+def _named(store: EventStore, workflow_id: str, namespace: str) -> list[dict[str, Any]]:
     from flowlab.runtime.uncertain import backwards  # noqa: PLC0415
 
-    events = backwards(store, f"@{workflow_id}", namespace="default")
+    events = backwards(store, f"@{workflow_id}", namespace=namespace)
     told = [event.data["uncertain"] for event in events if event.event_type == "AgentRestarted"]
     return [effect for effects in reversed(told) for effect in effects]
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 Hears = Callable[[Event], None]
 
-MAX_ASKED: Final = 50_000
-"""Most events that a workflow may ask for at once."""
+MAX_ASKED: Final = 24_000
+"""Most events that a workflow may ask for at once: their answers fit into its history, too."""
 
 
 class Command(msgspec.Struct, eq=False):
