@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlab.causality import columns, compiled
+from flowlab.causality import columns, compiled, compiled_strings
 
 WORDS = st.one_of(
     st.text(max_size=3),
@@ -37,10 +37,10 @@ def test_strings_have_the_codes_that_arrow_gives_them(words: list[str], cut: int
 
 
 def test_more_strings_than_machine_code_takes_are_left_to_arrow() -> None:
-    words = [f"workflow-{n}" for n in range(compiled.MAX_VALUES + 1)]
+    words = [f"workflow-{n}" for n in range(compiled_strings.MAX_VALUES + 1)]
     column = pa.array(words + words[::-1])
 
-    assert compiled.encode_strings(*columns._text(column)) is None
+    assert compiled_strings.encode_strings(*columns._text(column)) is None
     codes, values = columns.encode(pa.chunked_array([column]))
     assert values.to_pylist() == words
     assert codes.tolist() == [*range(len(words)), *range(len(words))[::-1]]
@@ -76,17 +76,22 @@ def test_items_of_lists_know_their_row(lengths: list[int]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=30))
-def test_places_in_lanes_count_from_one(events: list[tuple[int, bool]]) -> None:
-    lane = np.array([code for code, _ in events])
-    rows = np.argsort(lane, kind="stable").astype(np.int32)
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=30), st.data())
+def test_places_in_lanes_count_from_one(
+    events: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    lane = np.array([code for code, _ in events], np.int32)
+    # The rows of a lane stand in its order, or in another.
+    turn = data.draw(st.one_of(st.just(range(len(lane))), st.permutations(range(len(lane)))))
+    rows = np.array(sorted(turn, key=lambda row: lane[row]), np.int32)
     start = np.concatenate([[0], np.cumsum(np.bincount(lane, minlength=4))])
     before = np.array([0 if follows else -1 for _, follows in events], np.int32)
 
-    place, heads = compiled.lane_places(rows, start, before)
+    place, heads = compiled.lane_places(lane, rows, start, before)
 
     seen = [0] * 4
-    for row, code in enumerate(lane):
+    for row in rows.tolist():
+        code = lane[row]
         seen[code] += 1
         assert place[row] == seen[code]
     assert heads.tolist() == [

@@ -60,7 +60,9 @@ def split_chains(graph: CausalGraph) -> Chains:
     """
     lanes = len(graph.lanes)
     if compiled.pays(graph.size):
-        place, heads = compiled.lane_places(graph.lane_rows, graph.lane_start, graph.before)
+        place, heads = compiled.lane_places(
+            graph.lane, graph.lane_rows, graph.lane_start, graph.before
+        )
     else:
         heads = np.bincount(graph.lane[graph.before < 0], minlength=lanes)
         place = np.empty(graph.size, np.int32)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowlab.causality import compiled
+from flowlab.causality.compiled_strings import encode_strings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,17 +21,22 @@ _FAR: Final = 2**40
 
 def encode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], pa.Array]:
     """Return a string column as codes, and the values that they stand for, as first met."""
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], pa.string())
+    whole = in_one(column)
     if len(whole) and _is_constant(whole):
         return np.zeros(len(whole), np.int32), whole.slice(0, 1)
     if compiled.pays(len(whole)) and pa.types.is_string(whole.type) and not whole.null_count:
-        found = compiled.encode_strings(*_text(whole))
+        found = encode_strings(*_text(whole))
         if found is not None:
             return found[0], whole.take(pa.array(found[1]))
     encoded = whole.dictionary_encode()
     return encoded.indices.to_numpy(), encoded.dictionary
+
+
+def in_one(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array; one that is in one already is not copied, as Arrow would."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _is_constant(values: pa.StringArray) -> bool:

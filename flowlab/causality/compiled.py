@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from flowlab.causality.chains import Chains
+    from flowlab.causality.joins import Steps
+
 MIN_COMPILED: Final = 100_000
 """Events from which on compiling pays, if the machine code is not there yet."""
 
@@ -24,7 +27,8 @@ def pays(size: int) -> bool:
     return size >= MIN_COMPILED and find_spec("numba") is not None
 
 
-def _machine_code(function: Callable[..., Any]) -> Any:
+def machine_code(function: Callable[..., Any]) -> Any:
+    """Return a function as machine code, made once."""
     name = function.__name__
     if name not in _made:
         from numba import njit  # noqa: PLC0415 - optional, and slow to load
@@ -59,7 +63,7 @@ def propagate(
     if compiled is None:
         compiled = pays(len(place))
     if compiled:
-        _machine_code(_propagate)(cells, np.append(start, len(cells)), steps, cell, place)
+        machine_code(_propagate)(cells, np.append(start, len(cells)), steps, cell, place)
         return
     clocks = _views(cells, start)
     flat = memoryview(cells.data)
@@ -109,7 +113,7 @@ def lanes_in_order(
         ticks: the lane's tick of each row.
     """
     rows, before = np.empty(len(lane), np.int32), np.empty(len(lane), np.int32)
-    good = _machine_code(_lanes_in_order)(lane, start, ticks, rows, before)
+    good = machine_code(_lanes_in_order)(lane, start, ticks, rows, before)
     return (rows, before) if good else None
 
 
@@ -141,25 +145,33 @@ def number_joins(
         edge, the number of its effect, of what the effect's clock starts from, and of its cause.
     """
     at = np.zeros(len(chain), np.int32)
-    made, base, source = (np.empty(len(effect), np.int32) for _ in range(3))
+    # One more than there are edges: what is written there is not an edge's.
+    made, base, source = (np.empty(len(effect) + 1, np.int32) for _ in range(3))
     last, steps = np.zeros(chains, np.int32), (made, base, source)
-    _machine_code(_number_joins)(chain, last, cause, effect, at, steps)
-    return at, made, base, source
+    machine_code(_number_joins)(chain, last, cause, effect, at, steps)
+    return at, made[:-1], base[:-1], source[:-1]
 
 
 def _number_joins(chain, last, cause, effect, at, steps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
     made, base, source = steps
     edge = number = 0
+    edges = len(effect)
     for row in range(len(chain)):
-        if edge < len(effect) and effect[edge] == row:
-            number += 1
-            previous = last[chain[row]]
-            while edge < len(effect) and effect[edge] == row:
-                made[edge], base[edge], source[edge] = number, previous, at[cause[edge]]
-                previous = number
-                edge += 1
-            last[chain[row]] = number
-        at[row] = last[chain[row]]
+        previous = last[chain[row]]
+        if edge == edges:
+            at[row] = previous
+            continue
+        # Whether a row joins is as good as random: the first edge is written in any case, and
+        # counted if it is one, since a branch that is mistaken costs more.
+        joins = effect[edge] == row
+        number += joins
+        made[edge], base[edge], source[edge] = number, previous, at[cause[edge]]
+        edge += joins
+        while edge < edges and effect[edge] == row:
+            made[edge], base[edge], source[edge] = number, number, at[cause[edge]]
+            edge += 1
+        current = number if joins else previous
+        last[chain[row]] = at[row] = current
 
 
 def ranges(
@@ -169,7 +181,7 @@ def ranges(
     low = np.full(codes, np.iinfo(np.int64).max)
     high = np.full(codes, np.iinfo(np.int64).min)
     if pays(len(code)):
-        _machine_code(_ranges)(code, value, low, high)
+        machine_code(_ranges)(code, value, low, high)
     else:
         np.minimum.at(low, code, value)
         np.maximum.at(high, code, value)
@@ -180,74 +192,6 @@ def _ranges(code, value, low, high):  # type: ignore[no-untyped-def]  # noqa: AN
     for at in range(len(code)):
         low[code[at]] = min(low[code[at]], value[at])
         high[code[at]] = max(high[code[at]], value[at])
-
-
-MAX_VALUES: Final = 2**13
-"""Most different strings of a column that machine code encodes; of more, hashing is left to Arrow.
-"""
-_WORD: Final = 8
-
-
-def encode_strings(
-    offsets: NDArray[np.int32], data: NDArray[np.uint8]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:
-    """Return each string's code, in the order in which they are first met, and each code's row.
-
-    None where there are more than `MAX_VALUES` different ones, or hardly any text.
-
-    Args:
-        offsets: where each string begins in the data, and the end.
-        data: the strings' bytes one after the other.
-    """
-    if len(data) < _WORD:
-        return None
-    # The eight bytes from each place on as one number: a string is mostly two of them.
-    words = np.ndarray(len(data) - _WORD + 1, "<u8", data, strides=(1,))
-    codes = np.empty(len(offsets) - 1, np.int32)
-    firsts = np.empty(MAX_VALUES, np.int32)
-    ends = np.empty((2, MAX_VALUES), np.uint64)
-    table = np.full(4 * MAX_VALUES, -1, np.int32)
-    found = _machine_code(_encode_strings)(offsets, data, words, codes, firsts, ends, table)
-    return None if found < 0 else (codes, firsts[:found])
-
-
-def _encode_strings(offsets, data, words, codes, firsts, ends, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
-    mask, half, one = np.uint64(len(table) - 1), np.uint64(32), np.uint64(1)
-    count = 0
-    for row in range(len(codes)):
-        begin, end = offsets[row], offsets[row + 1]
-        size = end - begin
-        if size >= _WORD:
-            head, tail = words[begin], words[end - _WORD]
-        else:
-            head, tail = np.uint64(size), np.uint64(0)
-            for at in range(begin, end):
-                tail = tail << np.uint64(8) | np.uint64(data[at])
-        mixed = head * np.uint64(0x9E3779B97F4A7C15) ^ tail
-        mixed = (mixed ^ (mixed >> half)) * np.uint64(0xC2B2AE3D27D4EB4F)
-        slot = (mixed ^ (mixed >> half)) & mask
-        while True:
-            code = table[slot]
-            if code < 0:
-                if count == len(firsts):
-                    return -1
-                code = count
-                table[slot], firsts[code] = code, row
-                ends[0, code], ends[1, code] = head, tail
-                count += 1
-                break
-            if ends[0, code] == head and ends[1, code] == tail:
-                first = offsets[firsts[code]]
-                same = offsets[firsts[code] + 1] - first == size
-                at = _WORD
-                while same and at < size - _WORD:
-                    same = data[first + at] == data[begin + at]
-                    at += 1
-                if same:
-                    break
-            slot = (slot + one) & mask
-        codes[row] = code
-    return count
 
 
 def fill_places(
@@ -264,7 +208,7 @@ def fill_places(
         base: what is to be added to a stream's sequences.
         table: filled in place.
     """
-    _machine_code(_fill_places)(stream, sequence, base, table)
+    machine_code(_fill_places)(stream, sequence, base, table)
 
 
 def _fill_places(stream, sequence, base, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
@@ -288,7 +232,7 @@ def find_places(
         table: of all sequences of each stream.
     """
     found = np.empty(len(asked[0]), np.int32)
-    _machine_code(_find_places)(*asked, *bounds, start, table, found)
+    machine_code(_find_places)(*asked, *bounds, start, table, found)
     return found
 
 
@@ -302,18 +246,39 @@ def _find_places(stream, sequence, low, high, start, table, found):  # type: ign
 
 
 def lane_places(
-    rows: NDArray[np.int32], start: NDArray[np.int64], before: NDArray[np.int32]
+    lane: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    start: NDArray[np.int64],
+    before: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return each row's place in its lane, from 1, and how many rows of a lane follow none on it.
 
     Args:
+        lane: of each row.
         rows: all rows, lane by lane.
         start: where each lane begins among them, and the end.
         before: of each row, the row before it on its lane, -1 if it follows none.
     """
     place, heads = np.empty(len(rows), np.int32), np.zeros(len(start) - 1, np.int64)
-    _machine_code(_lane_places)(rows, start, before, place, heads)
+    if not machine_code(_places_in_order)(lane, rows, start, before, place, heads):
+        heads[:] = 0
+        machine_code(_lane_places)(rows, start, before, place, heads)
     return place, heads
+
+
+def _places_in_order(lane, rows, start, before, place, heads):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
+    # Row by row, which memory likes better, where the lanes have their rows in that order.
+    free = start.copy()
+    for row in range(len(lane)):
+        own = lane[row]
+        spot = free[own]
+        if rows[spot] != row:
+            return False
+        place[row] = spot - start[own] + 1
+        free[own] = spot + 1
+        if before[row] < 0:
+            heads[own] += 1
+    return True
 
 
 def _lane_places(rows, start, before, place, heads):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
@@ -331,12 +296,66 @@ def repeated(offsets: NDArray[np.int32]) -> NDArray[np.int32]:
     Args:
         offsets: where each list begins, and the end.
     """
-    rows = np.empty(offsets[-1] - offsets[0], np.int32)
-    _machine_code(_repeated)(offsets, rows)
-    return rows
+    rows = np.empty(offsets[-1] - offsets[0] + 1, np.int32)
+    machine_code(_repeated)(offsets, rows)
+    return rows[:-1]
 
 
 def _repeated(offsets, rows):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    first = offsets[0]
     for row in range(len(offsets) - 1):
-        for at in range(offsets[row] - offsets[0], offsets[row + 1] - offsets[0]):
-            rows[at] = row
+        at, end = offsets[row] - first, offsets[row + 1] - first
+        rows[at] = row  # of an empty list too: the next item, or what is cut off, overwrites it
+        for more in range(at + 1, end):
+            rows[more] = row
+
+
+def counted(codes: NDArray[np.int32], size: int) -> NDArray[np.int64]:
+    """Return how often each of so many codes is there."""
+    counts = np.zeros(size, np.int64)
+    machine_code(_counted)(codes, counts)
+    return counts
+
+
+def _counted(codes, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for at in range(len(codes)):
+        counts[codes[at]] += 1
+
+
+def crossing(
+    chain: NDArray[np.int32], cause: NDArray[np.int32], effect: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Return of each edge whether it leads from one chain to another."""
+    across = np.empty(len(cause), np.bool_)
+    machine_code(_crossing)(chain, cause, effect, across)
+    return across
+
+
+def _crossing(chain, cause, effect, across):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for edge in range(len(cause)):
+        across[edge] = chain[cause[edge]] != chain[effect[edge]]
+
+
+def learnt(
+    start: NDArray[np.int64], local: NDArray[np.int64], chains: Chains, steps: Steps
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return of each step the cell for what it learns of, and the place that goes there.
+
+    Args:
+        start: where each clock begins.
+        local: of each chain, its cell in a clock.
+        chains: of the events.
+        steps: see `Steps`.
+    """
+    cell, place = np.empty(len(steps.made), np.int64), np.empty(len(steps.made), np.int32)
+    known = chains.chain, chains.place
+    machine_code(_learnt)(start, local, known, (steps.made, steps.cause), cell, place)
+    return cell, place
+
+
+def _learnt(start, local, known, steps, cell, place):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, PLR0917
+    made, cause = steps
+    for step in range(len(made)):
+        row = cause[step]
+        cell[step] = start[made[step]] + local[known[0][row]]
+        place[step] = known[1][row]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowlab.causality import compiled
 from flowlab.causality.compiled import propagate
 from flowlab.causality.joins import find_steps
 
@@ -152,8 +153,11 @@ def build_dense(scope: Scope, joins: Joins) -> DenseIndex:
     chains = scope.chains
     cells = np.zeros(joins.cells, cell_type(chains))
     steps = find_steps(scope, joins)
-    cell = joins.start[steps.made] + joins.local[chains.chain[steps.cause]]
-    place = chains.place[steps.cause]
+    if compiled.pays(len(steps.made)):
+        cell, place = compiled.learnt(joins.start, joins.local, chains, steps)
+    else:
+        cell = joins.start[steps.made] + joins.local[chains.chain[steps.cause]]
+        place = chains.place[steps.cause]
     propagate(cells, joins.start, (steps.made, steps.base, steps.source), cell, place)
     return DenseIndex(scope, joins, cells)
 

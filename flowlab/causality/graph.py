@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.causality import compiled, damage
-from flowlab.causality.columns import Places, encode, pair, place
+from flowlab.causality.columns import Places, encode, in_one, pair, place
 from flowlab.causality.lanes import order_lanes
 from flowlab.causality.topology import sort_rows
 from flowlab.errors import InvalidEventError
@@ -269,7 +269,11 @@ def with_lanes(named: Edges, before: NDArray[np.int32]) -> Edges:
 def starts(codes: NDArray[np.int32], size: int) -> NDArray[np.int64]:
     """Return where each code's run begins once the codes are sorted, and the end."""
     begin = np.zeros(size + 1, np.int64)
-    np.cumsum(np.bincount(codes, minlength=size), out=begin[1:])
+    if compiled.pays(len(codes)):
+        counts = compiled.counted(codes, size)
+    else:
+        counts = np.bincount(codes, minlength=size)
+    np.cumsum(counts, out=begin[1:])
     return begin
 
 
@@ -334,15 +338,13 @@ def _named(  # noqa: PLR0917 - one pass over what was read
 
 def _causes(table: pa.Table) -> tuple[NDArray[np.int32], pa.StructArray, NDArray[np.int8]]:
     """Return the causes of all events one after the other, with their effects and kinds."""
-    column = table.column("causes").combine_chunks()
+    column = in_one(table.column("causes"))
     if compiled.pays(len(column)) and isinstance(column, pa.ListArray) and not column.null_count:
         effect = compiled.repeated(column.offsets.to_numpy())
     else:
         lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
         effect = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
     flat = pc.list_flatten(column)
-    if isinstance(flat, pa.ChunkedArray):
-        flat = flat.combine_chunks()
     kinds = pc.list_flatten(table.column("cause_kinds")).to_numpy().astype(np.int8)
     if len(kinds) != len(effect):
         message = (

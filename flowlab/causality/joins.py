@@ -43,7 +43,10 @@ class Scope:
 def whole_scope(graph: CausalGraph, chains: Chains) -> Scope:
     """Return the whole log as one scope: its worlds are the groups."""
     edges = graph.named if chains.whole.all() else graph.edges
-    cross = chains.chain[edges.cause] != chains.chain[edges.effect]
+    if compiled.pays(len(edges)):
+        cross = compiled.crossing(chains.chain, edges.cause, edges.effect)
+    else:
+        cross = chains.chain[edges.cause] != chains.chain[edges.effect]
     cause, effect = edges.cause, edges.effect
     if not cross.all():
         cause, effect = cause[cross], effect[cross]
