@@ -92,13 +92,17 @@ class AggregateStates:
         self._disk = disk
         self._known: OrderedDict[tuple[Aggregate, Stream], Known] = OrderedDict()
         self._lock = threading.Lock()
-        self._turns = tuple(threading.RLock() for _ in range(TURNS))
+        # Whoever only reads needs none of them.
+        self._turns: tuple[threading.RLock, ...] = ()
 
     def __repr__(self) -> str:
         return f"AggregateStates({len(self._known)} in memory)"
 
     def turn(self, stream: Stream) -> threading.RLock:
         """Return the lock that whoever decides on a stream holds."""
+        if not self._turns:
+            with self._lock:
+                self._turns = self._turns or tuple(threading.RLock() for _ in range(TURNS))
         return self._turns[hash(stream) % TURNS]
 
     def cached(self, kind: Aggregate, stream: Stream) -> Known | None:

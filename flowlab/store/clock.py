@@ -74,6 +74,16 @@ def random_salt() -> int:
     return int.from_bytes(os.urandom(8), "little")
 
 
+@cache
+def own_start() -> int:
+    """Return when this process began, in ticks of this boot."""
+    return process_started(process_id())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=own_start.cache_clear)
+
+
 def process_started(pid: int) -> int:
     """Return when a process began, in ticks of this boot; 0 where none of that id is running.
 

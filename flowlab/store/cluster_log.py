@@ -179,12 +179,23 @@ class Clusterings:
     """The clusterings of one store, for its readers."""
 
     def __init__(self, root: Path, source: CommitLog, metadata: MetadataLog) -> None:
-        self.tables = {kind.name: ClusterTable(root, kind, source) for kind in KINDS}
+        self._root = root
         self._source = source
         self._metadata = metadata
+        self._lock = threading.Lock()
+        self._tables: dict[str, ClusterTable] = {}
 
     def __repr__(self) -> str:
-        return f"Clusterings({', '.join(self.tables)})"
+        return f"Clusterings({', '.join(kind.name for kind in KINDS)})"
+
+    @property
+    def tables(self) -> dict[str, ClusterTable]:
+        """The table of each clustering, by its name; they are made when one is first asked for."""
+        with self._lock:
+            if not self._tables:
+                made = (ClusterTable(self._root, kind, self._source) for kind in KINDS)
+                self._tables = {table.kind.name: table for table in made}
+            return self._tables
 
     def infos(self, position: int) -> tuple[tuple[ClusteringInfo, ...], list[str]]:
         """Return up to where each holds in a log that ends at a position, and what is damaged."""
@@ -208,5 +219,5 @@ class Clusterings:
 
     def close(self) -> None:
         """Close their files."""
-        for table in self.tables.values():
+        for table in self._tables.values():
             table.reader.close()

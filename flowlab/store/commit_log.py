@@ -61,11 +61,12 @@ class CommitLog:
         """
         with self._lock:
             first = not self._opened
+            commits, checkpoints = self.names() if first else ([], [])
             if first:
-                self._state = self._checkpoint(None)
+                self._state = self._checkpoint(None, checkpoints)
             self._advance()
             if first:
-                self._check_last()
+                self._check_last(commits)
                 self._check_table()
                 self._opened = True
             return self._state
@@ -79,7 +80,7 @@ class CommitLog:
             if version == self._state.version:
                 return self._state
             if version not in self._older:
-                state = self._checkpoint(version)
+                state = self._checkpoint(version, self.names()[1])
                 while state.version < version:
                     state = self.after(state)
                 self._remember(state)
@@ -123,9 +124,9 @@ class CommitLog:
         if len(self._older) > MAX_STATES:
             self._older.popitem(last=False)
 
-    def _checkpoint(self, version: int | None) -> TableState:
+    def _checkpoint(self, version: int | None, checkpoints: list[int]) -> TableState:
         """Return the state of the newest whole checkpoint, up to a version; else the empty one."""
-        for number in reversed(self.names()[1]):
+        for number in reversed(checkpoints):
             if version is not None and number > version:
                 continue
             try:
@@ -156,10 +157,12 @@ class CommitLog:
             )
             raise CorruptionError(message)
 
-    def _check_last(self) -> None:
-        """Check that no commit stands behind a gap: what it sealed would be missed in silence."""
-        numbers = self.names()[0]
-        self._advance()
+    def _check_last(self, numbers: list[int]) -> None:
+        """Check that no commit stands behind a gap: what it sealed would be missed in silence.
+
+        Args:
+            numbers: of the commits that were there before they were read.
+        """
         later = [number for number in numbers if number > self._state.version]
         if later:
             message = (

@@ -20,6 +20,7 @@ from typing import Any, Final
 from flowlab.store.clock import (
     boot_id,
     boot_ns,
+    own_start,
     process_id,
     process_space,
     process_started,
@@ -100,7 +101,7 @@ class Pins:
         record = {
             "version": oldest,
             "pid": process_id(),
-            "started": process_started(process_id()),
+            "started": own_start(),
             "boot": boot_id(),
             "space": process_space(),
             "until_ns": now_ns + LEASE_NS,

@@ -67,7 +67,7 @@ def stream_tables(snapshot: Snapshot, columns: tuple[str, ...]) -> Iterator[pa.T
         CorruptionError: a file is missing or damaged.
     """
     schema = _narrow_schema(snapshot, columns)
-    coded = schema if snapshot.files.upcasts else _coded(schema)
+    coded = schema if snapshot.files.upcasts else _coded(columns)
     files: dict[tuple[str, ...], list[DataFile]] = {}
     layout = snapshot.files.shelves.layout
     whole = layout.keeps_streams_whole
@@ -92,13 +92,14 @@ def _rows(snapshot: Snapshot, data: DataFile, schema: pa.Schema) -> pa.Table:
     table, fixed = snapshot.files.reader.read_coded(data, asked)
     if late:
         table = table.filter(pc.less_equal(table.column("position"), snapshot.position))
-    rows, found = table.num_rows, set(table.column_names)
-    if not rows:
+    if not table.num_rows:
         return schema.empty_table()
+    found = dict(zip(table.column_names, table.columns, strict=True))
+    alike = pa.array(np.zeros(table.num_rows, np.int32))
     arrays = [
-        _as(table.column(field.name), field.type)
+        _as(found[field.name], field.type)
         if field.name in found
-        else _repeated(fixed.get(field.name), field.type, rows)
+        else _repeated(fixed.get(field.name), field.type, alike)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -108,21 +109,18 @@ def _as(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return column if column.type == kind else column.cast(kind)
 
 
-def _repeated(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
-    if pa.types.is_dictionary(kind):
-        codes = (
-            pa.array(np.zeros(rows, np.int32)) if value is not None else pa.nulls(rows, pa.int32())
-        )
-        texts = pa.array([] if value is None else [value], kind.value_type)
-        return pa.DictionaryArray.from_arrays(codes, texts)
-    return pa.repeat(pa.scalar(value, kind), rows)
+def _repeated(value: Any, kind: pa.DataType, alike: pa.Array) -> pa.Array:
+    """Return a column of one value; given are the codes of one whose texts are all alike."""
+    if value is not None and pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(alike, pa.array([value], kind.value_type))
+    return pa.repeat(pa.scalar(value, kind), len(alike))
 
 
 @cache
-def _coded(schema: pa.Schema) -> pa.Schema:
-    """Return a schema whose texts are codes."""
+def _coded(columns: tuple[str, ...]) -> pa.Schema:
+    """Return the schema of some columns whose texts are codes."""
     text, coded = pa.string(), pa.dictionary(pa.int32(), pa.string())
-    return pa.schema([f.with_type(coded) if f.type == text else f for f in schema])
+    return pa.schema([f.with_type(coded) if f.type == text else f for f in _narrowed(columns)])
 
 
 def _put_together(

@@ -139,21 +139,23 @@ def read_tail(
     """
     mark = read_watermark(folder)
     path = tail_path(folder, number)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    header = decode_file_header(data, where=path.name)
     committed = 0
     if mark is not None and mark.boot == boot_id() != 0 and mark.file == number:
         committed = mark.offset
-        if len(data) < committed:
-            message = (
-                f"{path.name} is cut off at {len(data)} bytes, but {committed} were committed: "
-                "what is gone is lost, and what is whole before it is shown"
-            )
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
-            committed = 0
+    try:
+        with path.open("rb") as stream:
+            # A tail file is made at its full size: most of it may be empty still.
+            data = stream.read(committed if committed and not all_whole else -1)
+    except FileNotFoundError:
+        return []
+    header = decode_file_header(data, where=path.name)
+    if len(data) < committed:
+        message = (
+            f"{path.name} is cut off at {len(data)} bytes, but {committed} were committed: "
+            "what is gone is lost, and what is whole before it is shown"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        committed = 0
     if header is None:
         if committed > FILE_HEADER.size:
             message = f"{path.name}: the file header is gone, but {committed} bytes were committed"

@@ -85,10 +85,12 @@ class _Texts:
             return cls([None], np.zeros(len(column), np.int64))
         if not pa.types.is_dictionary(column.type):
             column = pc.dictionary_encode(column)
-        whole = _whole(column.unify_dictionaries())
+        whole = _whole(column if column.num_chunks == 1 else column.unify_dictionaries())
         values, codes = [*whole.dictionary.to_pylist(), None], whole.indices
-        if codes.null_count:
+        if whole.null_count:
             codes = pc.fill_null(codes, len(values) - 1)
+        elif len(values) == 2:  # noqa: PLR2004 - one text, and None
+            return cls(values, np.zeros(len(column), np.int64))
         return cls(values, codes.to_numpy().astype(np.int64))
 
     def at(self, places: list[int]) -> list[Any]:
