@@ -267,6 +267,7 @@ def test_a_log_from_which_anything_was_taken_is_read_or_refused_as_damaged(
     assert refused > 0
 
 
+@pytest.mark.filterwarnings("ignore:what 'note' of agent 'clerk' returns cannot be told")
 @pytest.mark.parametrize("short_by", [40, 70_000])
 def test_a_result_that_an_event_can_just_not_hold_fails_its_reaction_and_stops_nobody(
     short_by: int, store: EventStore
