@@ -159,6 +159,7 @@ def test_what_was_on_its_way_in_a_crash_goes_on_and_what_is_repeated_is_named(
                 await asyncio.sleep(0.001)
                 if hangs in before.activities() or waits.done():
                     break
+            await asyncio.sleep(0)  # whoever answered in the same step of the loop is heard now
             waits.cancel()
 
     asyncio.run(stopped())

@@ -200,6 +200,6 @@ def test_an_agent_that_does_everything_may_have_a_policy_for_any_activity(tmp_pa
 
 
 def test_what_an_inquiry_says_of_a_failure_is_cut_as_well() -> None:
-    said = checked(Gone("Lost", "g" * 20_000_000))
+    said, _ = checked(Gone("Lost", "g" * 20_000_000))
     assert isinstance(said, Gone)
     assert len(said.message) < MAX_ERROR_CHARS + 40

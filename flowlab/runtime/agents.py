@@ -6,13 +6,13 @@ import inspect
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, get_args, runtime_checkable
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.runtime.effect import Effect
 from flowlab.workflow import Activity
-from flowlab.workflow.handlers import Handler, Wants, wants_of
+from flowlab.workflow.handlers import Handler, Wants, adapted, wants_of
 from flowlab.workflow.names import as_id, listed, shortened
 
 Place = Literal["async", "thread", "process", "inline"]
@@ -48,12 +48,19 @@ class Performer:
         function: the function itself.
         wants: which of (ctx, value) it takes.
         place: where it runs.
+
+    Attributes:
+        call: the function as one of (ctx, value).
     """
 
     activity: str
     function: Handler
     wants: Wants
     place: Place
+    call: Handler = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "call", adapted(self.function, self.wants))
 
     @classmethod
     def of(cls, activity: str, function: Handler | Activity, place: str | None = None) -> Performer:

@@ -84,18 +84,15 @@ def again_ns(attempt: int) -> int:
     return min(FIRST_AGAIN_NS << min(attempt - 2, 30), LONGEST_AGAIN_NS)
 
 
-def post(host: Errands, instance: Instance) -> None:
+def post(host: Errands, execution: ChoreographyExecution) -> None:
     """Run the errands that have become due: reactions now, what undoes them in a turn of its own.
 
     So the request to undo is durable before it is begun, and after what it follows from.
     """
-    execution = instance.execution
-    if not isinstance(execution, ChoreographyExecution):
-        return
     for errand in execution.posted():
         delay_ns = again_ns(errand.attempt)
         if delay_ns or errand.heard.undo:
-            host.put_off(instance.workflow_id, errand.number, delay_ns)
+            host.put_off(execution.workflow_id, errand.number, delay_ns)
         else:
             _react(host, execution, errand)
 

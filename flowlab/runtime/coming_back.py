@@ -91,7 +91,7 @@ class ComingBack:
             InvalidArgumentError: its code is not here, or it is no workflow.
             NonDeterminismError: the code does not fit its history.
         """
-        if not self._store.snapshot().head(workflow_id, namespace=self._namespace):
+        if not self._store.head(workflow_id, namespace=self._namespace):
             return None
         stream = (self._namespace, "", workflow_id)
         first = self.first(workflow_id)

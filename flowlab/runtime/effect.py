@@ -8,7 +8,7 @@ import msgspec
 
 from flowlab.errors import InvalidEventError
 from flowlab.events import MAX_PAYLOAD_BYTES, Event, grouped
-from flowlab.events.codec import encode_payload
+from flowlab.events.codec import encode_json
 from flowlab.events.wording import cut, error_facts
 
 
@@ -136,10 +136,6 @@ class Gone(msgspec.Struct, frozen=True):
 Outcome = Done | Gone
 """How an effect ended."""
 
-_SMALL: Final = frozenset({bool, type(None)})
-"""Results that any event can hold."""
-
-
 INVALID_RESULT: Final = "InvalidResult"
 """The type of the error of an activity whose result is no JSON, or too large for an event."""
 
@@ -148,32 +144,32 @@ MARGIN: Final = 64 * 1024
 """Bytes of a payload that are left for what it says besides a value."""
 
 
-def checked(outcome: Outcome) -> Outcome:
-    """Return an outcome that an event can hold.
+def checked(outcome: Outcome) -> tuple[Outcome, bytes]:
+    """Return an outcome that an event can hold, and the payload that says its result.
 
     Example:
-        >>> checked(Done({1, 2})).error_type
+        >>> checked(Done(7))
+        (Done(result=7), b'{"result":7}')
+        >>> checked(Done({1, 2}))[0].error_type
         'InvalidResult'
-        >>> checked(Gone("OSError", "x" * 140_000)).message[-27:]
+        >>> checked(Gone("OSError", "x" * 140_000))[0].message[-27:]
         'xxx... (140 000 characters)'
     """
     if isinstance(outcome, Gone):
-        return Gone(_text(outcome.error_type), _text(outcome.message))
-    if type(outcome.result) in _SMALL:
-        return outcome
+        return Gone(_text(outcome.error_type), _text(outcome.message)), b""
     try:
-        size = len(encode_payload({"result": outcome.result}) or b"")
+        payload = b'{"result":' + encode_json(outcome.result) + b"}"
     except InvalidEventError as error:
-        return Gone(INVALID_RESULT, f"its result is no JSON value: {error}")
-    most = MAX_PAYLOAD_BYTES - MARGIN
+        return Gone(INVALID_RESULT, f"its result is no JSON value: {error}"), b""
+    size, most = len(payload), MAX_PAYLOAD_BYTES - MARGIN
     if size > most:
         message = (
             f"its result takes {grouped(size)} bytes; expected at most {grouped(most)}, which is "
             "MAX_PAYLOAD_BYTES without what an event says besides: keep it elsewhere, and return "
             "where"
         )
-        return Gone(INVALID_RESULT, message)
-    return outcome
+        return Gone(INVALID_RESULT, message), b""
+    return outcome, payload
 
 
 def _text(told: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from flowlab.runtime.scheme import AgentScheme
+from flowlab.runtime.scheme import AgentScheme, Replay
 from flowlab.workflow import Execution, PlanExecution
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Hearing:
 
         One that cannot go on here, and what nobody conducts, no scheme hears of.
         """
+        if type(self._scheme) is Replay:
+            return  # it does nothing with them, at every step
         streams: dict[str, list[Event]] = {workflow_id: [] for workflow_id in touched}
         for event in events:
             if event.workflow_id in streams:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from flowlab.errors import FlowlabError
 from flowlab.events import Cause, CauseKind, Event
+from flowlab.events.codec import encode_json
 from flowlab.events.vocabulary import TERMINAL_STATUS
 from flowlab.runtime import choreographing
 from flowlab.runtime.agents import Agents, Lane
@@ -36,8 +37,6 @@ from flowlab.workflow.choreography_execution import ChoreographyExecution
 from flowlab.workflow.retry import UNKNOWN_ACTIVITY
 
 PROGRAM: Final = int(CauseKind.PROGRAM)
-FORK: Final = int(CauseKind.FORK)
-JOIN: Final = int(CauseKind.JOIN)
 MESSAGE: Final = int(CauseKind.MESSAGE)
 
 Loader = Callable[[str], Instance | None]
@@ -125,7 +124,7 @@ class Host(Errands, Families, Pooling):
     ) -> None:
         """Take the outcome of an effect that was handed out."""
         causes = [Cause(effect.workflow_id, effect.sequence, PROGRAM)]
-        outcome = checked(outcome)
+        outcome, encoded = checked(outcome)
         told = choreographing.told_of(self, effect, outcome) if effect.sequence < 0 else None
         written: Event | None = None
         if lane is not None:
@@ -148,11 +147,11 @@ class Host(Errands, Families, Pooling):
             self._settle()
             return
         if isinstance(outcome, Done):
-            kind, payload = "Completed", {"result": outcome.result}
+            kind, payload = "Completed", encoded
         else:
             kind = "Failed"
             error = {"message": outcome.message, "type": outcome.error_type}
-            payload = {"attempt": effect.attempt, "error": error}
+            payload = encode_json({"attempt": effect.attempt, "error": error})
         self._close(effect, f"{effect.family}{kind}", payload, causes)
 
     def give_up(self, effect: Effect) -> None:
@@ -169,7 +168,8 @@ class Host(Errands, Families, Pooling):
         if effect.undo:
             kind = "CompensationFailed"
             payload["error"] = {"message": "it was not answered in time", "type": "TimedOut"}
-        self._close(effect, kind, payload, [Cause(effect.workflow_id, effect.sequence, PROGRAM)])
+        causes = [Cause(effect.workflow_id, effect.sequence, PROGRAM)]
+        self._close(effect, kind, encode_json(payload), causes)
 
     def canceled(self, effect: Effect, lane: Lane | None = None) -> None:
         """Take note that an effect was given up; `lane` is whose it was, if it had begun."""
@@ -181,7 +181,9 @@ class Host(Errands, Families, Pooling):
             self._hand_out(lane)
         instance = self.instances.get(effect.workflow_id)
         if instance is not None and effect.sequence in instance.standing.open:
-            self._close(effect, "ActivityCanceled", {"attempt": effect.attempt}, causes)
+            self._close(
+                effect, "ActivityCanceled", encode_json({"attempt": effect.attempt}), causes
+            )
         self._settle()
 
     def fired(self, workflow_id: str, sequence: int) -> None:
@@ -231,14 +233,12 @@ class Host(Errands, Families, Pooling):
         self.ready(workflow_id)
         return self.instances.get(workflow_id) or self._load(workflow_id)
 
-    def _close(
-        self, effect: Effect, kind: str, payload: dict[str, Any], causes: list[Cause]
-    ) -> None:
+    def _close(self, effect: Effect, kind: str, payload: bytes, causes: list[Cause]) -> None:
         instance = self.instances.get(effect.workflow_id)
         if instance is None:
             return
-        event = Event.of(
-            kind,
+        event = Event(
+            event_type=kind,
             name=effect.activity,
             payload=payload,
             causes=tuple(causes),
@@ -249,11 +249,13 @@ class Host(Errands, Families, Pooling):
 
     def _tell(self, instance: Instance, event: Event) -> None:
         """Write what has happened, and carry out what the code makes of it."""
-        self.ready(instance.workflow_id)
+        if self._running:
+            self.ready(instance.workflow_id)
         if event.generation != instance.standing.generation:
             event = event.replace(generation=instance.standing.generation)
         self._go_on(instance, [self._write(instance, event)])
-        self._settle()
+        if self._later:
+            self._settle()
 
     def _write(self, instance: Instance, event: Event) -> Event:
         self._touched[instance.workflow_id] = None
@@ -270,11 +272,13 @@ class Host(Errands, Families, Pooling):
                 return
             try:
                 drafts = execution.advance(told)
-                check_sizes(instance.workflow_id, drafts)
+                if drafts:
+                    check_sizes(instance.workflow_id, drafts)
             except FlowlabError as error:
                 self._give_up_on(instance, error)
                 return
-            choreographing.post(self, instance)
+            if isinstance(execution, ChoreographyExecution):
+                choreographing.post(self, execution)
             if not drafts:
                 return
             told = self._ask_for(instance, list(drafts))

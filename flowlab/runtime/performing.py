@@ -125,7 +125,7 @@ class Performing:
             if ctx.is_canceled:
                 raise asyncio.CancelledError  # noqa: TRY301 - before it has done anything
             if performer.place == "async":
-                result = await adapted(performer.function, performer.wants)(ctx, effect.value)
+                result = await performer.call(ctx, effect.value)
             elif performer.place == "thread":
                 result = await self._in_thread(place, performer, ctx, effect.value)
             else:
@@ -156,8 +156,7 @@ class Performing:
     ) -> Any:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._thread_count, "flowlab-activity")
-        call = adapted(performer.function, performer.wants)
-        return await self._called(place, self._threads.submit(call, ctx, value))
+        return await self._called(place, self._threads.submit(performer.call, ctx, value))
 
     async def _in_process(
         self, place: tuple[str, int], performer: Performer, ctx: ActivityContext, effect: Effect
@@ -190,7 +189,7 @@ def in_process(function: Handler, wants: Wants, effect: Effect, agent: str | Non
 
 def _at_once(performer: Performer, ctx: ActivityContext, value: Any) -> Outcome:
     try:
-        return Done(adapted(performer.function, performer.wants)(ctx, value))
+        return Done(performer.call(ctx, value))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - how it failed

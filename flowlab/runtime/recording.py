@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from msgspec import structs
+
 from flowlab.errors import LimitError, NotFoundError, TruncatedError
 from flowlab.events import MAX_PAYLOAD_BYTES, Cause, CauseKind, Cell, Event, grouped
 from flowlab.events.codec import encode_payload
@@ -32,6 +34,11 @@ def check_sizes(workflow_id: str, drafts: Sequence[Event]) -> None:
     Raises:
         LimitError: an event, or all of them together, are too large.
     """
+    total = 0
+    for draft in drafts:
+        total += len(draft.payload or b"")
+    if total <= MAX_PAYLOAD_BYTES:
+        return  # nor is any of them larger: so it is nearly always
     sizes = [len(draft.payload or b"") for draft in drafts]
     largest = max(sizes, default=0)
     if largest > MAX_PAYLOAD_BYTES:
@@ -42,10 +49,10 @@ def check_sizes(workflow_id: str, drafts: Sequence[Event]) -> None:
             "and pass on where they are"
         )
         raise LimitError(message)
-    if sum(sizes) > MAX_ASKED_BYTES:
+    if total > MAX_ASKED_BYTES:
         message = (
             f"{workflow_id!r} asks at once for {len(drafts)} things that take "
-            f"{grouped(sum(sizes))} bytes, and MAX_ASKED_BYTES is {grouped(MAX_ASKED_BYTES)}; ask "
+            f"{grouped(total)} bytes, and MAX_ASKED_BYTES is {grouped(MAX_ASKED_BYTES)}; ask "
             "for some of them, and for others when those are done"
         )
         raise LimitError(message)
@@ -116,7 +123,8 @@ class Recording:
         """Write the next event of a workflow's history."""
         standing = instance.standing
         self._bases.setdefault(instance.workflow_id, standing.head)
-        written = event.replace(
+        written = structs.replace(
+            event,
             workflow_id=instance.workflow_id,
             sequence=standing.head + 1,
             time_ns=self.now_ns(),
@@ -142,7 +150,7 @@ class Recording:
         """Write an event of an agent, or of the world; return a reference to it."""
         head = self._heads.get(stream)
         if head is None:
-            head = self._store.snapshot().head(stream, namespace=self._namespace)
+            head = self._store.head(stream, namespace=self._namespace)
             if head:
                 self.went_on_until(self.last_of(stream))
         self._bases.setdefault(stream, head)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from flowlab.events import Event
 from flowlab.runtime.agents import Lane, Performer
@@ -10,8 +10,7 @@ from flowlab.runtime.effect import Effect
 from flowlab.runtime.instance import Instance
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """What is to be done once a turn is durable.
 
     Args:
@@ -25,11 +24,11 @@ class Turn:
         errands: of choreographies: (workflow_id, number, after how many nanoseconds).
     """
 
-    events: list[Event] = field(default_factory=list)
-    effects: list[tuple[Lane | None, Effect]] = field(default_factory=list)
-    timers: list[tuple[str, int, int]] = field(default_factory=list)
-    stopped: list[tuple[str, int]] = field(default_factory=list)
-    late: list[tuple[str, int]] = field(default_factory=list)
-    ended: list[Instance] = field(default_factory=list)
-    errands: list[tuple[str, int, int]] = field(default_factory=list)
-    inquiries: list[tuple[Effect, Performer]] = field(default_factory=list)
+    events: list[Event] = []
+    effects: list[tuple[Lane | None, Effect]] = []
+    timers: list[tuple[str, int, int]] = []
+    stopped: list[tuple[str, int]] = []
+    late: list[tuple[str, int]] = []
+    ended: list[Instance] = []
+    errands: list[tuple[str, int, int]] = []
+    inquiries: list[tuple[Effect, Performer]] = []

@@ -166,9 +166,20 @@ class Turns:
 
     def _turn(self) -> None:
         """Take all that has happened, make it durable, and do what is to be done then."""
-        self._scheduled = False
         if self._stopped is not None:
             return
+        self._scheduled = True  # whatever happens meanwhile is for the next one
+        try:
+            turn = self._durable()
+            if turn is not None:
+                self._carry_out(turn)
+        finally:
+            self._scheduled = False
+        if self._happened:
+            self._schedule()
+
+    def _durable(self) -> Turn | None:
+        """Take what has happened, and make it durable; None where the runtime had to stop."""
         happened, self._happened = self._happened, []
         answers: list[tuple[asyncio.Future[Any], Any]] = []
         try:
@@ -179,19 +190,18 @@ class Turns:
                         self._happened[:0] = happened[place:]
                         del happened[place:]
                         break
-                turn = self._host.commit()
+                self._host.collect_all()
+            turn = self._host.commit()
         except BaseException as error:
             self._happened = [*happened, *self._happened]  # so that everybody hears of it
             self._stop(_told(error))
             if not isinstance(error, (FlowlabError, OSError)):
                 raise
-            return
-        if self._happened:
-            self._schedule()
+            return None
         for future, value in answers:
             if not future.done():
                 future.set_result(value)
-        self._carry_out(turn)
+        return turn
 
     @staticmethod
     def _take(
@@ -219,7 +229,8 @@ class Turns:
             self._performing.tell(place)
 
     def _carry_out(self, turn: Turn) -> None:
-        self._tell_at_work(turn)
+        if turn.stopped or turn.late:
+            self._tell_at_work(turn)
         # What was asked for and given up in one turn is never begun.
         stopped = set(turn.stopped)
         for workflow_id, sequence, delay_ns in turn.timers:
@@ -306,13 +317,21 @@ class Turns:
         timer = self._timers.pop(effect.place, None)
         if timer is not None:
             timer.cancel()
+        action: Callable[[], object]
         if effect.place in self._inquiries:
             self._inquiries.remove(effect.place)
-            self._occur(lambda: found_out(self._host, effect, outcome))
+            action = partial(found_out, self._host, effect, outcome)
         elif outcome is None:
-            self._occur(lambda: self._host.canceled(effect, lane))
+            action = partial(self._host.canceled, effect, lane)
         else:
-            self._occur(lambda: self._host.answer(lane, effect, outcome, cells))
+            action = partial(self._host.answer, lane, effect, outcome, cells)
+        self._happened.append((action, None))
+        if self._scheduled or self._performing.count:
+            self._schedule()
+        else:
+            # Nothing else is at work whose answer could share this commit: there is nobody to wait
+            # for. This is a step of the activity's task, so the loop has its turn before the next.
+            self._turn()
 
     def _stop(self, error: BaseException) -> None:
         """Do nothing any more: what is in memory may be ahead of the log."""

@@ -128,7 +128,7 @@ class Batch:
         check_id(run_id, "run_id", 0, empty=True)
         check_id(workflow_id, "workflow_id", 0, empty=False)
         self.stream = stream
-        if isinstance(events, (str, bytes)) or not isinstance(events, Iterable):
+        if isinstance(events, (str, bytes)) or not isinstance(events, (list, Iterable)):
             shown = _shown(events)
             message = f"the batch is {shown}; expected events, or mappings of their fields"
             raise InvalidEventError(message)
@@ -141,7 +141,7 @@ class Batch:
             raise InvalidEventError(message)
         self.encoded, self._drafts = _checked(self._events)
         given = {(draft.namespace, draft.run_id, draft.workflow_id) for draft in self._drafts}
-        for home in given:
+        for home in given if given != {stream} else ():
             if not (
                 home[0] in {namespace, "default"}
                 and home[1] in {run_id, ""}

@@ -134,7 +134,7 @@ class EventStore(
             PoisonedError: a sync failed, now or earlier.
         """
         self._check_writable()
-        if isinstance(events, (Event, Mapping)):
+        if type(events) is not list and isinstance(events, (Event, Mapping)):
             events = [events]
         if expected_version is not None and type(expected_version) is not int:
             message = f"expected_version is {expected_version!r}; expected an int or None"
@@ -230,6 +230,32 @@ class EventStore(
         return self._append_table(
             conform(arrow), runs=tuple(runs), anomalies=ANOMALY_SCHEMA.empty_table()
         )
+
+    def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:
+        """Return the last sequence of a stream, 0 where it does not exist.
+
+        Whoever writes the store knows that without a look at its files; others ask a snapshot.
+
+        Args:
+            workflow_id: the stream.
+            namespace: the stream's namespace.
+            run_id: the stream's run, empty for the live one.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder, EventStore(folder) as store:
+            ...     result = store.append("trip-1", {"event_type": "WorkflowStarted"})
+            ...     store.head("trip-1"), store.head("trip-2")
+            (1, 0)
+        """
+        stream = (namespace, run_id, workflow_id)
+        self._files.check_process()
+        found = None if self._closed else self._writer.head(stream)
+        if found is None:
+            now = self.snapshot()
+            found = now.head(workflow_id, namespace=namespace, run_id=run_id)
+            found = max(found, now.bases.base(stream))
+        return found
 
     def record_run(self, run: RunInfo) -> None:
         """Record what is known of a run; the latest record of a run counts. Durable on return."""

@@ -73,16 +73,12 @@ class Disk:
 
     def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> None:
         """Write all of the bytes at the offset."""
-        view = memoryview(data)
-        while view:
-            if hasattr(os, "pwrite"):
-                count = os.pwrite(descriptor, view, offset)
-            else:
-                os.lseek(descriptor, offset, os.SEEK_SET)
-                count = os.write(descriptor, view)
+        while data:
+            count = _write(descriptor, data, offset)
             self.bytes_written += count
-            offset += count
-            view = view[count:]
+            if count == len(data):
+                return  # nearly always, all of it is taken at once
+            data, offset = memoryview(data)[count:], offset + count
 
     def sync_data(self, descriptor: int) -> None:
         """Force a file's content (and its size) to the device."""
@@ -270,6 +266,14 @@ def settle(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+    """Write at the offset; return how many bytes were taken."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(descriptor, data, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, data)
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import RunInfo
@@ -14,8 +15,7 @@ from flowlab.store.layout import Stream
 from flowlab.store.tail_reader import KeyUse
 
 
-@dataclass(frozen=True, slots=True)
-class AppendResult:
+class AppendResult(msgspec.Struct, frozen=True):
     """Where an append put its events.
 
     Args:
@@ -31,8 +31,7 @@ class AppendResult:
     repeated: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class Request:
+class Request(msgspec.Struct, eq=False):
     """One append that waits for its commit: to one stream, or `together` to several.
 
     It is refused where a file that it `needs`, by path and inode, is gone: vacuum, which has the
@@ -43,9 +42,9 @@ class Request:
     expected_version: int | None = None
     key: str | None = None
     fingerprint: bytes | None = None
-    runs: list[RunInfo] = field(default_factory=list)
+    runs: list[RunInfo] = []
     together: tuple[Batch, ...] = ()
-    expected_versions: Mapping[str, int] = field(default_factory=dict)
+    expected_versions: Mapping[str, int] = {}
     needs: tuple[Path, int] | None = None
     result: AppendResult | None = None
     error: BaseException | None = None
@@ -54,8 +53,9 @@ class Request:
     @property
     def size_bytes(self) -> int:
         """How many bytes its events take."""
-        alone = 0 if self.batch is None else len(self.batch.encoded)
-        return alone + sum([len(batch.encoded) for batch in self.together])
+        if self.batch is not None:
+            return len(self.batch.encoded)
+        return sum([len(batch.encoded) for batch in self.together])
 
     def check_file(self) -> None:
         """Check that the file which its events name is there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -147,6 +147,8 @@ class Heads:
         bases: where streams begin that were truncated.
         recent: the heads of streams that were committed since.
         recent_lanes: and of lanes.
+        newest: returns the newest state, which is asked for before files are looked at: another
+            process may have put other files in the place of those that were there.
     """
 
     state: TableState
@@ -155,6 +157,7 @@ class Heads:
     bases: Bases = field(default_factory=Bases)
     recent: dict[Stream, int] = field(default_factory=dict)
     recent_lanes: dict[Lane, int] = field(default_factory=dict)
+    newest: Callable[[], TableState] | None = None
     _lanes: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
 
     def head(self, namespace: str, run_id: str, workflow_id: str) -> int:
@@ -164,11 +167,13 @@ class Heads:
             return known
         stream = (namespace, run_id, workflow_id)
         home = self.sealed.shelves.layout.home(*stream)
+        self._look()
         # Of a stream that was truncated whole nothing is left in any file.
         return max(self.sealed.head(self.state, home, stream), self.bases.base(stream))
 
     def of_all(self, streams: Streams) -> Ints:
         """Return the last sequence of many streams; of most runs none is there yet."""
+        self._look()
         recent = {(namespace, run_id) for namespace, run_id, _ in self.recent}
         sealed = {
             space: self.sealed.worlds(self.state, space)
@@ -206,8 +211,13 @@ class Heads:
         if run_id == LIVE_RUN and self.live_lanes is not None:
             return self.live_lanes.get((namespace, agent_id), 0)
         if (namespace, run_id) not in self._lanes:
+            self._look()
             self._lanes[namespace, run_id] = self._load_lanes(namespace, run_id)
         return self._lanes[namespace, run_id].get(agent_id, 0)
+
+    def _look(self) -> None:
+        if self.newest is not None:
+            self.state = self.newest()
 
     def advance(self, stream: Stream, last_sequence: int, last_ticks: dict[str, int]) -> None:
         """Take note of a committed batch: its last sequence, and the last tick of each lane."""

@@ -29,7 +29,8 @@ class Role:
             raise InvalidArgumentError(message)
         self.epoch = 0
         self._root = root
-        self._path = root / NAME  # made once: every commit looks at it
+        self._path = root / NAME
+        self._name = str(self._path)  # made once: every commit looks at it
         self._disk = disk
         self.timeout_s = timeout_s
         self._descriptor = -1
@@ -68,7 +69,8 @@ class Role:
         if self._descriptor < 0:
             self._open()
         # A lock belongs to the open file, which a child process shares: it must not touch it.
-        self._check_process()
+        if self._process != process_id():
+            raise self._of_parent()
         lock(self._descriptor, timeout_s=self.timeout_s, holder=self._holder)
         try:
             self._check_file()
@@ -79,6 +81,15 @@ class Role:
     def unlock(self) -> None:
         """Give the commit lock back; the role stays."""
         unlock(self._descriptor)
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the role was taken, and nobody has taken it since: of one process, at a time."""
+        return (
+            self.epoch > 0
+            and self._process == process_id()
+            and read_at(self._descriptor, SIZE, 0) == self._record
+        )
 
     def release(self) -> None:
         """Give the role up without changing anything: the next write takes it again."""
@@ -109,7 +120,7 @@ class Role:
     def _check_file(self) -> None:
         # Whoever made a new file of that name would not see this writer's lock, nor it theirs; and
         # what is written by path would go to another store than what is written by descriptor.
-        if _identity(self._path) != self._identity:
+        if _identity(self._name) != self._identity:
             message = (
                 f"the file {NAME!r} of the store {self._root.name!r} was removed or replaced, or "
                 "the whole store was, or was moved: it keeps no other writer out; open the store "
@@ -117,13 +128,11 @@ class Role:
             )
             raise FencedError(message)
 
-    def _check_process(self) -> None:
-        if self._process != process_id():
-            message = (
-                f"this EventStore writes for process {self._process}, and this is "
-                f"{process_id()}: open the store again in the child process"
-            )
-            raise FencedError(message)
+    def _of_parent(self) -> FencedError:
+        return FencedError(
+            f"this EventStore writes for process {self._process}, and this is "
+            f"{process_id()}: open the store again in the child process"
+        )
 
     def _check_or_take(self, record: dict[str, Any], least_epoch: Callable[[], int]) -> bool:
         if self.epoch == 0:
@@ -147,9 +156,9 @@ class Role:
         return f"by {_describe(_parse(read_at(self._descriptor, SIZE, 0)))}"
 
 
-def _identity(file: Path | int) -> tuple[int, int] | None:
+def _identity(file: str | int) -> tuple[int, int] | None:
     try:
-        found = file.stat() if isinstance(file, Path) else os.fstat(file)
+        found = os.stat(file)  # noqa: PTH116 - of a name or a descriptor, at every commit
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino

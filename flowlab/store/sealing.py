@@ -145,7 +145,7 @@ class Sealer:
     def heads(self, state: TableState, view: TailView) -> Heads:
         """Return the heads of every stream and lane."""
         lanes, bases = self.metadata.written(state).lanes, self.metadata.bases(state)
-        heads = Heads(state, self.sealed, lanes, bases)
+        heads = Heads(state, self.sealed, lanes, bases, newest=self.log.latest)
         heads.recent.update(view.heads())
         for event in view.buffer.events[: view.events]:
             lane = (event.namespace, event.run_id, event.agent_id)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from flowlab.errors import CorruptionError, LimitError, PoisonedError
 from flowlab.events import grouped
 from flowlab.store.clock import boot_id, random_salt
@@ -34,8 +36,7 @@ _WATERMARK: Final = struct.Struct("<8sIIQqI4x")
 _WATERMARK_MAGIC: Final = b"FLMARK01"
 
 
-@dataclass(frozen=True, slots=True)
-class Watermark:
+class Watermark(msgspec.Struct, frozen=True):
     """Up to where the tail is durable, as of a boot: beyond it nothing may be shown."""
 
     boot: int

@@ -113,6 +113,13 @@ class Writer:
             finally:
                 self._role.unlock()
 
+    def head(self, stream: Stream) -> int | None:
+        """Return the last sequence of a stream; None where this is not the writer any more."""
+        with self._group.leader:
+            if self._heads is None or self._writer.is_poisoned or not self._role.is_mine:
+                return None
+            return self._heads.head(*stream)
+
     def take(self) -> None:
         """Take the role now, and open what the last writer left."""
         with self._group.leader, self._held():
@@ -156,9 +163,6 @@ class Writer:
                 self._role.release()
                 self._role.unlock()
                 raise
-        elif self._heads is not None:
-            # Another process may have put other files in the place of those that heads are read in.
-            self._heads.state = self._log.latest()
 
     def _last_epoch(self) -> int:
         return self._log.latest().info.epoch
@@ -338,9 +342,7 @@ class Writer:
         view = self._view()
         if not view.events and not view.runs and not view.buffer.keys:
             return False
-        heads = self._need_heads()
         self._sealer.seal(view, self._writer, epoch=self._role.epoch, position=self._position)
-        heads.state = self._log.latest()
         self._pending = 0
         return True
 

@@ -27,11 +27,15 @@ STARTS: Final = frozenset({"ActivityStarted"})
 """The events that say who took a request up; an answer may name them instead of the request."""
 
 
+_KINDS: Final = {"Signaled": int(CauseKind.MESSAGE)} | {
+    event_type: int(kind) for event_type, kind in ANSWERS.items()
+}
+_PROGRAM: Final = int(CauseKind.PROGRAM)
+
+
 def because(event: Event) -> Because:
     """Return the cause that an event is for what the code does next."""
-    if event.event_type == "Signaled":
-        return {event.sequence: int(CauseKind.MESSAGE)}
-    return {event.sequence: int(ANSWERS.get(event.event_type, CauseKind.PROGRAM))}
+    return {event.sequence: _KINDS.get(event.event_type, _PROGRAM)}
 
 
 def data_of(event: Event) -> dict[str, Any]:

@@ -161,6 +161,8 @@ class Commands:
     @property
     def drafts(self) -> tuple[Event, ...]:
         """What is to be recorded, in order."""
+        if not self.asked:
+            return ()
         asked = self.asked[self.next :]
         return tuple([command.draft for command in asked if command.draft is not None])
 

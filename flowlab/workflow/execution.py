@@ -282,7 +282,7 @@ class Execution:
             self._enter_again(event, self._entry)
         elif event.event_type in COMMAND_TYPES:
             self.commands.record(event)
-        elif not self.closed:
+        elif not self.commands.closed:
             self._answer(event)
         self.go_on()
 
@@ -291,9 +291,9 @@ class Execution:
         if self.loop.ready:
             self.loop.run()
         main = self._main
-        if main is not None and main.handle.done and not self.closed:
+        if main is not None and main.handle.done and not self.commands.closed:
             self._settle(main)
-        return self.closed
+        return self.commands.closed
 
     def _answer(self, event: Event) -> None:
         kind = event.event_type

@@ -62,11 +62,13 @@ def _one_by_one(execution: Execution, batch: list[Event]) -> None:
     progress = execution.progress
     progress.begin(batch)
     try:
+        add, take = execution.past.add, execution.take
         for progress.place, event in enumerate(batch):
-            _check_next(execution, event)
+            if event.sequence != progress.last + 1 or progress.length >= MAX_HISTORY_EVENTS:
+                _check_next(execution, event)
             progress.take(event)
-            execution.past.add(event)
-            execution.take(event)
+            add(event)
+            take(event)
     finally:
         progress.leave()
 

@@ -119,9 +119,10 @@ class Past:
 
     def _chain(self, low: int, high: int) -> tuple[int, ...] | None:
         """Return the minimal ones of two events; None where their past has forks."""
-        at = high
+        at, known, base, first = high, self._causes, self._base, self._first
         while at > low:
-            causes = self._of(at)
+            place = at - base
+            causes = known[place] if at >= first and place < len(known) else 0
             if not isinstance(causes, int):
                 return None
             at = causes
