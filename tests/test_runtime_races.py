@@ -363,3 +363,42 @@ def test_an_agents_stream_is_read_once_however_many_workflows_are_taken_up(
     assert read == ["ann"]
     named = store.sql("SELECT count(*) FROM events WHERE event_type = 'AgentRestarted'").item()
     assert named == 9
+
+
+@workflow
+async def in_a_row(ctx: WorkflowContext, count: int) -> list[int]:
+    return [await ctx.call_activity("echo", number) for number in range(count)]
+
+
+@workflow
+async def side_by_side(ctx: WorkflowContext, count: int) -> list[int]:
+    return list(await ctx.when_all(*[ctx.call_activity("echo", n) for n in range(count)]))
+
+
+async def echo(value: int) -> int:
+    return value
+
+
+@pytest.mark.parametrize(("code", "syncs"), [(in_a_row, 21), (side_by_side, 2)])
+def test_a_step_is_one_sync_answers_at_once_share_it_and_others_run_between(
+    store: EventStore, code: Any, syncs: int
+) -> None:
+    rounds = 0
+
+    async def beside() -> None:
+        nonlocal rounds
+        while True:
+            await asyncio.sleep(0)
+            rounds += 1
+
+    async def whole() -> Any:
+        async with Runtime(store, code, activities=[echo]) as runtime:
+            before = store.disk.data_syncs
+            other = asyncio.ensure_future(beside())
+            handle = await runtime.start(code, 20, id="w")
+            found = await handle.result(), store.disk.data_syncs - before
+            other.cancel()
+            return found
+
+    assert asyncio.run(whole()) == (list(range(20)), syncs)
+    assert rounds >= syncs

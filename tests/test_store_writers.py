@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from flowlab.errors import FencedError
+from flowlab.errors import FencedError, PoisonedError
 from flowlab.events import Event
 from flowlab.store import EventStore
 from flowlab.studies.store_writers import QUICK_TURNS, two_writers
+from flowlab.testing import Fault, FaultyDisk
 
 
 def test_of_two_processes_that_decide_on_one_head_one_is_refused_and_all_is_there_once_in_order(
@@ -43,3 +44,26 @@ def test_a_writer_that_lost_its_epoch_fails_by_name_whatever_its_stream(tmp_path
                 first.append(stream, event, expected_version=0)
         second.append("w", event, expected_version=1)
         assert second.snapshot().position == 3
+
+
+def test_the_head_of_a_stream_is_that_of_the_log_whoever_writes_and_whatever_fails(
+    tmp_path: Path,
+) -> None:
+    event = Event.of("MarkerRecorded")
+    with EventStore(tmp_path / "s") as first, EventStore(tmp_path / "s") as second:
+        assert first.head("w") == 0
+        first.append("w", event)
+        assert (first.head("w"), second.head("w"), first.head("v")) == (1, 1, 0)
+        second.append("w", event, expected_version=1)
+        # What the first one knew of its own commits is old now.
+        assert (first.head("w"), second.head("w")) == (2, 2)
+        second.truncate("w", upto=2, discard=True)
+        second.compact(full=True)
+        assert (first.head("w"), second.head("w")) == (2, 2)
+    # Its lock, the tail that was left, and then the append: what that was to write is not there.
+    disk = FaultyDisk(tmp_path, Fault("sync", nth=3, how="EIO"))
+    with EventStore(tmp_path / "s", disk=disk) as broken:
+        broken.take_role()
+        with pytest.raises(PoisonedError):
+            broken.append("w", event)
+        assert broken.head("w") == 2

@@ -185,7 +185,10 @@ class Turns:
         try:
             with armed():
                 for place, (action, future) in enumerate(happened, 1):
-                    self._take(action, future, answers)
+                    if future is None:
+                        action()
+                    else:
+                        self._take(action, future, answers)
                     if self._host.recording.is_full:
                         self._happened[:0] = happened[place:]
                         del happened[place:]
@@ -206,12 +209,9 @@ class Turns:
     @staticmethod
     def _take(
         action: Callable[[], object],
-        future: asyncio.Future[Any] | None,
+        future: asyncio.Future[Any],
         answers: list[tuple[asyncio.Future[Any], Any]],
     ) -> None:
-        if future is None:
-            action()
-            return
         try:
             answers.append((future, action()))
         except FlowlabError as error:  # a caller's mistake is the caller's to hear of
@@ -245,7 +245,7 @@ class Turns:
         for workflow_id, number, delay_ns in turn.errands:
             self._run_later(workflow_id, number, delay_ns)
         for lane, effect in turn.effects:
-            if effect.place in stopped:
+            if stopped and effect.place in stopped:
                 self._occur(partial(self._host.canceled, effect, lane))
             else:
                 self._hand_out(lane, effect)
@@ -318,7 +318,7 @@ class Turns:
         if timer is not None:
             timer.cancel()
         action: Callable[[], object]
-        if effect.place in self._inquiries:
+        if self._inquiries and effect.place in self._inquiries:
             self._inquiries.remove(effect.place)
             action = partial(found_out, self._host, effect, outcome)
         elif outcome is None:

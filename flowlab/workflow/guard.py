@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from threading import get_ident
 from types import FrameType
@@ -125,8 +125,23 @@ def guarded(advance: Advance) -> Advance:
     return run
 
 
-@contextmanager
-def armed() -> Iterator[None]:
+class _Armed:
+    """What `armed` returns: a generator would take longer, and a durable step enters one each."""
+
+    __slots__ = ("_entered",)
+
+    def __enter__(self) -> None:
+        thread = get_ident()
+        self._entered = thread not in _armed
+        if self._entered:
+            _arm(thread)
+
+    def __exit__(self, *_: object) -> None:
+        if self._entered:
+            _disarm(get_ident())
+
+
+def armed() -> AbstractContextManager[None]:
     """Keep the replacements in place over many calls of `advance`, which makes each cheaper.
 
     A host enters it once around its loop. It refuses nothing by itself.
@@ -135,15 +150,7 @@ def armed() -> Iterator[None]:
         >>> with armed():
         ...     pass
     """
-    thread = get_ident()
-    if thread in _armed:
-        yield
-        return
-    _arm(thread)
-    try:
-        yield
-    finally:
-        _disarm(thread)
+    return _Armed()
 
 
 @contextmanager

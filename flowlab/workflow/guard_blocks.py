@@ -87,50 +87,43 @@ class Place:
     """The names of one module that are replaced."""
 
     __slots__ = (
-        "_before",
-        "_holder",
         "_make",
         "_names",
-        "_ours",
-        "_ours_by_name",
-        "_read",
-        "_theirs_by_name",
+        "before",
+        "holder",
+        "ours",
+        "ours_by_name",
+        "read",
+        "theirs_by_name",
     )
 
     def __init__(
         self, holder: dict[str, Any], names: list[str], make: Callable[[str, Any], Blocked]
     ) -> None:
-        self._holder = holder
+        self.holder = holder
         self._names = [name for name in names if name in holder]
         self._make = make
         # Of one name alone an itemgetter gives no tuple.
-        self._read = itemgetter(*self._names, self._names[0])
-        self._before: tuple[Any, ...] = ()
-        self._ours: tuple[Any, ...] = ()
-        self._ours_by_name: dict[str, Any] = {}
-        self._theirs_by_name: dict[str, Any] = {}
+        self.read = itemgetter(*self._names, self._names[0])
+        self.before: tuple[Any, ...] = ()
+        self.ours: tuple[Any, ...] = ()
+        self.ours_by_name: dict[str, Any] = {}
+        self.theirs_by_name: dict[str, Any] = {}
 
-    def replace(self) -> None:
-        """Put ours in place."""
-        before = self._read(self._holder)
-        if before != self._before:
-            # First of all, or another tool has put something there: that is what is called then.
-            self._before = before
-            self._theirs_by_name = dict(zip(self._names, before, strict=False))
-            self._ours_by_name = {
-                name: self._make(name, theirs) for name, theirs in self._theirs_by_name.items()
-            }
-            self._ours = self._read(self._ours_by_name)
-        self._holder.update(self._ours_by_name)
+    def make(self, before: tuple[Any, ...]) -> None:
+        """Make ours anew: for the first time, or another tool has put something there."""
+        self.before = before
+        self.theirs_by_name = dict(zip(self._names, before, strict=False))
+        self.ours_by_name = {
+            name: self._make(name, theirs) for name, theirs in self.theirs_by_name.items()
+        }
+        self.ours = self.read(self.ours_by_name)
 
-    def restore(self) -> None:
-        """Put back what was there; what another tool has put there meanwhile is not ours."""
-        if self._read(self._holder) == self._ours:
-            self._holder.update(self._theirs_by_name)
-            return
-        for name, ours in self._ours_by_name.items():
-            if self._holder[name] is ours:
-                self._holder[name] = self._theirs_by_name[name]
+    def put_back(self) -> None:
+        """Put back what was there, but for what another tool has put in the place of ours."""
+        for name, ours in self.ours_by_name.items():
+            if self.holder[name] is ours:
+                self.holder[name] = self.theirs_by_name[name]
 
 
 class Blocks:
@@ -156,8 +149,12 @@ class Blocks:
             if self._entered == 1:
                 if len(sys.modules) != self._modules:
                     self._find()
+                # Every durable step comes by here: so there is no call for each place.
                 for place in self._places.values():
-                    place.replace()
+                    before = place.read(place.holder)
+                    if before != place.before:
+                        place.make(before)
+                    place.holder.update(place.ours_by_name)
 
     def leave(self) -> None:
         """Put back what was there, once everyone has left."""
@@ -165,7 +162,10 @@ class Blocks:
             self._entered -= 1
             if self._entered == 0:
                 for place in self._places.values():
-                    place.restore()
+                    if place.read(place.holder) == place.ours:
+                        place.holder.update(place.theirs_by_name)
+                    else:
+                        place.put_back()
 
     def _find(self) -> None:
         self._modules = len(sys.modules)
