@@ -27,6 +27,7 @@ from flowlab.simulation import (
     FaultSource,
     Hang,
     LostWrite,
+    Network,
     Partitions,
     PartitionWindow,
     PartitionWindows,
@@ -38,7 +39,7 @@ from flowlab.simulation import (
     kinds_of_run,
 )
 from flowlab.simulation.drawn_ahead import USUAL, DrawnAhead
-from flowlab.simulation.draws import UNIT, Lanes, following
+from flowlab.simulation.draws import Lanes, uniform
 from flowlab.simulation.fault_source import HOSTED, REPLY, REQUEST, WORK
 
 AGENTS = ("bank", "hotel", "till", "host")
@@ -232,22 +233,27 @@ def test_what_is_no_risk_of_a_call_never_happens_to_it_and_what_is_one_does(
     swarm=st.booleans(),
     seeds=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=5),
     call=st.integers(0, 2**64 - 1),
+    latency=st.sampled_from([Uniform(3, 7_000_000), Uniform(0, 2**55), Exponential(9_000_000)]),
 )
 def test_what_is_drawn_ahead_for_many_worlds_is_what_each_of_them_draws_alone(
-    *, kinds: set[str], swarm: bool, seeds: list[int], call: int
+    *,
+    kinds: set[str],
+    swarm: bool,
+    seeds: list[int],
+    call: int,
+    latency: Uniform | Exponential,
 ) -> None:
     faults = replace(ALL.without(*kinds), swarm=swarm)
-    ahead = DrawnAhead(seeds, faults)
+    ahead = DrawnAhead(seeds, faults, Network(latency=latency))
     rare = [ahead.of_call(call) for _ in range(1, USUAL)]
     drawn = ahead.of_call(call)
     assert rare == [None] * (USUAL - 1)
     assert drawn is not None
     assert ahead.known == {call: drawn}
-    for seed, keys, (*numbers, risks) in zip(seeds, ahead.keys, drawn, strict=True):
-        latency, service = key_of(seed, "latency"), key_of(seed, "service")
-        draws = Lanes([latency, following(latency), service]).at(call)
-        assert numbers == [(draw >> 11) * UNIT for draw in draws]
-        assert keys[:2] == (latency, service)
+    for seed, keys, (*delays, work, risks) in zip(seeds, ahead.keys, drawn, strict=True):
+        assert keys[:2] == (key_of(seed, "latency"), key_of(seed, "service"))
+        assert delays == [latency.draw(uniform(keys[0], call + leg)) for leg in (0, 1)]
+        assert work == uniform(keys[1], call)
         if faults.kinds:
             alone = source_of(faults, key_of(seed, "faults"))
             told = source_of(faults, keys[2], keys=keys[3:])

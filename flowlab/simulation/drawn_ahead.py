@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from flowlab.simulation.distribution import Distribution, Uniform
 from flowlab.simulation.draws import UNIT, keys_of, many_bits, many_following
 from flowlab.simulation.fault_source import (
     EVERY_RISK,
@@ -24,14 +25,17 @@ from flowlab.simulation.fault_source import (
     WORK,
     live_in,
 )
+from flowlab.workflow import as_ns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flowlab.simulation.faults import Faults
+    from flowlab.simulation.network import Network
 
-Drawn = tuple[float, float, float, int]
-"""Of a call: the numbers for its request, its answer and its service, and its risks."""
+Drawn = tuple[int, int, float, int]
+"""Of a call: how long request and answer are on their way, the number for its service, its risks.
+"""
 
 USUAL: Final = 3
 """A key is drawn for all worlds once it is asked for so many times: most are by nearly all."""
@@ -64,6 +68,8 @@ class DrawnAhead:
     Args:
         seeds: of the worlds.
         faults: what may go wrong in them.
+        network: how long messages take. Where links differ nothing is drawn ahead: only the world
+            knows between whom a message goes.
 
     Attributes:
         keys: of each world: that of its latencies, of its service times and of its faults, and the
@@ -71,9 +77,9 @@ class DrawnAhead:
         known: key of a call -> its draws in each world, as far as they are drawn.
     """
 
-    __slots__ = ("_asked", "_below", "_lanes", "keys", "known")
+    __slots__ = ("_asked", "_below", "_lanes", "_latency", "keys", "known")
 
-    def __init__(self, seeds: Sequence[int], faults: Faults) -> None:
+    def __init__(self, seeds: Sequence[int], faults: Faults, network: Network) -> None:
         names = ("latency", "service", "faults") if faults.kinds else ("latency", "service")
         found = np.array([keys_of(seed, names) for seed in seeds], np.uint64).T
         keys = list(found)
@@ -89,6 +95,7 @@ class DrawnAhead:
             ]
             self._below = np.stack(below)
         self._lanes = np.stack(lanes)
+        self._latency = None if network.links else network.usual
         self._asked: dict[int, int] = {}
         self.keys: list[tuple[int, ...]] = list(zip(*(each.tolist() for each in keys), strict=True))
         self.known: dict[int, list[Drawn]] = {}
@@ -98,18 +105,31 @@ class DrawnAhead:
 
     def of_call(self, key: int) -> list[Drawn] | None:
         """Return the draws of a call that is not known, in each world; None where few ask."""
-        asked = self._asked
+        asked, latency = self._asked, self._latency
         count = asked.get(key, 0) + 1
-        if count < USUAL or (len(self.known) + 1) * len(self.keys) > MOST_DRAWN:
+        full = (len(self.known) + 1) * len(self.keys) > MOST_DRAWN
+        if count < USUAL or full or latency is None:
             if len(asked) < MOST_COUNTED:
                 asked[key] = count
             return None
         draws = many_bits(self._lanes, key)
-        parts = ((draws[:3] >> np.uint64(11)) * UNIT).tolist()
+        there, back, work = (draws[:3] >> np.uint64(11)) * UNIT
         below = self._below
         risks = repeat(EVERY_RISK) if below is None else _risks(draws[3:], below)
-        found = self.known[key] = list(zip(*parts, risks, strict=False))
+        request_ns, reply_ns = _durations(latency, there), _durations(latency, back)
+        # Of what never ends, as many as there are worlds.
+        found = list(zip(request_ns, reply_ns, work.tolist(), risks, strict=False))
+        self.known[key] = found
         return found
+
+
+def _durations(latency: Distribution, numbers: NDArray[np.float64]) -> list[int]:
+    """Return what a distribution draws at each of many numbers."""
+    if not isinstance(latency, Uniform):
+        return [latency.draw(number) for number in numbers.tolist()]
+    low, high = as_ns(latency.low, "low"), as_ns(latency.high, "high")
+    durations: list[int] = (low + (numbers * (high - low + 1)).astype(np.int64)).tolist()
+    return durations
 
 
 def _risks(draws: NDArray[np.uint64], below: NDArray[np.uint64]) -> list[int]:

@@ -145,7 +145,7 @@ class FaultSource:
         if self.partition_live and faults.partition is not None:
             key = bits(seed_key, _PARTITION)
             self._windows = PartitionWindows(faults.partition, key, agents, horizon_ns)
-            self.calm = range(0)
+            self.calm = self._windows.around(0)
 
     @property
     def keys(self) -> tuple[int, ...]:

@@ -51,7 +51,7 @@ def table_of(recorder: Recorder, run_ids: Sequence[str], namespace: str) -> pa.T
     lanes = streams if not by_other.any() else np.where(by_other[shapes], others, streams)
     sequences = _ranks(known.roots[streams])
     facts = _Facts(recorder.shapes)
-    names = _causes(recorder, rows, known, sequences)
+    names = _causes(recorder, rows, known, shapes, sequences)
     columns: dict[str, Any] = {
         "namespace": _constant(namespace, len(rows)),
         "run_id": _runs(recorder, run_ids, len(rows)),
@@ -163,38 +163,41 @@ def _causes(
     recorder: Recorder,
     rows: NDArray[np.void],
     known: _Streams,
+    shapes: NDArray[np.int32],
     sequences: NDArray[np.int64],
 ) -> tuple[pa.Array, pa.Array]:
-    kinds_a = np.array([shape.kind_a for shape in recorder.shapes], np.int8)
-    kinds_b = np.array([shape.kind_b for shape in recorder.shapes], np.int8)
-    refs = np.stack([rows["a"], rows["b"]], axis=1)
-    kinds = np.stack([kinds_a[rows["shape"]], kinds_b[rows["shape"]]], axis=1)
-    held = refs != NOTHING
-    counts = held.sum(axis=1)
+    firsts, seconds = np.ascontiguousarray(rows["a"]), np.ascontiguousarray(rows["b"])
+    has_first, has_second = firsts != NOTHING, seconds != NOTHING
+    counts = has_first.astype(np.int32) + has_second
     for row, pairs in recorder.extra.items():
-        held[row], counts[row] = False, len(pairs)
+        has_first[row], has_second[row], counts[row] = False, False, len(pairs)
     offsets = np.zeros(len(rows) + 1, np.int32)
     np.cumsum(counts, out=offsets[1:])
     flat = np.empty(offsets[-1], np.int64)
     flat_kinds = np.empty(offsets[-1], np.int8)
-    usual = np.ones(offsets[-1], bool)
     for row, pairs in recorder.extra.items():
         place = slice(offsets[row], offsets[row + 1])
         flat[place], flat_kinds[place] = zip(*pairs, strict=True) if pairs else ((), ())
-        usual[place] = False
-    flat[usual], flat_kinds[usual] = refs[held], kinds[held]
+    # A second cause is the last of its row.
+    for causes, has, places, kinds in (
+        (firsts, has_first, offsets[:-1], [shape.kind_a for shape in recorder.shapes]),
+        (seconds, has_second, offsets[1:] - 1, [shape.kind_b for shape in recorder.shapes]),
+    ):
+        held = np.flatnonzero(has)
+        flat[places[held]] = causes[held]
+        flat_kinds[places[held]] = np.array(kinds, np.int8)[shapes[held]]
     # Each cause is an event of the same world: its stream and its rank there are its id.
-    streams = known.names.take(pa.array(np.ascontiguousarray(rows["stream"])[flat]))
+    streams = known.names.take(pa.array(rows["stream"][flat]))
     ids = pa.StructArray.from_arrays(
         [streams, pa.array(sequences[flat])], fields=list(CAUSE_TYPE.fields)
     )
-    causes = pa.ListArray.from_arrays(
+    cause_lists = pa.ListArray.from_arrays(
         pa.array(offsets), ids, type=EVENT_SCHEMA.field("causes").type
     )
     kind_lists = pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(flat_kinds), type=EVENT_SCHEMA.field("cause_kinds").type
     )
-    return causes, kind_lists
+    return cause_lists, kind_lists
 
 
 def _cells(

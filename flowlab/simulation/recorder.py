@@ -98,6 +98,7 @@ class Recorder:
     """
 
     __slots__ = (
+        "_asked",
         "_shapes",
         "extra",
         "handled",
@@ -116,6 +117,7 @@ class Recorder:
         self.extra: dict[int, tuple[tuple[int, int], ...]] = {}
         self.shapes: list[Shape] = []
         self._shapes: dict[Shape, int] = {}
+        self._asked: dict[tuple[Any, ...], int] = {}
         self.streams: list[Stream] = []
         self.plans: dict[Any, Any] = {}
         self.handled = Handled()
@@ -151,11 +153,15 @@ class Recorder:
 
     def shape(self, event_type: str, **facts: Any) -> int:
         """Return the code of a shape; equal shapes have one code."""
-        shape = Shape(event_type, **facts)
-        code = self._shapes.get(shape)
+        # What is asked for in the same words as before needs no shape to be built.
+        asked = (event_type, *facts, *facts.values())
+        code = self._asked.get(asked)
         if code is None:
-            code = self._shapes[shape] = len(self.shapes)
-            self.shapes.append(shape)
+            shape = Shape(event_type, **facts)
+            code = self._shapes.setdefault(shape, len(self.shapes))
+            if code == len(self.shapes):
+                self.shapes.append(shape)
+            self._asked[asked] = code
         return code
 
     def add(

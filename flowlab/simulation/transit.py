@@ -202,19 +202,14 @@ class Transit:
 
     def _time(self, call: Call, sender: str) -> None:
         """Draw how long each part of a call takes, and if all goes well, from what names it."""
-        server, network = call.server, self._network
-        there = back = self._usual
-        if network.links:
-            there = network.between(sender, server.name).draw
-            back = network.between(server.name, sender).draw
         known = self._known.get(call.key)
-        drawn = self._drawn(call.key) if known is None else known[self._place]
-        request, reply, service, call.risks = drawn
-        call.request_ns, call.reply_ns = there(request), back(reply)
-        call.service_ns = server.agent.service.draw(service)
+        drawn = self._drawn(call, sender) if known is None else known[self._place]
+        call.request_ns, call.reply_ns, work, call.risks = drawn
+        call.service_ns = call.server.agent.service.draw(work)
 
-    def _drawn(self, key: int) -> Drawn:
+    def _drawn(self, call: Call, sender: str) -> Drawn:
         """Draw for a call that is not known: for all worlds of the batch, or for this one alone."""
+        key, network = call.key, self._network
         found = None if self._ahead is None else self._ahead.of_call(key)
         if found is not None:
             return found[self._place]
@@ -224,8 +219,13 @@ class Transit:
             keys = (latency, following(latency), service)
             lanes = self._lanes = Lanes(keys if faults is None else (*keys, *faults.keys))
         draws = lanes.at(key)
-        there, back, work = ((draw >> 11) * UNIT for draw in draws[:3])
-        return there, back, work, EVERY_RISK if faults is None else faults.risks(draws)
+        request, reply, work = ((draw >> 11) * UNIT for draw in draws[:3])
+        there = back = self._usual
+        if network.links:
+            name = call.server.name
+            there, back = network.between(sender, name).draw, network.between(name, sender).draw
+        risks = EVERY_RISK if faults is None else faults.risks(draws)
+        return there(request), back(reply), work, risks
 
     def _carry(
         self,

@@ -75,7 +75,7 @@ def run_job(job: Job) -> Outcome:
     stuck: list[tuple[str, int, str, str]] = []
     collected = 0
     with collector_frozen():
-        ahead = DrawnAhead(job.seeds, job.recipe.faults)
+        ahead = DrawnAhead(job.seeds, job.recipe.faults, world.network)
         for place, seed in enumerate(job.seeds):
             recipe = job.recipe.with_seed(seed)
             try:

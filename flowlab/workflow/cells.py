@@ -125,6 +125,9 @@ class Cells(dict[str, Any]):
     def commit(self, changed: dict[str, Any] | None = None) -> dict[str, Any]:
         """Make the changes those of the owner; return them."""
         written = self.changes() if changed is None else changed
+        if not self._gone:
+            self._base.update(written)
+            return written
         for key, value in written.items():
             if value is GONE:
                 self._base.pop(key, None)

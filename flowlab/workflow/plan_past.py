@@ -44,12 +44,13 @@ class Past:
 
     def answered(self, step: int, ref: int) -> None:
         """Take note of the answer to what a step was asked for last."""
-        self.note(ref, self._asked.pop(step, ()))
+        why = self._why
+        why[ref] = (len(why), self._asked.pop(step, ()))
 
     def meeting(self, refs: Iterable[int]) -> Causes:
         """Return events as causes, without those that others of them follow from."""
         why = self._why
-        kept = sorted(set(refs), key=lambda ref: why[ref][0])
+        kept = sorted(set(refs), key=why.__getitem__)
         if len(kept) > 1:
             earliest = why[kept[0]][0]
             implied: set[int] = set()
