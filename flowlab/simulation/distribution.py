@@ -131,7 +131,7 @@ class Exponential:
         # Whole nanoseconds hide the last digit of log, in which platforms differ.
         mean: int = self.mean  # type: ignore[assignment]
         drawn = round(-mean * log(1.0 - u))
-        return min(drawn, MAX_DELAY_NS)
+        return drawn if drawn < MAX_DELAY_NS else MAX_DELAY_NS  # noqa: FURB136 - min takes longer
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, in nanoseconds."""

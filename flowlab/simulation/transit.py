@@ -79,7 +79,11 @@ class Transit:
         """Put a request on its way to its agent; its event is written already."""
         delays, engine = self._delays, self._engine
         if delays is None or call.driver is None:
-            self._time(call, HOST)
+            # As `_time` does it, without a call: every step of every workflow comes by.
+            known = self._known.get(call.key)
+            drawn = self._drawn(call, HOST) if known is None else known[self._place]
+            call.request_ns, call.reply_ns, work, call.risks = drawn
+            call.service_ns = call.server.agent.service.draw(work)
         else:
             driver = call.driver
             number, driver.calls = driver.calls, driver.calls + 1
