@@ -68,6 +68,33 @@ def test_a_workflow_waits_for_thousands_of_answers_and_goes_on_from_all_of_them(
         assert store.verify().ok
 
 
+@workflow
+async def piecemeal(ctx: WorkflowContext, left: int) -> str:
+    try:
+        while left:
+            await ctx.call_activity("step", left)
+            left -= 1
+    except LimitError:
+        ctx.continue_as_new(left)
+    return "all done"
+
+
+def test_a_workflow_whose_history_is_too_long_may_end_or_continue_as_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowlab.workflow.following.MAX_HISTORY_EVENTS", 50)
+    with EventStore(tmp_path) as store:
+        runtime = Runtime(store, together, piecemeal, activities=[step], where={"step": "inline"})
+        with pytest.raises(WorkflowError, match="has 50 events, and MAX_HISTORY_EVENTS is 50"):
+            runtime.run(together, 40, id="w")
+        runtime = Runtime(store, piecemeal, activities=[step], where={"step": "inline"})
+        assert runtime.run(piecemeal, 60, id="p") == "all done"
+        generations = {event.generation for event in store.read("/workflows/p/events").events()}
+        assert generations == {0, 1, 2}
+        assert Replayer([together, piecemeal]).replay(store).ok
+        assert store.verify().ok
+
+
 def no_loop() -> list[Any]:
     loop: list[Any] = [("a tuple is encoded with care",)]
     loop.append({"again": loop})

@@ -18,7 +18,7 @@ def test_a_workflow_whose_history_grows_without_end_stops_its_world_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The limit of a history was an error that simulate raised: nothing was left to look at.
-    monkeypatch.setattr("flowlab.workflow.following.MAX_HISTORY_EVENTS", 50)
+    monkeypatch.setattr("flowlab.workflow.following.MOST_EVENTS", 50)
 
     @workflow
     async def insists(ctx: WorkflowContext, _: Any) -> None:

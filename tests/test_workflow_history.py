@@ -234,6 +234,33 @@ def test_a_long_wait_for_answers_keeps_few_causes_and_too_many_are_refused_in_bo
 
 
 @workflow
+async def insists(ctx: WorkflowContext, count: int) -> str:
+    try:
+        while True:
+            await ctx.when_all(*[ctx.call_activity("step", number) for number in range(count)])
+    except LimitError:
+        await ctx.call_activity("last")
+        return "interrupted"
+
+
+@pytest.mark.parametrize("count", [1, 3, 30, 70])
+def test_code_is_interrupted_where_its_history_is_too_long_and_the_same_however_that_is_read(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It could not take another event, and never could again: neither go on nor end.
+    monkeypatch.setattr("flowlab.workflow.following.MAX_HISTORY_EVENTS", 100)
+    host = Host(insists).run(count)
+    assert host.end == {"result": "interrupted"}
+    assert 100 < len(host.history) < 400
+    for cut in range(0, len(host.history) + 1, 7):
+        assert at_hand(insists, host.history[:cut]) == one_by_one(insists, host.history[:cut])
+        execution = Execution(insists, ID)
+        execution.advance(History.of_events(host.history[:cut], ID) if cut else [])
+        execution.advance(host.history[cut:])
+        assert outcome(execution) == one_by_one(insists, host.history)
+
+
+@workflow
 async def steps(ctx: WorkflowContext, count: int) -> None:
     for number in range(count):
         await ctx.call_activity("step", number)

@@ -11,6 +11,7 @@ from flowlab.errors import (
     CorruptionError,
     InvalidArgumentError,
     InvalidEventError,
+    LimitError,
     NonDeterminismError,
 )
 from flowlab.events import CauseKind, Event
@@ -285,6 +286,12 @@ class Execution:
         elif not self.commands.closed:
             self._answer(event)
         self.go_on()
+
+    def overrun(self, event: Event, error: LimitError) -> None:
+        """Interrupt the code at an event, as one that asks it to stop does: it is too long."""
+        if self._main is not None:
+            self.loop.interrupt(self._main, error, str(error), because(event))
+            self.go_on()
 
     def go_on(self) -> bool:
         """Run what can go on, and write the end once the code has come to it: was it so?"""

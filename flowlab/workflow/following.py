@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from flowlab.workflow.execution import Execution
 
 MAX_HISTORY_EVENTS: Final = 50_000
-"""The longest history of one generation."""
+"""At so many events of one generation its code is interrupted, and may continue as new or end."""
+MOST_EVENTS: Final = 4 * MAX_HISTORY_EVENTS
+"""The longest history of one generation, with what code does once it was interrupted."""
 LEAST_AT_HAND: Final = 32
 """So many events are worth the columns."""
 
@@ -52,7 +54,7 @@ def follow(execution: Execution, events: Iterable[Event]) -> None:
             return
         events = History.of_events(batch, execution.workflow_id)
     whole = events.scan.whole and progress.last in {0, events.sequences[0] - 1}
-    if whole and progress.length + len(events) <= MAX_HISTORY_EVENTS:
+    if whole and progress.length + len(events) < MAX_HISTORY_EVENTS:
         _all_at_hand(execution, events)
     else:
         _one_by_one(execution, list(events))
@@ -60,15 +62,18 @@ def follow(execution: Execution, events: Iterable[Event]) -> None:
 
 def _one_by_one(execution: Execution, batch: list[Event]) -> None:
     progress = execution.progress
+    longest = MAX_HISTORY_EVENTS - progress.length - 1
     progress.begin(batch)
     try:
         add, take = execution.past.add, execution.take
         for progress.place, event in enumerate(batch):
-            if event.sequence != progress.last + 1 or progress.length >= MAX_HISTORY_EVENTS:
+            if event.sequence != progress.last + 1 or progress.length >= MOST_EVENTS:
                 _check_next(execution, event)
             progress.take(event)
             add(event)
             take(event)
+            if progress.place == longest:
+                execution.overrun(event, _too_long(execution, MAX_HISTORY_EVENTS))
     finally:
         progress.leave()
 
@@ -81,12 +86,16 @@ def _check_next(execution: Execution, event: Event) -> None:
             "every event of the stream, in order and once"
         )
         raise CorruptionError(message)
-    if progress.length >= MAX_HISTORY_EVENTS:
-        message = (
-            f"the history of {execution.workflow_id!r} has more than MAX_HISTORY_EVENTS "
-            f"({MAX_HISTORY_EVENTS:,}) events; let the workflow continue as new"
-        )
-        raise LimitError(message)
+    if progress.length >= MOST_EVENTS:
+        raise _too_long(execution, MOST_EVENTS)
+
+
+def _too_long(execution: Execution, most: int) -> LimitError:
+    message = (
+        f"the history of {execution.workflow_id!r} has {most:,} events, and MAX_HISTORY_EVENTS is "
+        f"{MAX_HISTORY_EVENTS:,}; let the workflow continue as new before that"
+    )
+    return LimitError(message)
 
 
 def _all_at_hand(execution: Execution, history: History) -> None:

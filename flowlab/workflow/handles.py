@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from flowlab.errors import CancelledError, InvalidArgumentError
+from flowlab.errors import FlowlabError, InvalidArgumentError
 from flowlab.workflow.past import Because, Own, Past
 
 Stopper = Callable[[str, Because | None], None]
@@ -197,7 +197,7 @@ class Fiber:
         self.handle = Promise(what)
         self.loop: Loop | None = None
         self.waits: Handle | None = None
-        self.pending: tuple[CancelledError, str, Because] | None = None
+        self.pending: tuple[FlowlabError, str, Because] | None = None
         self.shield = 0
         self.sagas = 0
         self.agents: tuple[str, ...] = ()
@@ -301,7 +301,7 @@ class Loop:
         self.ready.append((fiber, None))
 
     def interrupt(
-        self, fiber: Fiber, error: CancelledError, reason: str, because: Because | None
+        self, fiber: Fiber, error: FlowlabError, reason: str, because: Because | None
     ) -> None:
         """Raise an error inside a fiber, at what it waits for, which is given up.
 
