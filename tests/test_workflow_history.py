@@ -215,6 +215,59 @@ def test_what_is_canceled_before_it_is_awaited_comes_to_the_same_at_hand() -> No
             assert at_hand(dropping, part) == one_by_one(dropping, part)
 
 
+def test_who_is_ready_runs_before_the_code_that_awaits_goes_on() -> None:
+    @workflow
+    async def noting(ctx: WorkflowContext, count: int) -> None:
+        seen: list[int] = []
+
+        async def note(number: int) -> None:
+            seen.append(number)
+
+        for number in range(count):
+            await ctx.call_activity("step", number)
+            noted = ctx.when_all(note(number))
+            await ctx.call_activity("look", list(seen))
+            await ctx.call_activity("tell", list(seen))
+            await noted
+
+    history = Host(noting).run(3).history
+    assert b"[0,1,2]" in (history[-3].payload or b"")
+    assert at_hand(noting, history) == one_by_one(noting, history)
+
+
+def test_whoever_else_waits_hears_of_an_answer_and_causes_are_those_of_the_history() -> None:
+    @workflow(name="same")
+    async def plain(ctx: WorkflowContext, _: Any) -> Any:
+        return [await ctx.call_activity("step", number) for number in range(4)]
+
+    @workflow(name="same")
+    async def twice(ctx: WorkflowContext, _: Any) -> Any:
+        found = [await ctx.call_activity("step", 0)]
+        for number in range(1, 4):
+            call = ctx.call_activity("step", number)
+            both = ctx.when_all(call) if number == 2 else None
+            found.append(await call)
+            if both is not None:
+                await both
+        return found
+
+    @workflow(name="same")
+    async def dropping(ctx: WorkflowContext, _: Any) -> Any:
+        await ctx.call_activity("step", 0)
+        call = ctx.call_activity("step", 1)
+        call.cancel()
+        return await call
+
+    history = Host(plain).run().history
+    for code in (plain, twice, dropping):
+        for length in range(len(history) + 1):
+            assert at_hand(code, history[:length]) == one_by_one(code, history[:length])
+    assert at_hand(twice, history)[0] == ()
+    altered = [*history[:5], history[5].replace(causes=()), *history[6:]]
+    for length in range(len(altered)):
+        assert at_hand(plain, altered[:length]) == one_by_one(plain, altered[:length])
+
+
 def test_a_long_wait_for_answers_keeps_few_causes_and_too_many_are_refused_in_both_ways(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
