@@ -65,8 +65,10 @@ class WorkflowContext:
             activity = activity_name(activity)
         if retry is None and timeout is None and (agent is None or type(agent) is str):
             execution = self._execution
-            if agent is not None:
-                execution.fiber.called(agent)
+            if agent is None:
+                # A key of one text is quicker to look up.
+                return schedule(execution.commands, plain_form(activity), value)
+            execution.fiber.called(agent)
             return schedule(execution.commands, plain_form(activity, agent), value)
         request = Request(
             activity=activity,
