@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from flowlab import Cause, Event, EventLog, EventStore
 from flowlab.causality import CausalOrder
-from flowlab.errors import InvalidArgumentError
-from flowlab.recovery import truncate
+from flowlab.errors import InvalidArgumentError, LimitError
+from flowlab.recovery import truncate, truncating
 from flowlab.store.closure import least_cut
 
 
@@ -148,8 +148,8 @@ def test_a_checkpoint_s_vector_resumes_from_the_one_before_a_truncation(tmp_path
         assert least_cut(store.snapshot(), stream, 3) == whole == {"@ann": 2, "w": 3}
 
 
-def test_a_truncation_that_cannot_be_is_refused_before_anything_is_remembered(
-    tmp_path: Path,
+def test_a_truncation_that_cannot_be_is_refused_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with EventStore(tmp_path / "s") as store:
         store.append("w", sent("host"))
@@ -157,3 +157,9 @@ def test_a_truncation_that_cannot_be_is_refused_before_anything_is_remembered(
             truncate(store, "w", upto=2)
         with pytest.raises(InvalidArgumentError, match="expected an id and a sequence"):
             truncate(store, "w")
+        store.append("w", sent("host"))
+        monkeypatch.setattr(truncating, "MAX_HORIZON_BYTES", 10)
+        with pytest.raises(LimitError, match="which remembers nothing"):
+            truncate(store, "w", upto=1)
+        assert len(store.snapshot().log()) == 2
+        assert store.verify().ok

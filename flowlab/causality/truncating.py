@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MOST_COMPARED: Final = 512
 """Of more events before a truncated one, those that are before another are kept, too."""
+_MOST_CELLS: Final = 4_000_000
+"""As much for the comparison: events before a truncated one by chains."""
 MAX_HORIZON_CELLS: Final = 200_000_000
 """Most cells of the clocks that a horizon is made from: truncated events by chains."""
 
@@ -292,10 +294,14 @@ class _Past:
         return sorted({*self._latest(rows), *earlier.tolist()})
 
     def _latest(self, rows: NDArray[np.int32]) -> list[int]:
-        if len(rows) > _MOST_COMPARED:
+        order, chains = self.order, self.order.chains
+        if len(rows) > _MOST_COMPARED or len(rows) * len(chains) > _MOST_CELLS:
             return [int(row) for row in rows]
-        reaches = self.order.index.reaches_many
-        return [row for row in rows.tolist() if not reaches(np.full(len(rows), row), rows).any()]
+        prefixes = np.zeros((len(rows), len(chains)), np.int32)
+        order.index.prefixes(rows, prefixes)
+        known = prefixes[:, chains.chain[rows]] >= chains.place[rows]
+        np.fill_diagonal(known, val=False)
+        return [int(row) for row in rows[~known.any(axis=0)]]
 
     def ids(self, rows: Iterable[int]) -> tuple[EventId, ...]:
         """Return the ids of rows."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,12 +14,16 @@ import pyarrow.compute as pc
 from flowlab.causality import CausalOrder
 from flowlab.causality import truncate as truncated
 from flowlab.causality.truncating import ENDS, Base
+from flowlab.errors import LimitError
+from flowlab.events import MAX_PAYLOAD_BYTES, counted, grouped
 from flowlab.store import EventStore
 from flowlab.store.truncation import TruncateResult
 
 if TYPE_CHECKING:
     from flowlab.events import EventLog
 
+MAX_HORIZON_BYTES: Final = MAX_PAYLOAD_BYTES - 65_536
+"""Most that an event tells of what goes, beside the rest of its payload."""
 _ANSWERED: Final = (
     "ActivityScheduled",
     "ActivityStarted",
@@ -61,7 +66,7 @@ def truncate(
     Raises:
         InvalidArgumentError: a sequence is not one of its stream, or is gone already.
         FormatVersionError: an older flowlab made the store.
-        LimitError: too much would have to be remembered.
+        LimitError: what is to be remembered is larger than `MAX_HORIZON_BYTES`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -83,7 +88,17 @@ def truncate(
             (namespace, run_id, name): last for name, last in streams if last is not None
         }
         _, horizon = truncated(order, bases, keep=_unanswered(order))
-        return horizon.to_json()
+        told = horizon.to_json()
+        size = len(msgspec.json.encode(told))
+        if size > MAX_HORIZON_BYTES:
+            message = (
+                f"what is to be remembered of {counted(len(horizon), 'truncated event')} takes "
+                f"{grouped(size)} bytes, and MAX_HORIZON_BYTES is {grouped(MAX_HORIZON_BYTES)}: "
+                "truncate where fewer events of the rest name what goes, or with store.truncate, "
+                "which remembers nothing"
+            )
+            raise LimitError(message)
+        return told
 
     return store.truncate(
         workflow_id,
