@@ -164,7 +164,7 @@ def checkpoint_states(
         ...         {**spend, "payload": {"values": {"left": 9 - n}}} for n in range(5)
         ...     ])
         ...     checkpoint_states(store, "@ann", every=2)[-1]
-        Checkpoint('@ann' at 4, checkpoint '00000004', 200 bytes)
+        Checkpoint('@ann' at 4, checkpoint '00000004', 230 bytes)
     """
     if type(every) is not int or every < 1:
         message = f"every is {brief(every)}; expected a whole number from 1"
