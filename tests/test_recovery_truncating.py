@@ -115,6 +115,40 @@ def test_clocks_resume_when_a_store_was_truncated_after_a_checkpoint_and_opened_
     assert clock == {"ann": 4, "bob": 1, "host": 4}
 
 
+def told(kind: str, *causes: tuple[str, int]) -> Event:
+    """Return an event of a workflow that does several things at once."""
+    return Event.of(
+        kind, agent_id="host", follows_lane=False, causes=tuple(Cause(*name) for name in causes)
+    )
+
+
+def test_what_a_running_workflow_names_later_is_remembered_until_it_does(tmp_path: Path) -> None:
+    # A request that an agent had taken up was forgotten, and so was a branch's result that the
+    # branches' join named only after the truncation: clocks came out too low.
+    kept = Kept(tmp_path / "s")
+    with EventStore(kept.path) as store:
+        store.append("@bob", sent("bob", "SignalInitiated"))
+        store.append("w", told("WorkflowStarted"))
+        store.append("w", told("ActivityScheduled", ("w", 1), ("@bob", 1)))
+        store.append("w", [told("ActivityScheduled", ("w", 1)) for _ in range(2)])
+        store.append("@ann", sent("ann", "MessageReceived", ("w", 2)))
+        store.append("w", [told("ActivityCompleted", ("w", 3)), told("ActivityCanceled")])
+        kept.left()
+        truncate(store, {"w": 6, "@ann": 1})
+    kept.check()
+    with EventStore(kept.path) as store:
+        # The other one is taken up only now, and what says so goes, too.
+        store.append("@cat", sent("cat", "MessageReceived", ("w", 4)))
+        store.append("@cat", sent("cat", "MarkerRecorded", ("@cat", 1)))
+        kept.left()
+        truncate(store, {"@cat": 1})
+        store.append("w", told("ActivityTimedOut", ("w", 2)))
+        store.append("w", told("ActivityTimedOut", ("w", 4)))
+        store.append("w", told("BarrierReleased", ("w", 5), ("w", 7), ("w", 8)))
+    kept.check()
+    assert kept.left().causality.info(("w", 9)).agent_clock == {"bob": 1, "host": 8}
+
+
 def test_a_truncation_that_remembers_nothing_lets_clocks_count_what_is_left(
     tmp_path: Path,
 ) -> None:

@@ -20,20 +20,44 @@ from flowlab.store import EventStore
 from flowlab.store.truncation import TruncateResult
 
 if TYPE_CHECKING:
+    from flowlab.causality.selecting import EventRef
     from flowlab.events import EventLog
 
 MAX_HORIZON_BYTES: Final = MAX_PAYLOAD_BYTES - 65_536
 """Most that an event tells of what goes, beside the rest of its payload."""
-_ANSWERED: Final = (
+_NAMED_LATER: Final = (
+    "ActivityCanceled",
+    "ActivityCompleted",
+    "ActivityFailed",
     "ActivityScheduled",
     "ActivityStarted",
+    "ActivityTimedOut",
+    "BarrierArrived",
+    "ChildWorkflowCanceled",
+    "ChildWorkflowCompleted",
+    "ChildWorkflowFailed",
     "ChildWorkflowInitiated",
     "ChildWorkflowStarted",
+    "CompensationCompleted",
+    "CompensationFailed",
+    "CompensationScheduled",
+    "MessageReceived",
     "MessageSent",
+    "SignalInitiated",
     "Signaled",
+    "TimerFired",
     "TimerStarted",
+    "TransactionAborted",
+    "TransactionCommitted",
 )
 """What an event that comes later names as its cause, as long as none has."""
+_TAKING_UP: Final = (
+    "ActivityCancelRequested",
+    "CancelInitiated",
+    "MessageReceived",
+    "WorkflowStarted",
+)
+"""What names a request before its answer does: the request is open still."""
 
 
 def truncate(
@@ -52,7 +76,8 @@ def truncate(
     this truncation and of those before it, and `log.causality` goes on from there in any log that
     holds the whole run. It is made of the whole run, while nobody else appends: `store.truncate`
     costs what goes, and this what is there. Where one without it went before, clocks count what is
-    left since.
+    left since. What a running workflow has named once, as a result that two of its branches wait
+    for, is not kept for the second: clocks of what names it then may count less.
 
     Args:
         store: that they are in.
@@ -111,12 +136,16 @@ def truncate(
     )
 
 
-def _unanswered(order: CausalOrder) -> list[int]:
-    """Return the rows that an event which comes later may name: nobody has, and none has ended."""
+def _unanswered(order: CausalOrder) -> list[EventRef]:
+    """Return the events that one which comes later may name: none has, and no stream has ended."""
     graph, types = order.graph, order.log.table.column("event_type")
-    waits = pc.is_in(types, value_set=pa.array(_ANSWERED)).to_numpy()
-    waits[graph.named.cause] = False
+    waits = pc.is_in(types, value_set=pa.array(_NAMED_LATER)).to_numpy()
+    taking_up = pc.is_in(types, value_set=pa.array(_TAKING_UP)).to_numpy()
+    waits[graph.named.cause[~taking_up[graph.named.effect]]] = False
     ends = pc.is_in(types, value_set=pa.array(sorted(ENDS))).to_numpy()
     heads = graph.places.rows_of(np.arange(len(graph.streams), dtype=np.int32), graph.places.high)
     waits &= ~ends[heads][graph.stream]
-    return [int(row) for row in np.flatnonzero(waits)]
+    taken_up = {event.id for row, event in graph.over if event.until and taking_up[row]}
+    answered = {event.id for row, event in graph.over if not taking_up[row]}
+    rows = [int(row) for row in np.flatnonzero(waits)]
+    return [*rows, *sorted(taken_up - answered)]
