@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowlab import EventStore, Replayer, workflow
+from flowlab import Agent, EventStore, Replayer, workflow
 from flowlab.errors import (
     ActivityError,
     FlowlabError,
@@ -353,3 +353,22 @@ def test_whoever_waits_for_a_child_that_cannot_go_on_hears_of_it(tmp_path: Path)
 
     with EventStore(tmp_path) as store:
         asyncio.run(family())
+
+
+async def doubled(value: int) -> int:
+    return 2 * value
+
+
+async def of_context(ctx: Any) -> str:
+    return str(ctx.agent)
+
+
+def test_an_agent_s_async_function_is_awaited_whatever_it_takes(tmp_path: Path) -> None:
+    # One of the value alone was taken for a plain function, and its coroutine for the result.
+    @workflow
+    async def both(ctx: WorkflowContext, _: Any) -> list[Any]:
+        return [await ctx.call_activity(name, 3, agent="ann") for name in ("doubled", "of_context")]
+
+    with EventStore(tmp_path) as store:
+        runtime = Runtime(store, both, agents=[Agent("ann", doubled, of_context)])
+        assert runtime.run(both, id="w") == [6, "ann"]

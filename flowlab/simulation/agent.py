@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -141,7 +142,15 @@ def taking_context(handler: Handler | Activity, activity: str) -> Handler:
     function = handler.function if isinstance(handler, Activity) else handler
     wants = wants_of(function, activity)
     warn_of_world(function, activity)
-    return adapted(function, wants)
+    found = adapted(function, wants)
+    if found is function or not inspect.iscoroutinefunction(function):
+        return found
+
+    async def wait(ctx: Any, value: Any) -> Any:
+        return await found(ctx, value)
+
+    # A host tells by its kind that it is to be awaited.
+    return wait
 
 
 def _shared(pairs: tuple[tuple[str, Handler], ...]) -> dict[str, Handler]:
