@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS: Final = 2048
 MAX_FILE_ROWS: Final = 64 * ROW_GROUP_ROWS
+"""Most rows of a sealed file: its footer stays small."""
 MAX_STREAM_ROWS: Final = 32 * ROW_GROUP_ROWS
 """Rows of one stream from which on it has files of its own, so that a footer grows no further."""
-"""Rows of a sealed file, but of one that holds a single longer stream: its footer stays small."""
 CONSTANTS_KEY: Final = "flowlab.constants"
 _MAY_BE_CONSTANT: Final = (
     "namespace",
