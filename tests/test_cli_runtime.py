@@ -269,6 +269,9 @@ def test_each_namespace_has_its_own_workflows_and_its_own_code(
         opened.append("t-1", started, namespace="tuesday's")
     # What is of another namespace was once reported as unfinished, and never taken up.
     assert answered(capsys, "recover", "--store", store)[1]["workflows"] == []
+    # Then it was passed over in silence, as if all was well.
+    assert main(["recover", "--store", store]) == 0
+    assert '1 workflow of --namespace "tuesday\'s" unfinished' in capsys.readouterr().err
     assert main(["recover", "--store", store, *there]) == 2
     assert "give --code MODULE" in capsys.readouterr().err
     status, told = answered(capsys, "recover", "--store", store, "--code", str(code), *there)

@@ -124,13 +124,15 @@ def _recover_arguments(parser: ArgumentParser) -> None:
 
 def _recover(arguments: Namespace) -> int:
     from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
+    from flowlab.events import counted  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
     scheme, namespace = _scheme(arguments), arguments.namespace
     with EventStore(arguments.store, read_only=True) as store:
-        before = _surveyed(store, namespace)
+        everywhere = _surveyed(store)
         sources = arguments.code or _remembered(store, namespace)
-    unfinished = [row for row in before.values() if row["standing"] != "finished"]
+    before = everywhere.get(namespace, {})
+    unfinished = _unfinished(before)
     reports: list[dict[str, Any]] = []
     if unfinished and not arguments.survey:
         if not sources:
@@ -146,7 +148,10 @@ def _recover(arguments: Namespace) -> int:
                 reports = asyncio.run(_taken_up(store, code, scheme, namespace))
             except KeyboardInterrupt:
                 _leave(store)
-            before = _surveyed(store, namespace)
+            before = _surveyed(store).get(namespace, {})
+    for other in sorted(everywhere.keys() - {namespace}):
+        if count := len(_unfinished(everywhere[other])):
+            say(f"{counted(count, 'workflow')} of --namespace {other!r} unfinished, left so")
     rows = [
         {**_row(before[known["workflow_id"]]), **known}
         for known in reports or [{"workflow_id": row["workflow_id"]} for row in unfinished]
@@ -158,11 +163,18 @@ def _recover(arguments: Namespace) -> int:
     return FOUND if any(row.get("error") for row in rows) else OK
 
 
-def _surveyed(store: EventStore, namespace: str) -> dict[str, dict[str, Any]]:
+def _surveyed(store: EventStore) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return how workflows stand, by namespace and id."""
     from flowlab.runtime.ledger import survey  # noqa: PLC0415
 
-    rows = survey(store).to_dicts()
-    return {row["workflow_id"]: row for row in rows if row["namespace"] == namespace}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in survey(store).to_dicts():
+        found.setdefault(row["namespace"], {})[row["workflow_id"]] = row
+    return found
+
+
+def _unfinished(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows.values() if row["standing"] != "finished"]
 
 
 async def _taken_up(
