@@ -136,6 +136,13 @@ def test_what_a_running_workflow_names_later_is_remembered_until_it_does(tmp_pat
         kept.left()
         truncate(store, {"w": 6, "@ann": 1})
     kept.check()
+    # What nobody will name is not remembered for good, or a horizon grew with all that went.
+    horizon = kept.left().causality.horizon
+    assert horizon is not None
+    waiting = [event.id for event in horizon if event.until == "named"]
+    assert [(name.workflow_id, name.sequence) for name in waiting] == [
+        ("w", place) for place in (2, 4, 5, 6)
+    ]
     with EventStore(kept.path) as store:
         # The other one is taken up only now, and what says so goes, too.
         store.append("@cat", sent("cat", "MessageReceived", ("w", 4)))

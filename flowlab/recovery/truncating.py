@@ -41,7 +41,6 @@ _NAMED_LATER: Final = (
     "CompensationCompleted",
     "CompensationFailed",
     "CompensationScheduled",
-    "MessageReceived",
     "MessageSent",
     "SignalInitiated",
     "Signaled",
@@ -50,7 +49,8 @@ _NAMED_LATER: Final = (
     "TransactionAborted",
     "TransactionCommitted",
 )
-"""What an event that comes later names as its cause, as long as none has."""
+"""What an event that comes later names as its cause, as long as none has. What follows an agent's
+`MessageReceived` is next on its lane, and names it not."""
 _TAKING_UP: Final = (
     "ActivityCancelRequested",
     "CancelInitiated",
