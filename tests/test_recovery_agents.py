@@ -148,6 +148,14 @@ def test_a_damaged_checkpoint_of_an_agent_is_passed_over_for_the_one_before(tmp_
             assert restored(store, scheme) == after(first_gone)
 
 
+def test_a_state_that_no_checkpoint_holds_any_more_says_the_next_step(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "s") as store:
+        runtime(store, Checkpointed()).run(work, first_gone, id="w")
+        store.truncate("@clerk", upto=1)
+        with pytest.raises(TruncatedError, match="take one by checkpoint_states"):
+            restored(store, Checkpointed())
+
+
 def test_an_effect_that_a_truncated_stream_of_its_agent_may_have_told_of_is_uncertain(
     tmp_path: Path,
 ) -> None:

@@ -126,7 +126,8 @@ def folded(fold: Fold, snapshot: Snapshot, stream: Stream, at: int) -> Folded:
     if base > before and at > before:
         message = (
             f"the state of {stream[2]!r} after event {at} cannot be built: events {before + 1} to "
-            f"{base} were truncated, and no checkpoint holds them"
+            f"{base} were truncated, and no checkpoint holds them; take one by "
+            "checkpoint_states(...) before a stream is truncated, and restore the archive for now"
         )
         raise TruncatedError(message)
     if at == before:
