@@ -190,6 +190,26 @@ def test_what_is_remembered_does_not_grow_with_what_was_truncated() -> None:
     assert sizes[-1][2] < sizes[2][2] * 1.2  # the numbers have more digits
 
 
+def test_workflows_that_are_lanes_of_their_own_are_forgotten_once_they_have_ended() -> None:
+    # The last event of each was remembered for good, as if its lane went on.
+    order = CausalOrder(EventLog.from_events([]))
+    sizes = []
+    for number in range(4):
+        told = ("WorkflowStarted", "WorkflowCompleted")
+        events = [
+            Event.of(
+                kind, workflow_id=f"w-{number}", sequence=place, agent_id=f"w-{number}",
+                agent_sequence=place, time_ns=place,
+            )
+            for place, kind in enumerate(told, 1)
+        ]  # fmt: skip
+        log = EventLog.from_events([*order.log, *events])
+        left, horizon = truncate(CausalOrder(log, horizon=order.horizon), {f"w-{number}": 2})
+        order = CausalOrder(left, horizon=horizon)
+        sizes.append(len(horizon))
+    assert sizes == [0, 0, 0, 0]
+
+
 def test_a_horizon_without_clocks_is_read_and_clocks_count_what_is_left() -> None:
     log = EventLog.from_text("A: a >m | B: <m b >n | C: <n c")
     left, horizon = truncate(log.causality, {"@B": 3})

@@ -45,7 +45,7 @@ def truncate(
     """Cut off the beginning of streams; return what is left, and what must be remembered.
 
     Remembered are the truncated events that one left names, or follows on its lane; the last event
-    of each lane, and of each stream that has not ended, which the next one will follow; and those
+    of each lane and of each stream that have not ended, which the next one will follow; and those
     in `keep`, until an event of the log names them. What an earlier truncation has left to
     remember, and what is none of these any more, is forgotten.
 
@@ -122,9 +122,14 @@ def _remembered(order: CausalOrder, gone: NDArray[np.bool_], keep: list[int]) ->
     wanted = set(edges.cause[gone[edges.cause] & ~gone[edges.effect]].tolist())
     ends = graph.lane_rows[graph.lane_start[1:] - 1]
     last = _last_of_lanes(order)
-    wanted.update(row for row in ends[gone[ends]].tolist() if _lane_of(graph, row) not in last)
+    names, types = (order.log.table.column(name) for name in ("workflow_id", "event_type"))
+    for row in ends[gone[ends]].tolist():
+        lane = _lane_of(graph, row)
+        # A workflow that is a lane of its own goes on no more: else each one was kept for good.
+        over = lane[2] == names[row].as_py() and types[row].as_py() in ENDS
+        if lane not in last and not over:
+            wanted.add(row)
     until = dict.fromkeys(wanted, "")
-    types = order.log.table.column("event_type")
     heads = graph.places.rows_of(np.arange(len(graph.streams), dtype=np.int32), graph.places.high)
     for row in heads[gone[heads]].tolist():
         if types[row].as_py() not in ENDS:
