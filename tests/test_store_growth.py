@@ -103,6 +103,13 @@ def test_a_file_has_no_more_rows_than_the_limit_and_only_a_long_stream_has_sever
         assert Counter(found) == files
 
 
+def test_the_files_of_a_long_stream_that_were_written_at_once_are_one_run(tmp_path: Path) -> None:
+    with small_files(2, 4), EventStore(tmp_path / "s", layout=Layout(buckets=1)) as store:
+        store.append_table(table_of({("", "w"): 9}))
+        assert len(store.snapshot().state.files) == 5
+        assert store.compact().rewritten == 0
+
+
 @settings(max_examples=40)
 @given(batches=batches, cuts=st.lists(st.booleans(), min_size=3, max_size=3))
 def test_the_last_ticks_of_the_live_run_are_those_that_its_rows_have(
