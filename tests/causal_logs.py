@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
 
-from flowlab import Cause, Event, EventLog
+from flowlab import Cause, CauseKind, Event, EventLog
 
 
 @st.composite
@@ -47,7 +48,30 @@ def logs(
 
 
 def edges_of(log: EventLog) -> set[tuple[int, int, str]]:
-    """Return (cause, effect, kind) as rows, out of the relation `edges`."""
+    """Return (cause, effect, kind) as rows: each named cause, and the event before in the lane.
+
+    The relation `edges` is held to it in test_causality_graph.py; asking the relation itself costs
+    fifty times as much, and it would be asked for every example of every law.
+    """
+    rows = {event.id: row for row, event in enumerate(log)}
+    found = set()
+    lanes: dict[tuple[str, str, str], list[Event]] = {}
+    for event in log:
+        world = (event.namespace, event.run_id)
+        lanes.setdefault((*world, event.agent_id), []).append(event)
+        for cause in event.causes:
+            source = rows[*world, cause.workflow_id, cause.sequence]
+            found.add((source, rows[event.id], CauseKind(cause.kind).label))
+    for lane in lanes.values():
+        lane.sort(key=lambda e: (e.agent_sequence, e.position, e.workflow_id, e.sequence))
+        for before, event in pairwise(lane):
+            if event.follows_lane:
+                found.add((rows[before.id], rows[event.id], "lane"))
+    return found
+
+
+def related_edges(log: EventLog) -> set[tuple[int, int, str]]:
+    """Return the same out of the relation `edges`."""
     rows = {event.id: row for row, event in enumerate(log)}
     found = set()
     for edge in log.relation("edges").to_dicts():
@@ -59,7 +83,7 @@ def edges_of(log: EventLog) -> set[tuple[int, int, str]]:
 
 
 def pasts_of(log: EventLog) -> list[set[int]]:
-    """Return the rows before each row: the transitive closure of the relation `edges`."""
+    """Return the rows before each row: the transitive closure of the edges."""
     pasts: list[set[int]] = [set() for _ in range(len(log))]
     edges = edges_of(log)
     growing = True

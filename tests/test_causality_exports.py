@@ -10,6 +10,7 @@ from typing import Any
 
 import networkx as nx
 import pytest
+from causal_logs import edges_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_store_bulk import logs
@@ -65,17 +66,13 @@ def named(names: list[str]) -> EventLog:
 
 
 @given(logs())
-def test_the_networkx_graph_has_the_edges_of_the_relation(log: EventLog) -> None:
+def test_the_networkx_graph_has_the_edges_of_the_log(log: EventLog) -> None:
     graph = to_networkx(log)
-    edges = {
-        ((r["namespace"], r["run_id"], r["cause_workflow_id"], r["cause_sequence"]),
-         (r["namespace"], r["run_id"], r["workflow_id"], r["sequence"]), r["kind"])
-        for r in log.relation("edges").to_dicts()
-    }  # fmt: skip
+    ids = [event.id for event in log]
+    edges = {(ids[cause], ids[effect], kind) for cause, effect, kind in edges_of(log)}
     found = {(a, b, k) for a, b, kind in graph.edges(data="kind") for k in kind.split("+")}
     assert found == edges
-    rows = {event.id: row for row, event in enumerate(log)}
-    assert dict(graph.nodes(data="row")) == rows
+    assert dict(graph.nodes(data="row")) == {found: row for row, found in enumerate(ids)}
 
 
 @given(st.lists(st.sampled_from(NASTY) | st.text(max_size=6), min_size=1, max_size=6))
@@ -145,11 +142,9 @@ def test_what_is_too_large_to_lay_out_is_refused_by_its_limit() -> None:
 def happened(log: EventLog) -> nx.DiGraph[Any]:
     """Return all pairs of events of a run, the former before the latter, from the edges alone."""
     graph = nx.DiGraph()
-    graph.add_nodes_from((event.workflow_id, event.sequence) for event in log)
-    for row in log.relation("edges").to_dicts():
-        graph.add_edge(
-            (row["cause_workflow_id"], row["cause_sequence"]), (row["workflow_id"], row["sequence"])
-        )
+    places = [(event.workflow_id, event.sequence) for event in log]
+    graph.add_nodes_from(places)
+    graph.add_edges_from((places[cause], places[effect]) for cause, effect, _ in edges_of(log))
     return nx.transitive_closure_dag(graph)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from causal_logs import edges_of, logs
-from hypothesis import given
+from causal_logs import edges_of, logs, related_edges
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowlab as fl
@@ -37,10 +37,16 @@ def edges_in(log: EventLog) -> set[tuple[int, int, str]]:
     return set(zip(graph.cause.tolist(), graph.effect.tolist(), kinds, strict=True))
 
 
+@settings(max_examples=40)
 @given(logs(worlds=2))
 def test_the_graph_has_exactly_the_edges_of_the_relation(log: EventLog) -> None:
-    assert edges_in(log) == edges_of(log)
+    assert edges_in(log) == related_edges(log)
     assert read_graph(log).anomalies.num_rows == 0
+
+
+@given(logs(worlds=2))
+def test_the_graph_has_the_named_causes_and_the_lanes(log: EventLog) -> None:
+    assert edges_in(log) == edges_of(log)
 
 
 @given(logs(worlds=2))
@@ -57,7 +63,7 @@ def test_every_cause_stands_before_its_effects_in_the_graph_s_order(log: EventLo
 def test_a_simulated_log_has_the_edges_of_the_relation_and_no_damage(name: str) -> None:
     log = fl.simulate(scenario_named(name), seed=3, faults=HEALING).log
 
-    assert edges_in(log) == edges_of(log)
+    assert edges_in(log) == edges_of(log) == related_edges(log)
     assert read_graph(log).anomalies.num_rows == 0
 
 
