@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from typing import Any
 
 import msgspec
@@ -162,6 +164,29 @@ def test_common_events_pass_without_an_object_for_each(monkeypatch: pytest.Monke
     assert made == [0, len(host.history) - 1]
 
 
+def test_who_waits_keeps_nothing_of_the_history_that_was_at_hand() -> None:
+    """A call that was awaited kept all of it alive, until it was answered."""
+
+    class Column(list[Any]):
+        """A list that can be watched."""
+
+    @workflow
+    async def several(ctx: WorkflowContext, count: int) -> None:
+        for number in range(count):
+            await ctx.call_activity("step", number)
+        await ctx.when_all(*[ctx.call_activity("step", number) for number in range(count)])
+
+    events = Host(several).run(5).history
+    for length in range(len(events)):
+        execution, history = Execution(several, ID), History.of_events(events[:length], ID)
+        history.payloads = Column(history.payloads)
+        kept = weakref.ref(history.payloads)
+        execution.advance(history)
+        del history
+        gc.collect()
+        assert kept() is None, length
+
+
 @pytest.mark.parametrize("named", ["", "asked", "taken"])
 def test_the_code_goes_on_by_itself_where_each_answer_comes_next(
     monkeypatch: pytest.MonkeyPatch, named: str
@@ -178,6 +203,12 @@ def test_the_code_goes_on_by_itself_where_each_answer_comes_next(
     )
     Execution(loop, ID).advance(History.of_events(host.history, ID))
     assert len(entered) == 2
+    for cut in range(100, 120):
+        execution = Execution(loop, ID)
+        execution.advance(History.of_events(host.history[:cut], ID))
+        entered.clear()
+        execution.advance(History.of_events(host.history[cut:], ID))
+        assert len(entered) <= 3, cut
 
 
 @given(program=programs, seed=st.integers(0, 10**6))

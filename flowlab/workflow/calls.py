@@ -74,6 +74,8 @@ class Call(Handle, eq=False):
         """Wait until it is done; return its value or raise its error."""
         at_hand = self._commands.at_hand
         if at_hand is None or not at_hand(self):
+            # Who waits would keep the whole history alive that was at hand, until he goes on.
+            del at_hand
             yield self
             while not self.done:
                 yield self

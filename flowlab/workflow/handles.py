@@ -246,7 +246,11 @@ class Fiber:
 
     def learn_next(self, because: Because, asked_because: Own) -> None:
         """Learn from the answer to a request; given are the causes that the request had."""
-        if len(self.known) == 1 and asked_because in self.known:
+        known = self.known
+        if self.rough and len(known) == 2:  # noqa: PLR2004 - what was known and what came
+            # The answer before was to a request of another batch, and mostly tells of both.
+            known = self.because
+        if len(known) == 1 and asked_because in known:
             # What was known, the request followed from: all of it is told by the answer.
             self.known, self.own = because, False
         else:
