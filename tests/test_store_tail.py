@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from flowlab.errors import CorruptionError, FormatVersionError
 from flowlab.events import Event
-from flowlab.store import EventStore, frames, tail, tail_reader
+from flowlab.store import EventStore, frames, position_read, tail, tail_reader
+from flowlab.store.position_read import stream_events
 
 SIZES = (1, 3, 2, 1)
 
@@ -219,3 +221,34 @@ def test_readers_follow_a_growing_tail_without_reading_it_again(tmp_path: Path) 
                 assert pinned.position == number + 1
         assert names(reader) == [str(number) for number in range(300)]
         assert len(reader.snapshot().tail.buffer.tables) <= 10  # type: ignore[union-attr]
+
+
+def test_a_part_of_a_stream_is_the_same_wherever_files_end_and_the_tail_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who had everything but the tail searched the files again, and found nothing in them."""
+    stream, looked = ("default", "", "w"), []
+    read = position_read.read_stream
+    monkeypatch.setattr(
+        position_read, "read_stream", lambda *a, **k: (looked.append(a), read(*a, **k))[1]
+    )
+    with EventStore(tmp_path / "s") as store:
+        for sealed in range(9):
+            if sealed == 4:
+                store.seal()
+                before = store.read("/workflows/w").events()
+                store.truncate("w", upto=2)
+            store.append("w", {"event_type": f"E{sealed + 1}"})
+            store.append("other", {"event_type": "E"})
+        now = store.snapshot()
+        held = [*before, *now.read("/workflows/w").events()[2:]]
+        for first, last, bound in product(range(1, 11), (None, *range(1, 11)), (99, 13, 9, 5)):
+            snapshot = now if bound == 99 else store.as_of(position=bound)
+            looked.clear()
+            found = [
+                event.sequence for event in stream_events(snapshot, stream, first=first, last=last)
+            ]
+            kept = range(max(first, snapshot.bases.base(stream) + 1), (last or 9) + 1)
+            shown = [event.sequence for event in held if event.position <= bound]
+            assert found == [place for place in shown if place in kept], (first, last, bound)
+            assert snapshot is not now or bool(looked) == (first < 5), (first, last)

@@ -167,7 +167,9 @@ class Cached:
                 and execution.last_sequence == standing.head == durable <= head
                 and snapshot.bases.base(stream) <= standing.head
             ):
-                events = stream_events(snapshot, stream, first=standing.head + 1)
+                events = (
+                    stream_events(snapshot, stream, first=durable + 1) if durable < head else []
+                )
                 if all(event.event_type != "WorkflowStarted" for event in events):
                     execution.advance(events)
                     for event in events:

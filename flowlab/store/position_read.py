@@ -71,15 +71,17 @@ def _stream_events(snapshot: Snapshot, stream: Stream, first: int, last: int | N
     """Return them as written, those of the tail without a detour."""
     files = snapshot.stream_files(stream)
     events: list[Event] = []
+    tail = snapshot.tail
+    places = tail.buffer.streams.get(stream) if tail is not None else None
     if files:
         # What was truncated may still lie in the files, until they are compacted.
         first = max(first, snapshot.bases.base(stream) + 1)
+    # The tail goes on where the files end: from an event in it on, nothing lies in them.
+    if files and not (tail and places and tail.buffer.events[places[0]].sequence <= first):
         span = Span.of_stream(stream, first, last, snapshot.position)
         reader = snapshot.files.reader
         table = read_stream(stream, span, files, None, reader, reverse=False, limit=None)
-        events = events_from_table(table)
-    tail = snapshot.tail
-    places = tail.buffer.streams.get(stream) if tail is not None else None
+        events = events_from_table(table) if table.num_rows else []
     if tail is None or not places:
         return events
     held = tail.buffer.events
