@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from flowlab.events import Event
 from flowlab.store import EventStore, Layout, heads, segments
+from flowlab.store.cutting import FileSizes
 from flowlab.store.heads import Heads, SealedHeads
 from flowlab.store.placing import Shelves
 from flowlab.store.segment_reader import SegmentReader
@@ -98,8 +99,11 @@ def test_a_file_has_no_more_rows_than_the_limit_and_only_a_long_stream_has_sever
             here = {(row["run_id"], row["workflow_id"]) for row in table.to_pylist()}
             assert data.rows <= most
             found += here
-        longest = max(1, most // 2)
-        files = {stream: -(-n // longest) if n > longest else 1 for stream, n in batches[0].items()}
+        sizes = FileSizes(most, max(1, most // 2), 2)
+        files = {
+            stream: len(list(sizes.of(n))) if sizes.is_long(n) else 1
+            for stream, n in batches[0].items()
+        }
         assert Counter(found) == files
 
 

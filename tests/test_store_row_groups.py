@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from flowlab.store import EventStore, Layout
+from flowlab.store.cutting import LAST_GROUPS
 from flowlab.store.segments import ROW_GROUP_ROWS
 from flowlab.store.span import Span
 
@@ -50,17 +51,21 @@ def test_every_part_of_every_stream_is_read(tmp_path: Path, levels: tuple[str, .
                 assert set(found.column("namespace").to_pylist()) <= {stream[0]}
 
 
-def test_few_groups_are_looked_at_however_long_a_stream_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("upto", "groups"), [(60, LAST_GROUPS), (30, 32)])
+def test_few_groups_are_looked_at_however_long_a_stream_is(
+    tmp_path: Path, upto: int, groups: int
+) -> None:
     stream = ("default", "", "w")
     with EventStore(tmp_path / "s") as store:
         store.append_table(rows_of(stream, 60 * ROW_GROUP_ROWS))
     with EventStore(tmp_path / "s", read_only=True) as store:
         snapshot = store.snapshot()
-        last = 60 * ROW_GROUP_ROWS
+        last = upto * ROW_GROUP_ROWS
         found = snapshot.stream_rows(stream, Span.of_stream(stream, last - 9, last))
         reader, files = snapshot.files.reader, snapshot.stream_files(stream)
         (opened,) = [data for data in files if data.path in reader._footers]
 
         assert found.num_rows == 10
-        assert len(files) == 2
+        assert len(files) == 3
+        assert len(reader.row_groups(opened)) == groups
         assert len(reader.row_groups(opened)._known) <= 4 * 5  # four searches among at most 32

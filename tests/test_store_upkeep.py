@@ -31,9 +31,8 @@ from flowlab.events import EVENT_SCHEMA, Cause, Event, encode_id, table_from_eve
 from flowlab.store import EventStore, Layout, compaction, pins
 from flowlab.store.clock import boot_id, process_id, process_started, wall_ns
 from flowlab.store.compaction import first_to_merge, maintenance_lock
+from flowlab.store.cutting import LAST_GROUPS, FileSizes, cut, pieces
 from flowlab.store.layout import EVENT_ID
-from flowlab.store.merging import cut
-from flowlab.store.segments import pieces
 from flowlab.studies.workload import make_log
 
 GOLDEN = Path(__file__).parent / "golden" / "format-1" / "store"
@@ -77,30 +76,36 @@ def sorted_pieces(draw: st.DrawFn) -> list[pa.Table]:
     return [whole.slice(a, b - a) for a, b in zip([0, *ends], ends, strict=False)]
 
 
-def check_pieces(pieces: list[list[str]], lengths: dict[str, int], most: int, longest: int) -> None:
+def check_pieces(pieces: list[list[str]], lengths: dict[str, int], sizes: FileSizes) -> None:
     for piece in pieces:
-        assert 0 < len(piece) <= most
-        parted = [name for name in set(piece) if piece.count(name) < lengths[name]]
-        assert not parted or set(piece) == set(parted), "a stream that is cut shares a file"
-        assert all(lengths[name] > longest for name in parted)
-        assert all(piece.count(name) <= longest for name in piece)
+        assert 0 < len(piece) <= sizes.most
+        long = [name for name in set(piece) if sizes.is_long(lengths[name])]
+        assert not long or set(piece) == set(long), "a long stream shares a file"
+        assert all(piece.count(name) == lengths[name] for name in set(piece) - set(long))
+        assert all(piece.count(name) <= sizes.longest for name in piece)
+    for name in filter(lambda name: sizes.is_long(lengths[name]), lengths):
+        last = [len(piece) for piece in pieces if name in piece][-1]
+        assert last <= LAST_GROUPS * sizes.group
+        if sizes.longest >= LAST_GROUPS * sizes.group:
+            assert last > min(sizes.group, lengths[name] - 1)
 
 
-@given(sorted_pieces(), st.integers(1, 10), st.integers(1, 10))
-def test_rows_are_cut_between_streams_and_a_long_stream_stands_alone(
-    tables: list[pa.Table], one: int, other: int
+@given(sorted_pieces(), st.integers(1, 10), st.integers(1, 10), st.integers(1, 3))
+def test_rows_are_cut_between_streams_and_a_long_stream_stands_alone_and_ends_in_a_short_file(
+    tables: list[pa.Table], one: int, other: int, group: int
 ) -> None:
     longest, most = sorted((one, other))
+    sizes = FileSizes(most, longest, group)
     whole = pa.concat_tables(tables)
     names = whole.column("workflow_id").to_pylist()
     lengths = {name: names.count(name) for name in names}
-    cuts = list(cut(iter(tables), most, longest))
+    cuts = list(cut(iter(tables), sizes))
     assert pa.concat_tables(cuts).select(EVENT_ID).equals(whole.select(EVENT_ID))
-    check_pieces([t.column("workflow_id").to_pylist() for t in cuts], lengths, most, longest)
+    check_pieces([t.column("workflow_id").to_pylist() for t in cuts], lengths, sizes)
     codes = np.unique(names, return_inverse=True)[1]
-    places = pieces(codes, most, longest)
+    places = pieces(codes, sizes)
     assert [row for begin, end in places for row in range(begin, end)] == list(range(len(names)))
-    check_pieces([names[begin:end] for begin, end in places], lengths, most, longest)
+    check_pieces([names[begin:end] for begin, end in places], lengths, sizes)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200))

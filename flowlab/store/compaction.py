@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 from flowlab.events import counted, grouped
 from flowlab.store.clock import random_salt
 from flowlab.store.commit_log import CommitLog
+from flowlab.store.cutting import FileSizes, cut
 from flowlab.store.delta import DataFile, TableState
 from flowlab.store.files import Disk, file_lock
 from flowlab.store.layout import Layout
-from flowlab.store.merging import by_partition, cut, generations, merge
+from flowlab.store.merging import by_partition, generations, merge
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.segments import MAX_FILE_ROWS, MAX_STREAM_ROWS, ROW_GROUP_ROWS, Part, write_part
 from flowlab.store.truncation import Bases
@@ -31,7 +32,8 @@ LOCK_NAME: Final = "maintenance.lock"
 SIZE_RATIO: Final = 4
 """A file is merged with newer ones that together have at least a quarter of its rows."""
 ARCHIVE_TIER: Final = "archive"
-ARCHIVE_OPTIONS: Final = {"compression_level": 12, "row_group_rows": 8 * ROW_GROUP_ROWS}
+ARCHIVE_GROUP_ROWS: Final = 8 * ROW_GROUP_ROWS
+ARCHIVE_OPTIONS: Final = {"compression_level": 12, "row_group_rows": ARCHIVE_GROUP_ROWS}
 """About a fifth smaller than hot files on a process-like log, and five times as slow to write."""
 COMMIT_ROWS: Final = 4_000_000
 """Rows that are written again before a commit names them."""
@@ -215,7 +217,7 @@ class Rewriter:
         rows = sum(data.rows for data in old)
         tables = merge(job.runs, self.reader, self.bases)
         if job.upto is None:
-            written = self._write(cut(tables, MAX_FILE_ROWS, MAX_STREAM_ROWS), old[0], old[0].tier)
+            written = self._write(tables, old[0], old[0].tier)
         else:
             written = self._split(tables, old[0], job.upto)
         self.removed += old
@@ -224,10 +226,9 @@ class Rewriter:
         return rows
 
     def _write(self, tables: Iterator[pa.Table], like: DataFile, tier: str) -> int:
+        group = ARCHIVE_GROUP_ROWS if tier else ROW_GROUP_ROWS
         rows = 0
-        for table in tables:
-            if not table.num_rows:
-                continue
+        for table in cut(tables, FileSizes(MAX_FILE_ROWS, MAX_STREAM_ROWS, group)):
             self.count += 1
             rows += table.num_rows
             columns = [name for name in table.column_names if name not in like.partition]
@@ -261,8 +262,8 @@ class Rewriter:
                 if rest.num_rows:
                     young.append(rest)
 
-        rows = self._write(cut(old(), MAX_FILE_ROWS, MAX_STREAM_ROWS), like, ARCHIVE_TIER)
-        return rows + self._write(cut(iter(young), MAX_FILE_ROWS, MAX_STREAM_ROWS), like, "")
+        rows = self._write(old(), like, ARCHIVE_TIER)
+        return rows + self._write(iter(young), like, "")
 
 
 def maintenance_lock(root: Path, disk: Disk, *, timeout_s: float) -> AbstractContextManager[None]:

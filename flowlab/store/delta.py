@@ -32,6 +32,7 @@ FILE_TAG: Final = "flowlab.file_crc32"
 VERSION_TAG: Final = "flowlab.version"
 TIER_TAG: Final = "flowlab.tier"
 RUN_TAG: Final = "flowlab.run"
+_STATS: Final[msgspec.json.Decoder[dict[str, Any]]] = msgspec.json.Decoder(dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ class DataFile:
     def may_hold(self, column: str, low: Any, high: Any) -> bool:
         """Say whether a value between low and high (None: open) can be inside."""
         return overlap(self.least(column), self.most(column), low, high)
+
+    def is_of(self, run_id: str, workflow_id: str) -> bool:
+        """Say whether it is known to hold rows of one workflow in one run alone."""
+        names = {"run_id": run_id, "workflow_id": workflow_id}
+        return all(self.least(name) == self.most(name) == value for name, value in names.items())
 
 
 def overlap(least: Any, most: Any, low: Any, high: Any) -> bool:
@@ -254,7 +260,7 @@ def data_file(action: dict[str, Any], version: int) -> DataFile:
         ValueError: its statistics are damaged.
     """
     try:
-        stats = msgspec.json.decode(action.get("stats") or "{}", type=dict)
+        stats = _STATS.decode(action.get("stats") or "{}")
     except msgspec.DecodeError as error:
         message = f"the statistics of {action['path']} are no JSON object"
         raise ValueError(message) from error

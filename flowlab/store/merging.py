@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowlab.events import EVENT_SCHEMA
+from flowlab.store.cutting import RowKey, row_key
 from flowlab.store.delta import DataFile
-from flowlab.store.layout import EVENT_ID, STREAM_COLUMNS
+from flowlab.store.layout import EVENT_ID
 from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.truncation import Bases
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 BATCH_GROUPS: Final = 8
 """Row groups of one file that are read at a time."""
 _BY: Final = [(name, "ascending") for name in EVENT_ID]
-RowKey = tuple[Any, ...]
 
 
 class Cursor:
@@ -81,11 +77,6 @@ def whole_rows(data: DataFile, table: pa.Table) -> pa.Table:
     return pa.table([*known, *(table.column(field.name) for field in extra)], schema=schema)
 
 
-def row_key(table: pa.Table, row: int) -> RowKey:
-    """Return the sort key of a row: namespace, run, workflow, sequence."""
-    return tuple(table.column(name)[row].as_py() for name in EVENT_ID)
-
-
 def generations(files: Iterable[DataFile]) -> list[list[DataFile]]:
     """Return files by the operation that wrote them, the oldest first.
 
@@ -135,70 +126,6 @@ def in_key_order(files: Sequence[DataFile], reader: SegmentReader) -> list[DataF
         for data in files
     }
     return sorted(files, key=lambda data: firsts[data.path])
-
-
-def stream_starts(table: pa.Table) -> NDArray[np.int64]:
-    """Return the rows of sorted events at which another stream begins."""
-    changes = np.zeros(table.num_rows, bool)
-    changes[:1] = True
-    for name in STREAM_COLUMNS:
-        column = table.column(name)
-        if table.num_rows > 1:
-            differ = pc.not_equal(column.slice(1), column.slice(0, table.num_rows - 1))
-            changes[1:] |= differ.to_numpy()
-    return np.flatnonzero(changes)
-
-
-def cut(tables: Iterable[pa.Table], most: int, longest: int) -> Iterator[pa.Table]:
-    """Cut sorted rows between streams into tables of at most so many rows.
-
-    A long stream is cut, too; its pieces then hold nothing else, so that files in the order of
-    their positions are in the order of any stream's sequences.
-
-    Args:
-        tables: of rows in the order of their keys.
-        most: rows of a piece that holds several streams.
-        longest: rows of a stream that is not cut; at most `most`.
-    """
-    held: list[pa.Table] = []
-    alone: RowKey | None = None
-    source = iter(tables)
-    more = True
-    while more or held:
-        while more and sum(table.num_rows for table in held) <= 2 * most:
-            table = next(source, None)
-            more = table is not None
-            if table is not None and table.num_rows:
-                held.append(table)
-        if not held:
-            return
-        whole = pa.concat_tables(held, promote_options="default")
-        count, alone = _piece(whole, (most, longest), alone)
-        if count:
-            yield whole.slice(0, count)
-        rest = whole.slice(count)
-        held = [rest] if rest.num_rows else []
-
-
-def _piece(
-    table: pa.Table, limits: tuple[int, int], alone: RowKey | None
-) -> tuple[int, RowKey | None]:
-    """Return how many rows to write now, and the stream whose rest must stand alone.
-
-    More rows are at hand than two pieces have, or all: whatever ends early enough is known to.
-    """
-    most, longest = limits
-    first = row_key(table, 0)[:3]
-    starts = stream_starts(table)
-    ends = np.append(starts[1:], table.num_rows)
-    if ends[0] > longest:
-        return longest, first
-    if first == alone:
-        return int(ends[0]), None
-    whole = int(np.searchsorted(ends, most, side="right"))
-    long = np.flatnonzero(ends - starts > longest)
-    place = min(whole, int(long[0])) if len(long) else whole
-    return int(ends[place - 1]), None
 
 
 def by_partition(files: Iterable[DataFile]) -> list[list[DataFile]]:

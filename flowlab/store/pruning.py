@@ -80,6 +80,8 @@ def groups_of_stream(
     """
     groups, (_, run_id, workflow_id) = reader.row_groups(data), stream
     try:
+        if data.namespace is not None and data.is_of(run_id, workflow_id):
+            return Picked(groups, [*_between(groups, range(len(groups)), first, last)])
         if data.namespace is not None:
             return Picked(groups, _near(groups, run_id, workflow_id, (first, last)))
     except KeyError:  # a row group without bounds can hold anything

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, overload
 
 import pyarrow.parquet as pq
@@ -15,6 +15,60 @@ from flowlab.store.span import RowGroup
 _BOUNDED: Final = frozenset({*BOUNDED, "coordination_id", "first_position", "last_position"})
 
 
+class _Bounds(Mapping[str, Any]):
+    """The least or the greatest values of a row group; a column's are read when it is asked for.
+
+    Args:
+        group: of the footer.
+        places: of the columns that have bounds.
+        known: (least, greatest) of those that were read, None for those without; shared by both.
+        end: 0 for the least, 1 for the greatest.
+    """
+
+    __slots__ = ("_end", "_group", "_known", "_places")
+
+    def __init__(
+        self,
+        group: pq.RowGroupMetaData,
+        places: dict[str, int],
+        known: dict[str, tuple[Any, Any] | None],
+        end: int,
+    ) -> None:
+        self._group = group
+        self._places = places
+        self._known = known
+        self._end = end
+
+    def __repr__(self) -> str:
+        return f"_Bounds({dict(self)!r})"
+
+    def __getitem__(self, name: str) -> Any:
+        found = self._of(name)
+        if found is None:
+            raise KeyError(name)
+        return found[self._end]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = self._of(name)
+        return default if found is None else found[self._end]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._places if self._of(name) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _of(self, name: str) -> tuple[Any, Any] | None:
+        if name not in self._known:
+            place, found = self._places.get(name), None
+            if place is not None:
+                statistics = self._group.column(place).statistics
+                if statistics is not None and statistics.has_min_max:
+                    found = (statistics.min, statistics.max)
+            self._known[name] = found
+        return self._known[name]
+
+
 class RowGroups(Sequence[RowGroup]):
     """The row groups of a file; the bounds of one are read from the footer when it is looked at.
 
@@ -23,7 +77,7 @@ class RowGroups(Sequence[RowGroup]):
         data: the file.
     """
 
-    __slots__ = ("_constants", "_data", "_known", "_metadata", "_wanted")
+    __slots__ = ("_constants", "_data", "_known", "_metadata", "_places")
 
     def __init__(self, metadata: pq.FileMetaData, data: DataFile) -> None:
         told = (metadata.metadata or {}).get(CONSTANTS_KEY.encode(), b"[]")
@@ -34,7 +88,7 @@ class RowGroups(Sequence[RowGroup]):
         self._metadata = metadata
         self._data = data
         self._known: dict[int, RowGroup] = {}
-        self._wanted: list[tuple[int, str]] = []
+        self._places: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"RowGroups({len(self)})"
@@ -66,17 +120,13 @@ class RowGroups(Sequence[RowGroup]):
         return self._known[index]
 
     def _read(self, index: int) -> RowGroup:
-        if not self._wanted:
+        if not self._places:
             schema = self._metadata.schema
-            names = [schema.column(i).path for i in range(self._metadata.num_columns)]
-            self._wanted = [(i, name) for i, name in enumerate(names) if name in _BOUNDED]
+            names = [schema.column(place).path for place in range(self._metadata.num_columns)]
+            self._places = {name: place for place, name in enumerate(names) if name in _BOUNDED}
         group = self._metadata.row_group(index)
-        least: dict[str, Any] = {}
-        most: dict[str, Any] = {}
-        for i, name in self._wanted:
-            statistics = group.column(i).statistics
-            if statistics is not None and statistics.has_min_max:
-                least[name], most[name] = statistics.min, statistics.max
+        known: dict[str, tuple[Any, Any] | None] = {}
+        least, most = (_Bounds(group, self._places, known, end) for end in (0, 1))
         fixed = {} if self._data.namespace is None else {"namespace": self._data.namespace}
         fixed |= self._constants[index] if self._constants else {}
         return RowGroup(index, group.num_rows, least, most, fixed, group.total_byte_size)

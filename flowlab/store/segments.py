@@ -6,7 +6,6 @@ import json
 import os
 import zlib
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flowlab.events import sorted_rows
+from flowlab.store.cutting import FileSizes, pieces
 from flowlab.store.delta import DataFile, columns_beside
 from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
@@ -31,7 +31,7 @@ ROW_GROUP_ROWS: Final = 2048
 MAX_FILE_ROWS: Final = 64 * ROW_GROUP_ROWS
 """Most rows of a sealed file: its footer stays small."""
 MAX_STREAM_ROWS: Final = 32 * ROW_GROUP_ROWS
-"""Rows of one stream from which on it has files of its own, so that a footer grows no further."""
+"""Most rows of a file that holds a part of one stream; half as many are not cut."""
 CONSTANTS_KEY: Final = "flowlab.constants"
 _MAY_BE_CONSTANT: Final = (
     "namespace",
@@ -150,11 +150,12 @@ def partition(table: pa.Table, layout: Layout, streams: Streams) -> list[Share]:
     for place, column in enumerate(source.columns):
         if pa.types.is_string(column.type) and _repeats(column):
             source = source.set_column(place, source.column_names[place], _coded(column))
+    sizes = FileSizes(MAX_FILE_ROWS, MAX_STREAM_ROWS, ROW_GROUP_ROWS)
     parts, start = [], 0
     for place, count in enumerate(np.bincount(groups.of_row).tolist()):
         codes = streams.codes[order[start : start + count]]
         values, names = groups.values[place], frozenset(runs[place])
-        for begin, end in pieces(codes, MAX_FILE_ROWS, MAX_STREAM_ROWS):
+        for begin, end in pieces(codes, sizes):
             parts.append(Share(values, names, source, order[start + begin : start + end]))
         start += count
     return parts
@@ -182,38 +183,6 @@ def _worlds(groups: Groups, streams: Streams) -> list[set[tuple[str, str]]]:
     names = [streams.world(key) for key in distinct.tolist()]
     for place, name in zip(group.tolist(), places.tolist(), strict=True):
         found[place].add(names[name])
-    return found
-
-
-def pieces(codes: Ints, most: int, longest: int) -> list[tuple[int, int]]:
-    """Cut sorted rows into pieces of at most so many rows, between streams.
-
-    A long stream is cut, too; its pieces then hold nothing else, so that files in the order of
-    their positions are in the order of any stream's sequences.
-
-    Args:
-        codes: of each row's stream.
-        most: rows of a piece that holds several streams.
-        longest: rows of a stream that is not cut.
-
-    Example:
-        >>> pieces(np.array([1, 1, 2, 2, 3, 3, 3, 3, 3, 4]), 4, 3)
-        [(0, 4), (4, 7), (7, 9), (9, 10)]
-    """
-    starts = np.append(0, np.flatnonzero(np.diff(codes)) + 1)
-    ends = np.append(starts[1:], len(codes))
-    long = np.append(np.flatnonzero(ends - starts > longest), len(starts))
-    found, place = [], 0
-    while place < len(starts):
-        begin, next_long = int(starts[place]), int(long[np.searchsorted(long, place)])
-        if place == next_long:
-            cuts = [*range(begin, int(ends[place]), longest), int(ends[place])]
-            found += list(pairwise(cuts))
-            place += 1
-        else:
-            full = int(np.searchsorted(ends, begin + most, side="right"))
-            place = min(full, next_long)
-            found.append((begin, int(ends[place - 1])))
     return found
 
 

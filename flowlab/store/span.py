@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +19,8 @@ class RowGroup:
 
     index: int
     rows: int
-    least: dict[str, Any]
-    most: dict[str, Any]
+    least: Mapping[str, Any]
+    most: Mapping[str, Any]
     fixed: dict[str, Any]
     bytes: int = 0
 
