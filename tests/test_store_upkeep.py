@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import force_setattr
 
 from flowlab.cli import main
 from flowlab.errors import (
@@ -256,8 +257,8 @@ def test_columns_of_a_later_version_are_carried_over(store: EventStore) -> None:
         table = pq.read_table(path)
         extra = pa.array([f"x{n}" for n in range(table.num_rows)])
         pq.write_table(table.append_column("later", extra), path, row_group_size=2048)
-        object.__setattr__(data, "footer_crc", None)
-        object.__setattr__(data, "file_crc", None)
+        force_setattr(data, "footer_crc", None)
+        force_setattr(data, "file_crc", None)
     store.compact(full=True)
     (merged,) = store.snapshot().state.files
     found = pq.read_table(store.path / "workflows" / merged.path)

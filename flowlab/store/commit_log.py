@@ -27,7 +27,7 @@ from flowlab.store.delta import (
     commit_path,
     data_file,
 )
-from flowlab.store.files import settle
+from flowlab.store.files import read_settled
 from flowlab.store.log_checkpoint import checkpoint_path, read_checkpoint
 from flowlab.store.selfcheck import crc_holds
 
@@ -115,9 +115,10 @@ class CommitLog:
 
     def _next(self, version: int) -> Path:
         # Every append asks for the commit after the newest: its path is made once.
-        if self._awaited[0] != version:
-            self._awaited = (version, commit_path(self.folder, version))
-        return self._awaited[1]
+        awaited = self._awaited
+        if awaited[0] != version:
+            self._awaited = awaited = (version, commit_path(self.folder, version))
+        return awaited[1]
 
     def _remember(self, state: TableState) -> None:
         self._older[state.version] = state
@@ -181,10 +182,9 @@ class CommitLog:
         Raises:
             CorruptionError: the commit is damaged or missing, or another program made it.
         """
-        path = commit_path(self.folder, state.version + 1)
+        path = self._next(state.version + 1)
         try:
-            settle(path)
-            data = path.read_bytes()
+            data = read_settled(path)
         except FileNotFoundError as error:
             message = f"commit {path.name} is missing from {self._name}; restore it from a copy"
             raise CorruptionError(message) from error
@@ -238,7 +238,10 @@ def applied(state: TableState, actions: Iterable[dict[str, Any]]) -> TableState:
         )
     if info.floor > state.info.floor:
         removed = tuple(data for data in removed if data.version > info.floor)
-    files = tuple(data for data in state.files if data.path not in gone) + tuple(added)
+    files = state.files
+    if gone:
+        files = tuple(data for data in files if data.path not in gone)
+    files += tuple(added)
     return TableState(version, files, info, sidecars, removed, transactions, table)
 
 

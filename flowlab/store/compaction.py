@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -243,7 +243,7 @@ class Rewriter:
                 options=ARCHIVE_OPTIONS if tier else None,
             )
             run = f"{self.salt:016x}-{self.jobs}"
-            self.added.append(replace(data, version=self.state.version, tier=tier, run=run))
+            self.added.append(data.but(version=self.state.version, tier=tier, run=run))
         return rows
 
     def _name(self, what: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
+LONG_SHARE: Final = 4
+"""A stream that would fill a quarter of a file has its own: a footer must not be large for it."""
 LAST_GROUPS: Final = 2
 """Row groups of the last file of a long stream: its newest rows are more than one has."""
 RowKey = tuple[Any, ...]
@@ -34,13 +36,12 @@ class FileSizes:
 
     Args:
         most: rows of a file that holds several streams.
-        longest: rows of a file that holds a part of one stream; one of more than half as many has
-            files of its own.
+        longest: rows of a file that holds a part of one stream.
         group: rows of a row group.
 
     Example:
         >>> sizes = FileSizes(most=64, longest=32, group=4)
-        >>> sizes.is_long(16), sizes.is_long(17)
+        >>> sizes.is_long(8), sizes.is_long(9)
         (False, True)
     """
 
@@ -50,7 +51,7 @@ class FileSizes:
 
     def is_long(self, rows: int) -> bool:
         """Say whether a stream of so many rows has files of its own."""
-        return rows > self.longest // 2
+        return rows > self.longest // LONG_SHARE
 
     def first_of(self, rows: int) -> int:
         """Return the rows of the first of the files that a long stream of so many fills.
@@ -84,12 +85,12 @@ def pieces(codes: Ints, sizes: FileSizes) -> list[tuple[int, int]]:
         sizes: of files.
 
     Example:
-        >>> pieces(np.array([1, 1, 2, 2, 3, 3, 3, 3, 3, 4]), FileSizes(most=5, longest=4, group=1))
+        >>> pieces(np.array([1, 1, 2, 2, 3, 3, 3, 3, 3, 4]), FileSizes(most=8, longest=8, group=1))
         [(0, 4), (4, 7), (7, 9), (9, 10)]
     """
     starts = np.append(0, np.flatnonzero(np.diff(codes)) + 1)
     ends = np.append(starts[1:], len(codes))
-    long = np.append(np.flatnonzero(ends - starts > sizes.longest // 2), len(starts))
+    long = np.append(np.flatnonzero(ends - starts > sizes.longest // LONG_SHARE), len(starts))
     found, place = [], 0
     while place < len(starts):
         begin, next_long = int(starts[place]), int(long[np.searchsorted(long, place)])
@@ -144,7 +145,7 @@ def _piece(table: pa.Table, sizes: FileSizes, alone: RowKey | None) -> tuple[int
         count = sizes.first_of(rows)
         return count, first if count < rows else None
     whole = int(np.searchsorted(ends, sizes.most, side="right"))
-    long = np.flatnonzero(ends - starts > sizes.longest // 2)
+    long = np.flatnonzero(ends - starts > sizes.longest // LONG_SHARE)
     place = min(whole, int(long[0])) if len(long) else whole
     return int(ends[place - 1]), None
 

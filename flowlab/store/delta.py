@@ -35,9 +35,8 @@ RUN_TAG: Final = "flowlab.run"
 _STATS: Final[msgspec.json.Decoder[dict[str, Any]]] = msgspec.json.Decoder(dict)
 
 
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A sealed file that a commit added.
+class DataFile(msgspec.Struct, frozen=True):
+    """A sealed file that a commit added; opening a store makes one of each, so it is a Struct.
 
     Args:
         path: below the table's folder, as on disk.
@@ -82,6 +81,15 @@ class DataFile:
     def most(self, column: str) -> Any:
         """Return the largest value of a column, or None where it is not recorded."""
         return self.stats.get("maxValues", {}).get(column)
+
+    def but(self, **changes: Any) -> DataFile:
+        """Return it with some fields changed.
+
+        Example:
+            >>> DataFile("a.parquet", {}, 100, 2, {}).but(tier="archive").tier
+            'archive'
+        """
+        return msgspec.structs.replace(self, **changes)
 
     def may_hold(self, column: str, low: Any, high: Any) -> bool:
         """Say whether a value between low and high (None: open) can be inside."""

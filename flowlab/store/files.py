@@ -255,17 +255,22 @@ class _NewFile(io.RawIOBase):
         return self._size
 
 
-def settle(path: Path) -> None:
-    """Make sure that a published file is durable before anything is answered from it.
+def read_settled(path: Path) -> bytes:
+    """Read a published file, and make sure first that it is durable before it is answered from.
 
     While it has a second name, its writer has not synced the directory yet, or was stopped before.
+
+    Raises:
+        FileNotFoundError: it is not there.
     """
-    if sys.platform != "win32" and path.stat().st_nlink > 1:
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with path.open("rb", buffering=0) as stream:
+        if sys.platform != "win32" and os.fstat(stream.fileno()).st_nlink > 1:
+            descriptor = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        return stream.read()
 
 
 def _write(descriptor: int, data: bytes | memoryview, offset: int) -> int:

@@ -219,7 +219,7 @@ class Sealer:
         modified_ms = info.committed_ns // 1_000_000
         actions = [info_action(info, operation=operation)]
         actions += [
-            add_action(replace(data, version=version), modified_ms=modified_ms) for data in files
+            add_action(data.but(version=version), modified_ms=modified_ms) for data in files
         ]
         return self._append(actions, epoch=epoch)
 
@@ -249,6 +249,6 @@ def _as_runs(files: list[DataFile]) -> list[DataFile]:
     several = {home for home, count in Counter(homes).items() if count > 1}
     first = min((data.least("position") or 0 for data in files), default=0)
     return [
-        replace(data, run=f"written-{first}") if home in several else data
+        data.but(run=f"written-{first}") if home in several else data
         for home, data in zip(homes, files, strict=True)
     ]

@@ -31,7 +31,7 @@ ROW_GROUP_ROWS: Final = 2048
 MAX_FILE_ROWS: Final = 64 * ROW_GROUP_ROWS
 """Most rows of a sealed file: its footer stays small."""
 MAX_STREAM_ROWS: Final = 32 * ROW_GROUP_ROWS
-"""Most rows of a file that holds a part of one stream; half as many are not cut."""
+"""Most rows of a file that holds a part of one stream; a quarter of them is not cut."""
 CONSTANTS_KEY: Final = "flowlab.constants"
 _MAY_BE_CONSTANT: Final = (
     "namespace",
