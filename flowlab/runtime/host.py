@@ -22,13 +22,14 @@ from flowlab.runtime.clock import Clock
 from flowlab.runtime.effect import Done, Effect, Gone, Outcome, checked
 from flowlab.runtime.errands import Errands
 from flowlab.runtime.families import Families
+from flowlab.runtime.handing_back import HandingBack
 from flowlab.runtime.hearing import Hearing
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.pooling import Pooling
 from flowlab.runtime.processes import Carried
 from flowlab.runtime.recording import Recording, check_sizes
 from flowlab.runtime.scheme import RecoveryScheme
-from flowlab.runtime.standing import EFFECTS, OPEN, Standing
+from flowlab.runtime.standing import EFFECTS, Standing
 from flowlab.runtime.turn import Turn
 from flowlab.store import EventStore
 from flowlab.workflow import Choreography, PlanExecution
@@ -43,7 +44,7 @@ Loader = Callable[[str], Instance | None]
 """Gets a workflow that is not in memory; None where there is none."""
 
 
-class Host(Errands, Families, Pooling):
+class Host(Errands, Families, HandingBack, Pooling):
     """The workflows in memory, and what becomes of them in each turn.
 
     Args:
@@ -87,6 +88,7 @@ class Host(Errands, Families, Pooling):
         self._settling = False
         self._turn = Turn()
         self._touched: dict[str, None] = {}
+        self._unread = {}
 
     def __repr__(self) -> str:
         return f"Host({len(self.instances)} workflows)"
@@ -203,17 +205,27 @@ class Host(Errands, Families, Pooling):
 
     # -- the end of a turn ------------------------------------------------------------------------
 
-    def commit(self) -> Turn:
+    def commit(self, meanwhile: Callable[[Turn], None] | None = None) -> Turn:
         """Make everything that happened durable; return what is to be done now.
+
+        Args:
+            meanwhile: prepares that, while the device writes; it can still fail then.
 
         Raises:
             FlowlabError: why the store refused. What is in memory is then ahead of the log, and the
                 host must be dropped.
         """
-        self.collect_all()
+        if self._later or self._running:
+            self.collect_all()
         turn, self._turn = self._turn, Turn()
         touched, self._touched = self._touched, {}
-        turn.events = self.recording.commit()
+
+        def prepare() -> None:
+            self._hand_back()
+            if meanwhile is not None:
+                meanwhile(turn)
+
+        turn.events = self.recording.commit(prepare)
         if turn.events:
             self._hearing.tell(self, turn.events, touched)
         return turn
@@ -270,10 +282,11 @@ class Host(Errands, Families, Pooling):
             if isinstance(execution, PooledExecution):
                 self._tell_elsewhere(instance, execution, told)
                 return
+            if self._unread:
+                told = self._with_unread(instance, told)
             try:
                 drafts = execution.advance(told)
-                if drafts:
-                    check_sizes(instance.workflow_id, drafts)
+                check_sizes(instance.workflow_id, drafts)
             except FlowlabError as error:
                 self._give_up_on(instance, error)
                 return
@@ -282,6 +295,8 @@ class Host(Errands, Families, Pooling):
             if not drafts:
                 return
             told = self._ask_for(instance, list(drafts))
+            if instance.execution is execution and self._is_put_off(instance, told):
+                return
 
     def _ask_for(self, instance: Instance, drafts: list[Event]) -> list[Event]:
         """Write what the code asks for, and carry it out; return what the code is told then."""
@@ -380,20 +395,3 @@ class Host(Errands, Families, Pooling):
         self._turn.ended.append(instance)
         if instance.parent is not None:
             self._later.append(lambda: self.tell_parent(instance, end))
-
-    # -- coming back ------------------------------------------------------------------------------
-
-    def resume(self, instance: Instance) -> None:
-        """Let a workflow that was restored go on with what its history leaves to be done."""
-        self.instances[instance.workflow_id] = instance
-        if instance.standing.status == OPEN:
-            self._go_on(instance, [])
-        self._settle()
-
-    def arm_again(self, instance: Instance, timer: Event) -> None:
-        """Wait for a timer that was started before: never longer than it was to take."""
-        delay_ns = timer.data["delay_ns"]
-        # Whatever the clock was set to meanwhile, since the stamps of the log say how long it ran.
-        passed_ns = max(0, self.recording.now_ns() - timer.time_ns)
-        left_ns = max(0, delay_ns - passed_ns)
-        self._turn.timers.append((instance.workflow_id, timer.sequence, left_ns))

@@ -42,6 +42,7 @@ class Performing:
         "_flags",
         "_pool",
         "_processes",
+        "_ready",
         "_tasks",
         "_thread_count",
         "_threads",
@@ -54,6 +55,7 @@ class Performing:
         self._threads: ThreadPoolExecutor | None = None
         self._pool: Executor | None = None
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._ready: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._flags: dict[tuple[str, int], Flag] = {}
         self._calls: dict[tuple[str, int], Future[Any]] = {}
 
@@ -65,20 +67,34 @@ class Performing:
         """How many are at work."""
         return len(self._tasks)
 
-    def begin(self, lane: Lane | None, effect: Effect, performer: Performer) -> None:
-        """Begin an effect, whose request is durable."""
+    def prepare(self, lane: Lane | None, effect: Effect, performer: Performer) -> None:
+        """Get ready to begin an effect, in the same step of the loop: or it is to be taken back."""
+        if performer.place == "inline":
+            return
         place = effect.place
         cells = Cells(lane.state) if lane is not None and lane.stateful else None
-        name = None if lane is None else lane.name
         flag = self._flags[place] = Flag()
-        ctx = ActivityContext(effect, name, cells, flag)
-        if performer.place == "inline":
-            self._flags.pop(place)
-            outcome = _at_once(performer, ctx, effect.value)
-            self._answered(lane, effect, outcome, cells)
-            return
+        ctx = ActivityContext(effect, None if lane is None else lane.name, cells, flag)
         coroutine = self._perform(lane, effect, performer, ctx, cells)
-        self._tasks[place] = asyncio.get_running_loop().create_task(coroutine)
+        # Its first step comes when the loop has its turn, which is after the commit.
+        self._tasks[place] = self._ready[place] = asyncio.get_running_loop().create_task(coroutine)
+
+    def take_back(self) -> None:
+        """Let nothing begin that was prepared: its request did not become durable."""
+        for task in self._ready.values():
+            task.cancel()  # before its first step, so nothing of it ever runs
+        self._ready.clear()
+
+    def begin(self, lane: Lane | None, effect: Effect, performer: Performer) -> None:
+        """Begin an effect, whose request is durable."""
+        if performer.place == "inline":
+            cells = Cells(lane.state) if lane is not None and lane.stateful else None
+            ctx = ActivityContext(effect, None if lane is None else lane.name, cells, Flag())
+            self._answered(lane, effect, _at_once(performer, ctx, effect.value), cells)
+            return
+        if effect.place not in self._ready:
+            self.prepare(lane, effect, performer)
+        del self._ready[effect.place]
 
     def cancel(self, workflow_id: str, sequence: int) -> None:
         """Tell an effect that nobody waits for it any more.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import structs
@@ -77,6 +77,7 @@ class Recording:
         "_last_ns",
         "_namespace",
         "_size",
+        "_stamp_ns",
         "_store",
         "events",
     )
@@ -90,6 +91,7 @@ class Recording:
         self._bases: dict[str, int] = {}
         self.events: list[Event] = []
         self._size = 0
+        self._stamp_ns = 0
 
     def __repr__(self) -> str:
         return f"Recording({len(self.events)} events)"
@@ -103,6 +105,12 @@ class Recording:
         """Return the time: never before that of any event of the streams that it writes to."""
         self._last_ns = max(self._last_ns, self._clock.now_ns())
         return self._last_ns
+
+    def _stamp(self) -> int:
+        """Return the time of this turn's events: that of its first one, or what the log has."""
+        if not self._stamp_ns:
+            self._stamp_ns = self.now_ns()
+        return max(self._stamp_ns, self._last_ns)
 
     def went_on_until(self, time_ns: int) -> None:
         """Take note that the log has an event of that time."""
@@ -127,7 +135,7 @@ class Recording:
             event,
             workflow_id=instance.workflow_id,
             sequence=standing.head + 1,
-            time_ns=self.now_ns(),
+            time_ns=self._stamp(),
             follows_lane=False,
         )
         standing.take(written)
@@ -164,7 +172,7 @@ class Recording:
                 sequence=head + 1,
                 agent_id=agent,
                 name=name,
-                time_ns=self.now_ns(),
+                time_ns=self._stamp(),
                 follows_lane=stream != WORLD_STREAM,
                 causes=causes,
                 coordination_id=coordination_id,
@@ -237,13 +245,16 @@ class Recording:
             writes=_cells(agent, writes),
         )
 
-    def commit(self) -> list[Event]:
+    def commit(self, meanwhile: Callable[[], None]) -> list[Event]:
         """Make what was written durable, all of it or nothing; return it.
+
+        Args:
+            meanwhile: called while the device writes: nothing outside may hear of it.
 
         Raises:
             FlowlabError: why the store refused.
         """
-        events, self.events, self._size = self.events, [], 0
+        events, self.events, self._size, self._stamp_ns = self.events, [], 0, 0
         bases, self._bases = self._bases, {}
         # Others write of checkpoints and of truncations there: where it ends is read anew.
         self._heads.pop(WORLD_STREAM, None)
@@ -252,10 +263,19 @@ class Recording:
         first = events[0].workflow_id
         if len(bases) == 1:
             self._store.append(
-                first, events, expected_version=bases[first], namespace=self._namespace
+                first,
+                events,
+                expected_version=bases[first],
+                namespace=self._namespace,
+                meanwhile=meanwhile,
             )
         else:
-            self._store.append_together(events, expected_versions=bases, namespace=self._namespace)
+            self._store.append_together(
+                events,
+                expected_versions=bases,
+                namespace=self._namespace,
+                meanwhile=meanwhile,
+            )
         return events
 
 

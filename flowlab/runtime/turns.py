@@ -17,13 +17,13 @@ from flowlab.errors import (
 )
 from flowlab.runtime.agents import Lane
 from flowlab.runtime.effect import Effect, Outcome
+from flowlab.runtime.guarding import Guarding
 from flowlab.runtime.host import Host
 from flowlab.runtime.inquiry import found_out
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.lease import RENEWALS, Lease
 from flowlab.runtime.performing import Performing
 from flowlab.runtime.turn import Turn
-from flowlab.workflow import armed
 from flowlab.workflow.cells import Cells
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class Turns:
         self._host = host
         self._before = before
         self._performing = Performing(self._answered, threads=threads, processes=processes)
+        self._guarding = Guarding()
         self._happened: list[tuple[Callable[[], object], asyncio.Future[Any] | None]] = []
         self._scheduled = False
         self._inquiries: set[tuple[str, int]] = set()
@@ -182,29 +183,44 @@ class Turns:
         """Take what has happened, and make it durable; None where the runtime had to stop."""
         happened, self._happened = self._happened, []
         answers: list[tuple[asyncio.Future[Any], Any]] = []
+        self._guarding.enter()
         try:
-            with armed():
-                for place, (action, future) in enumerate(happened, 1):
-                    if future is None:
-                        action()
-                    else:
-                        self._take(action, future, answers)
-                    if self._host.recording.is_full:
-                        self._happened[:0] = happened[place:]
-                        del happened[place:]
-                        break
-                self._host.collect_all()
-            turn = self._host.commit()
+            for place, (action, future) in enumerate(happened, 1):
+                if future is None:
+                    action()
+                else:
+                    self._take(action, future, answers)
+                if self._host.recording.is_full:
+                    self._happened[:0] = happened[place:]
+                    del happened[place:]
+                    break
+            turn = self._host.commit(self._prepare)
         except BaseException as error:
+            self._guarding.leave()
+            self._performing.take_back()
             self._happened = [*happened, *self._happened]  # so that everybody hears of it
             self._stop(_told(error))
             if not isinstance(error, (FlowlabError, OSError)):
                 raise
             return None
+        if self._loop is None or answers or turn.ended or not turn.effects:
+            self._guarding.leave()
+        else:
+            # Somebody outside hears of nothing else, and may be answered at once.
+            self._guarding.leave_later(self._loop)
         for future, value in answers:
             if not future.done():
                 future.set_result(value)
         return turn
+
+    def _prepare(self, turn: Turn) -> None:
+        """Get ready for what the turn asks for, which is not durable yet: nothing begins."""
+        if turn.stopped:
+            return  # some of it may never begin
+        for lane, effect in turn.effects:
+            _, performer = self._host.agents.find(effect.agent, effect.activity)
+            if performer is not None:
+                self._performing.prepare(lane, effect, performer)
 
     @staticmethod
     def _take(
@@ -314,7 +330,7 @@ class Turns:
     ) -> None:
         if self._stopped is not None:
             return
-        timer = self._timers.pop(effect.place, None)
+        timer = self._timers.pop(effect.place, None) if self._timers else None
         if timer is not None:
             timer.cancel()
         action: Callable[[], object]
@@ -335,6 +351,7 @@ class Turns:
 
     def _stop(self, error: BaseException) -> None:
         """Do nothing any more: what is in memory may be ahead of the log."""
+        self._guarding.leave()
         self._stopped = error
         if self._renewal is not None:
             self._renewal.cancel()

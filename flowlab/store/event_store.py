@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -109,6 +109,7 @@ class EventStore(
         idempotency_key: str | None = None,
         namespace: str = "default",
         run_id: str = "",
+        meanwhile: Callable[[], None] | None = None,
     ) -> AppendResult:
         """Append events to one stream; when this returns they are durable, all of them.
 
@@ -123,6 +124,9 @@ class EventStore(
                 call returns the first result, `repeated`.
             namespace: the stream's namespace.
             run_id: the stream's run, empty for the live one.
+            meanwhile: called once, by this thread, if the events are accepted: while the device
+                writes them, as a rule. They are not durable then, and the sync can still fail, so
+                it may prepare what follows, and nothing outside may hear of it. It must not raise.
 
         Raises:
             InvalidEventError: names the event and the field; nothing was written.
@@ -143,7 +147,9 @@ class EventStore(
             self._check_key(idempotency_key)
         batch = Batch((namespace, run_id, workflow_id), events)
         check_batch(batch, self._files.upcasts)
-        return self._writer.submit(Request(batch, expected_version, idempotency_key))
+        return self._writer.submit(
+            Request(batch, expected_version, idempotency_key, meanwhile=meanwhile)
+        )
 
     def append_together(
         self,
@@ -152,6 +158,7 @@ class EventStore(
         expected_versions: Mapping[str, int] | None = None,
         namespace: str = "default",
         run_id: str = "",
+        meanwhile: Callable[[], None] | None = None,
     ) -> AppendResult:
         """Append events to several streams in one commit: all of them are durable, or none.
 
@@ -163,6 +170,7 @@ class EventStore(
             expected_versions: heads of streams as the caller knows them, by workflow_id.
             namespace: of all the streams.
             run_id: of all the streams, empty for the live one.
+            meanwhile: as for `append`.
 
         Returns:
             The positions; sequences are those of the first event and of the last, in their streams.
@@ -195,7 +203,7 @@ class EventStore(
         for batch in batches:
             check_batch(batch, self._files.upcasts)
         expected = {} if expected_versions is None else dict(expected_versions)
-        request = Request(None, together=batches, expected_versions=expected)
+        request = Request(None, together=batches, expected_versions=expected, meanwhile=meanwhile)
         return self._writer.submit(request)
 
     def append_log(self, log: EventLog) -> CommitResult:

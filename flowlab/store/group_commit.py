@@ -35,7 +35,8 @@ class Request(msgspec.Struct, eq=False):
     """One append that waits for its commit: to one stream, or `together` to several.
 
     It is refused where a file that it `needs`, by path and inode, is gone: vacuum, which has the
-    lock as a commit has, removes files that no event names.
+    lock as a commit has, removes files that no event names. `meanwhile` is called once by the
+    thread that submits it: while the device writes, where it leads, or else when it is durable.
     """
 
     batch: Batch | NoEvents | None
@@ -46,9 +47,17 @@ class Request(msgspec.Struct, eq=False):
     together: tuple[Batch, ...] = ()
     expected_versions: Mapping[str, int] = {}
     needs: tuple[Path, int] | None = None
+    meanwhile: Callable[[], None] | None = None
     result: AppendResult | None = None
     error: BaseException | None = None
     woken: threading.Event | None = None
+
+    def take_meanwhile(self) -> Callable[[], None] | None:
+        """Return what its caller does while the device writes, if that is this thread's to do."""
+        if self.woken is not None:
+            return None
+        meanwhile, self.meanwhile = self.meanwhile, None
+        return meanwhile
 
     @property
     def size_bytes(self) -> int:
@@ -122,6 +131,8 @@ class GroupCommit:
         if request.error is not None:
             raise request.error
         assert request.result is not None
+        if request.meanwhile is not None:
+            request.meanwhile()
         return request.result
 
     def _lead(self, request: Request) -> None:
@@ -133,9 +144,12 @@ class GroupCommit:
                 self._commit(taken)
         finally:
             with self._lock:
-                if request in self._waiting:
-                    self._waiting.remove(request)
-                self._hand_over()
+                if self._waiting:
+                    if request in self._waiting:
+                        self._waiting.remove(request)
+                    self._hand_over()
+                else:
+                    self._led = False
             for other in taken:
                 if other.woken is not None:
                     other.woken.set()

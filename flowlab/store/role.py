@@ -114,13 +114,18 @@ class Role:
             )
             raise NotAStoreError(message) from error
         self._descriptor = self._disk.open_rw(path)
-        self._identity = _identity(self._descriptor)
+        made = os.fstat(self._descriptor)
+        self._identity = (made.st_dev, made.st_ino)
         self._process = process_id()
 
     def _check_file(self) -> None:
         # Whoever made a new file of that name would not see this writer's lock, nor it theirs; and
         # what is written by path would go to another store than what is written by descriptor.
-        if _identity(self._name) != self._identity:
+        try:
+            found = os.stat(self._name)  # noqa: PTH116 - at every commit, of a name made once
+        except FileNotFoundError:
+            found = None
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
             message = (
                 f"the file {NAME!r} of the store {self._root.name!r} was removed or replaced, or "
                 "the whole store was, or was moved: it keeps no other writer out; open the store "
@@ -154,14 +159,6 @@ class Role:
 
     def _holder(self) -> str:
         return f"by {_describe(_parse(read_at(self._descriptor, SIZE, 0)))}"
-
-
-def _identity(file: str | int) -> tuple[int, int] | None:
-    try:
-        found = os.stat(file)  # noqa: PTH116 - of a name or a descriptor, at every commit
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _parse(data: bytes) -> dict[str, Any]:

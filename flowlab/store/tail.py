@@ -7,6 +7,7 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,7 @@ SALT_BITS: Final = 32
 """Lower bits of a salt that are random; the upper ones are the mark of the store."""
 WATERMARK_NAME: Final = "watermark"
 _WATERMARK: Final = struct.Struct("<8sIIQqI4x")
+_WATERMARK_HEAD: Final = struct.Struct("<8sIIQq")
 _WATERMARK_MAGIC: Final = b"FLMARK01"
 
 
@@ -47,8 +49,7 @@ class Watermark(msgspec.Struct, frozen=True):
     def encode(self) -> bytes:
         """Return the 40 bytes of the file."""
         fields = (_WATERMARK_MAGIC, self.boot, self.file, self.offset, self.position)
-        head = struct.pack("<8sIIQq", *fields)
-        return _WATERMARK.pack(*fields, zlib.crc32(head))
+        return _WATERMARK.pack(*fields, zlib.crc32(_WATERMARK_HEAD.pack(*fields)))
 
     @classmethod
     def decode(cls, data: bytes) -> Watermark | None:
@@ -267,8 +268,21 @@ class TailWriter:
         """Whether a file is open for writing."""
         return self._descriptor >= 0
 
-    def write(self, body: bytes, *, first_position: int, last_position: int) -> None:
+    def write(
+        self,
+        body: bytes,
+        first_position: int,
+        last_position: int,
+        *,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
         """Commit one frame: when this returns, it is durable and readers may see it.
+
+        Args:
+            body: of the frame.
+            first_position: of its events.
+            last_position: likewise.
+            meanwhile: called while the device writes.
 
         Raises:
             PoisonedError: the write or its sync failed, now or earlier.
@@ -293,6 +307,10 @@ class TailWriter:
             frame = frame + bytes(GROWTH_BYTES)
         try:
             self._disk.write_at(self._descriptor, frame, self._offset)
+            if meanwhile is not None:
+                self._disk.begin_sync(self._descriptor, self._offset, len(frame))
+                meanwhile()
+            mark = Watermark(boot_id(), self.number, end, last_position).encode()
             self._disk.sync_data(self._descriptor)
         except OSError as error:
             self._poisoned = (
@@ -304,7 +322,7 @@ class TailWriter:
         self._offset = end
         self._frame_number += 1
         try:
-            self.publish(last_position)
+            self._put(mark)
         except OSError as error:
             self.poison(
                 f"the commit is on disk, but {WATERMARK_NAME} could not be written ({error}), "
@@ -332,13 +350,15 @@ class TailWriter:
 
     def publish(self, position: int) -> None:
         """Move the watermark to the end of what is synced."""
+        self._put(Watermark(boot_id(), self.number, self._offset, position).encode())
+
+    def _put(self, mark: bytes) -> None:
         if self._mark_descriptor < 0:
             path = self.folder / WATERMARK_NAME
             with contextlib.suppress(FileExistsError):
                 os.close(self._disk.open_rw(path, create=True))
             self._mark_descriptor = self._disk.open_rw(path)
-        mark = Watermark(boot_id(), self.number, self._offset, position)
-        self._disk.write_at(self._mark_descriptor, mark.encode(), 0)
+        self._disk.write_at(self._mark_descriptor, mark, 0)
 
     def close(self) -> None:
         """Close the files; everything committed is durable already."""

@@ -212,15 +212,15 @@ class Writer:
                 accepted.append((request, found))
                 continue
             transactions += found
-            count = sum([len(transaction.ticks) for transaction in found])
-            last = found[-1].first_sequence + len(found[-1].ticks) - 1
-            result = AppendResult(found[0].first_sequence, last, position + 1, position + count)
-            accepted.append((request, result))
-            position += count
+            first, end = position + 1, found[-1]
+            position = end.first_position + len(end.ticks) - 1
+            last = end.first_sequence + len(end.ticks) - 1
+            accepted.append((request, AppendResult(found[0].first_sequence, last, first, position)))
             size += _most_bytes(request)
         if transactions:
             body = encode_commit(Commit(self._role.epoch, now_ns, transactions))
-            self._writer.write(body, first_position=self._position + 1, last_position=position)
+            meanwhile = accepted[0][0].take_meanwhile() if len(accepted) == 1 else None
+            self._writer.write(body, self._position + 1, position, meanwhile=meanwhile)
             self._pending += position - self._position
             self._position, self._last_ns = position, now_ns
         for request, result in accepted:
@@ -311,7 +311,7 @@ class Writer:
             fingerprint,
             request.runs,
         )
-        if self.inline is not None:
+        if self.inline is not None and self.inline.active:
             self.inline.admit(lambda: transaction.filled(now_ns))
         heads.advance(batch.stream, last, last_ticks)
         return transaction

@@ -253,6 +253,11 @@ class Execution:
         return fiber.handle
 
     @property
+    def is_entered(self) -> bool:
+        """Whether it is not about to be entered again, at a savepoint."""
+        return self._entry is None
+
+    @property
     def runs_on(self) -> bool:
         """Whether the code has begun, has not ended, and is not about to be entered again."""
         return self._main is not None and self._entry is None and not self.commands.closed

@@ -7,7 +7,7 @@ worked out, no event built. All else takes the way of a single event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -58,6 +58,28 @@ def follow(execution: Execution, events: Iterable[Event]) -> None:
         _all_at_hand(execution, events)
     else:
         _one_by_one(execution, list(events))
+
+
+def is_told_in_vain(execution: Execution, count: int) -> bool:
+    """Say whether no code goes on by so many events, those that `advance` has asked for last.
+
+    Then `take_back` may hand them back, at any time before the next events.
+    """
+    if not execution.is_entered or execution.progress.length + count >= MAX_HISTORY_EVENTS:
+        return False
+    return not [c for c in execution.commands.asked if c.recorded is not None]
+
+
+def take_back(execution: Execution, written: Sequence[Event]) -> None:
+    """Hand back what `advance` has asked for, as it was written, where it is told in vain.
+
+    It is what `advance` does with these events, and no more: no code runs, nothing is asked for.
+    """
+    progress, add, record = execution.progress, execution.past.add, execution.commands.record
+    for event in written:
+        progress.take(event)
+        add(event)
+        record(event)
 
 
 def _one_by_one(execution: Execution, batch: list[Event]) -> None:
