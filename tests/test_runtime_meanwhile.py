@@ -1,0 +1,101 @@
+"""What a runtime prepares while the device writes: it is the same as after, and begins after."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from recorded_runs import recorded
+
+from flowlab.errors import FlowlabError
+from flowlab.runtime import Runtime
+from flowlab.scenarios import SCENARIOS
+from flowlab.simulation import simulate
+from flowlab.store import EventStore
+from flowlab.testing import Fault, FaultyDisk
+from flowlab.workflow import WorkflowContext, workflow
+
+
+@workflow
+async def one_by_one(ctx: WorkflowContext, count: int) -> int:
+    total = 0
+    for number in range(count):
+        total += await ctx.call_activity("give", number)
+    return total
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+def test_code_that_is_told_later_what_it_asked_for_asks_for_the_same(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = simulate(SCENARIOS[name], seed=5, faults="chaos")
+    told = []
+    for how in ("later", "at once"):
+        if how == "at once":
+            monkeypatch.setattr("flowlab.runtime.handing_back.is_told_in_vain", lambda *_: False)
+        driven = recorded(SCENARIOS[name](), run.log, tmp_path / how, seed=5)
+        told.append(driven.drive().digest)
+        driven.store.close()
+    assert told[0] == told[1]
+
+
+def test_nothing_begins_whose_request_was_written_and_not_synced(tmp_path: Path) -> None:
+    steps, begun_and_refused = 6, 0
+    for at in range(3, 3 + steps):
+        begun: list[int] = []
+
+        async def give(number: int, begun: list[int] = begun) -> int:
+            begun.append(number)
+            return number
+
+        async def whole(folder: Path, at: int, give: Any) -> None:
+            disk = FaultyDisk(folder, Fault("sync tail/#.log", nth=at))
+            store = EventStore(folder, disk=disk)
+            runtime = Runtime(store, [one_by_one], activities=[give])
+            with suppress(FlowlabError):
+                handle = await runtime.start(one_by_one, steps, id="w")
+                await handle.result()
+                pytest.fail("no sync has failed")
+            await asyncio.sleep(0)  # what was prepared would begin now
+            await runtime.close()
+
+        folder = tmp_path / str(at)
+        asyncio.run(whole(folder, at, give))
+        with EventStore(folder) as store:
+            asked = [
+                event.data["input"]
+                for event in store.read("/workflows/w/events").events()
+                if event.event_type == "ActivityScheduled"
+            ]
+        assert begun == asked, at
+        begun_and_refused += len(begun) < steps
+    assert begun_and_refused
+
+
+def test_clocks_and_chance_are_put_back_once_no_turn_follows() -> None:
+    clock, chance = time.time, random.random
+    seen = []
+
+    async def give(number: int) -> int:
+        seen.append(time.time() > 0 <= random.random())
+        await asyncio.sleep(0)
+        seen.append(time.time is clock)
+        return number
+
+    async def whole(folder: Path) -> int:
+        async with Runtime(EventStore(folder), [one_by_one], activities=[give]) as runtime:
+            handle = await runtime.start(one_by_one, 5, id="w")
+            assert time.time is clock
+            return int(await handle.result())
+
+    with TemporaryDirectory() as folder:
+        assert asyncio.run(whole(Path(folder))) == 10
+    assert time.time is clock
+    assert random.random is chance
+    assert seen == [True] * 10
