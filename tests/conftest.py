@@ -6,6 +6,7 @@ says so: it neither passes nor counts as skipped.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -111,6 +112,19 @@ def shared() -> Path:
     folder = Path(SHARED)
     assert folder.is_dir(), f"FLOWLAB_SHARED={SHARED} is no folder; unset it or name one"
     return folder
+
+
+@pytest.fixture(scope="module")
+def only_young_garbage() -> Iterator[None]:
+    """Let the collector search what is young alone, whatever is asked of it.
+
+    What is measured collects the garbage of before, many times; each time half a second would go to
+    searching the millions of objects that pytest holds, and times are not what is tested.
+    """
+    collect = gc.collect
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda generation=1: collect(min(generation, 1)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,8 @@ from flowlab.studies import (
 from flowlab.studies.measuring import counted_calls, counted_syncs
 from flowlab.studies.workload import PAYLOAD_BITS, make_log
 
+pytestmark = pytest.mark.usefixtures("only_young_garbage")
+
 RESULTS = Path(__file__).parent.parent / "docs" / "claims.json"
 
 

@@ -7,6 +7,8 @@ from test_claims import check_can_be_measured
 
 from flowlab.studies import CLAIMS
 
+pytestmark = pytest.mark.usefixtures("only_young_garbage")
+
 # At the smallest size the costs of a busy machine may have no least: the parts of that one are
 # tested in test_recovery_study.py.
 LARGE = "recovery.optimum"

@@ -20,6 +20,8 @@ from flowlab.studies.saga_peers import STYLES, SagaOutcome, Style, collector, si
 from flowlab.studies.saga_workload import SagaWorkload
 from flowlab.studies.saga_world import flowlab_run
 
+pytestmark = pytest.mark.usefixtures("only_young_garbage")
+
 SECOND = 10**9
 
 
@@ -92,7 +94,7 @@ def test_the_peer_agrees_to_the_nanosecond_with_a_loop_made_from_the_prose(
     assert found.completion_s == pytest.approx(expected.completion_ns / 1e9, rel=1e-9)
 
 
-@settings(max_examples=15)  # each run collects the garbage of the whole process first
+@settings(max_examples=15)
 @given(agents=st.integers(1, 12), sagas=st.integers(1, 25), seed=st.integers(0, 2**64), frozen=...)
 def test_every_contestant_agrees_with_the_loop_on_any_workload(
     agents: int, sagas: int, seed: int, *, frozen: bool
@@ -168,7 +170,7 @@ def test_the_collector_is_as_asked_inside_and_as_it_was_afterwards(
         (gc.enable if was else gc.disable)()
 
 
-@settings(max_examples=30)  # as above
+@settings(max_examples=30)
 @given(agents=st.integers(1, 12), sagas=st.integers(1, 40), seed=st.integers(0, 2**32))
 def test_the_floor_writes_the_log_that_flowlab_writes(agents: int, sagas: int, seed: int) -> None:
     # Few enough that no call waits for as long as a timer does, of which the floor has none.

@@ -201,7 +201,8 @@ def test_a_transaction_that_comes_to_nothing_has_claimed_and_released_nothing() 
         Step("keep", agent="hotel", compensation="grab"),
         Step("lose", agent="hotel", compensation="drop", retry=NO_RETRY),
     )
-    run = simulate(World(agents, keeping))
+    # The compensation fails each time, and is tried again for as long as the world goes on.
+    run = simulate(World(agents, keeping, max_events=200))
     assert [event.event_type for event in named(run, "LockClaimed", "LockReleased")] == [
         "LockClaimed"
     ]

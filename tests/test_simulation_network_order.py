@@ -36,15 +36,14 @@ def test_messages_of_a_link_arrive_in_the_order_in_which_they_were_sent_if_asked
     arrivals: dict[bool, list[int]] = {}
     for fifo in (True, False):
         log = simulate(post_office(fifo=fifo), seed=seed, faults=Faults(reorder=0.2)).log
-        sent = log.sql(
-            "SELECT sequence FROM events WHERE event_type = 'MessageSent' ORDER BY sequence"
-        )
-        received = log.sql(
-            "SELECT causes[1].sequence AS sent FROM events WHERE workflow_id = '@reader' "
-            "AND event_type = 'MessageReceived' ORDER BY sequence"
-        )
-        arrivals[fifo] = received["sent"].to_list()
-        assert sorted(arrivals[fifo]) == sent["sequence"].to_list()
+        events = sorted(log, key=lambda event: event.sequence)
+        sent = [event.sequence for event in events if event.event_type == "MessageSent"]
+        arrivals[fifo] = [
+            event.causes[0].sequence
+            for event in events
+            if event.workflow_id == "@reader" and event.event_type == "MessageReceived"
+        ]
+        assert sorted(arrivals[fifo]) == sent
     assert arrivals[True] == sorted(arrivals[True])
     assert arrivals[False] != sorted(arrivals[False])
 
