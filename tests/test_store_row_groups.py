@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from flowlab.store import EventStore, Layout
+from flowlab.events import Cause, Cell, Event
+from flowlab.store import EventStore, Layout, segments
 from flowlab.store.cutting import LAST_GROUPS
+from flowlab.store.position_read import stream_events
 from flowlab.store.segments import ROW_GROUP_ROWS
 from flowlab.store.span import Span
 
@@ -69,3 +74,36 @@ def test_few_groups_are_looked_at_however_long_a_stream_is(
         assert len(files) == 3
         assert len(reader.row_groups(opened)) == groups
         assert len(reader.row_groups(opened)._known) <= 4 * 5  # four searches among at most 32
+
+
+LISTS = [
+    {},
+    {"causes": (Cause("w", 1),)},
+    {"reads": ()},
+    {"writes": (Cell("a", "x"), Cell("b", "y"))},
+]
+PAYLOADS = st.sampled_from([None, {"input": 1}, "text"])
+ROWS = st.tuples(st.sampled_from(["E1", "E2"]), st.booleans(), PAYLOADS, st.sampled_from(LISTS))
+
+
+@settings(max_examples=30)
+@given(rows=st.lists(ROWS, min_size=2, max_size=12))
+def test_events_come_back_as_they_were_whatever_their_row_groups_have_in_common(
+    rows: list[tuple[str, bool, object, dict[str, object]]],
+) -> None:
+    events = [
+        Event.of(kind, follows_lane=lane, payload=payload, step_id="s" if lane else None, **lists)
+        for kind, lane, payload, lists in rows
+    ]
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(segments, "ROW_GROUP_ROWS", 3)
+        with EventStore(folder) as store:
+            store.append("w", Event.of("E1"))
+            store.append("w", events)
+            expected = store.read("/workflows/w").events()
+            store.seal()
+            now = store.snapshot()
+            for first in range(1, len(expected) + 1):
+                found = stream_events(now, ("default", "", "w"), first=first)
+                assert found == expected[first - 1 :]
+            assert store.read("/workflows/w").events() == expected

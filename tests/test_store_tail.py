@@ -228,9 +228,9 @@ def test_a_part_of_a_stream_is_the_same_wherever_files_end_and_the_tail_begins(
 ) -> None:
     """Who had everything but the tail searched the files again, and found nothing in them."""
     stream, looked = ("default", "", "w"), []
-    read = position_read.read_stream
+    read = position_read.read_events
     monkeypatch.setattr(
-        position_read, "read_stream", lambda *a, **k: (looked.append(a), read(*a, **k))[1]
+        position_read, "read_events", lambda *a, **k: (looked.append(a), read(*a, **k))[1]
     )
     with EventStore(tmp_path / "s") as store:
         for sealed in range(9):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 import msgspec
@@ -109,13 +110,26 @@ def table_from_events(events: Iterable[Event]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)
 
 
-def events_from_table(table: pa.Table) -> list[Event]:
-    """Convert rows back to events; columns that this version does not know are left out."""
-    columns: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in _PLAIN}
-    kinds = pc.list_flatten(table.column("cause_kinds")).to_pylist()
-    columns["causes"] = _groups(table.column("causes"), kinds)
-    for name in ("reads", "writes"):
-        columns[name] = _groups(table.column(name))
+def events_from_table(table: pa.Table, alike: Mapping[str, Any] | None = None) -> list[Event]:
+    """Convert rows back to events; columns that this version does not know are left out.
+
+    Args:
+        table: the rows.
+        alike: columns in which all rows have one value, with it; the table need not have those.
+    """
+    alike = {} if alike is None else alike
+    columns: dict[str, Iterable[Any]] = {
+        name: repeat(alike[name], len(table)) if name in alike else table.column(name).to_pylist()
+        for name in _PLAIN
+    }
+    for name in ("causes", "reads", "writes"):
+        if name in alike:
+            columns[name] = repeat(alike[name], len(table))
+        elif name == "causes":
+            kinds = pc.list_flatten(table.column("cause_kinds")).to_pylist()
+            columns[name] = _groups(table.column(name), kinds)
+        else:
+            columns[name] = _groups(table.column(name))
     rows = list(zip(*(columns[name] for name in Event.__struct_fields__), strict=True))
     return msgspec.convert(rows, list[Event])
 

@@ -16,7 +16,7 @@ from flowlab.store.delta import DataFile
 from flowlab.store.layout import Stream
 from flowlab.store.projection import ID_COLUMNS, Projection
 from flowlab.store.span import RowGroup, Span
-from flowlab.store.stream_read import read_stream
+from flowlab.store.stream_read import read_events, read_stream
 
 if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
@@ -79,9 +79,7 @@ def _stream_events(snapshot: Snapshot, stream: Stream, first: int, last: int | N
     # The tail goes on where the files end: from an event in it on, nothing lies in them.
     if files and not (tail and places and tail.buffer.events[places[0]].sequence <= first):
         span = Span.of_stream(stream, first, last, snapshot.position)
-        reader = snapshot.files.reader
-        table = read_stream(stream, span, files, None, reader, reverse=False, limit=None)
-        events = events_from_table(table) if table.num_rows else []
+        events = read_events(stream, span, files, snapshot.files.reader)
     if tail is None or not places:
         return events
     held = tail.buffer.events

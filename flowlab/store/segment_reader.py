@@ -205,28 +205,42 @@ class SegmentReader:
         Raises:
             CorruptionError: the file is missing or damaged.
         """
+        table, fixed = self.read_varying(data, group, span, sparse=sparse)
+        if not table.num_rows:
+            return self.schema.empty_table()
+        arrays = [
+            pa.repeat(pa.scalar(fixed[field.name], field.type), table.num_rows)
+            if field.name in fixed
+            else _as(table.column(field.name), field.type)
+            for field in self.schema
+        ]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def read_varying(
+        self, data: DataFile, group: int, span: Span, *, sparse: bool = False
+    ) -> tuple[pa.Table, dict[str, Any]]:
+        """Read the same as they lie in the file.
+
+        Returns:
+            The columns that vary in the row group, and the value of each that does not.
+
+        Raises:
+            CorruptionError: the file is missing or damaged.
+        """
         bounds = self.row_groups(data)[group]
         tested = span.tested_in(bounds)
         if tested is None:
-            return self.schema.empty_table()
+            return self.schema.empty_table(), {}
         if sparse and tested:
             mask = span.mask(self.read(data, [group], columns=tested), tested)
             if mask is not None and not pc.any(mask).as_py():
-                return self.schema.empty_table()
+                return self.schema.empty_table(), {}
         varying = [name for name in self.columns if name not in bounds.fixed]
         table = self.read(data, [group], columns=tuple(varying))
         mask = span.mask(table, tested)
         if mask is not None:
             table = _taken(table, pc.indices_nonzero(mask))
-        if not table.num_rows:
-            return self.schema.empty_table()
-        arrays = [
-            pa.repeat(pa.scalar(bounds.fixed[field.name], field.type), table.num_rows)
-            if field.name in bounds.fixed
-            else _as(table.column(field.name), field.type)
-            for field in self.schema
-        ]
-        return pa.Table.from_arrays(arrays, schema=self.schema)
+        return table, bounds.fixed
 
     def holds(self, data: DataFile, span: Span) -> bool:
         """Say whether a file has a row of a span; mostly its footer knows.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.events import table_from_events
+from flowlab.events import Event, events_from_table, table_from_events
 from flowlab.store.delta import DataFile
 from flowlab.store.layout import Stream
 from flowlab.store.pruning import groups_of_stream
@@ -49,6 +50,23 @@ def read_stream(
         by = [("sequence", "descending" if reverse else "ascending")]
         table = table.take(pc.sort_indices(table.select(["sequence"]), sort_keys=by))
     return table if limit is None else table.slice(0, limit)
+
+
+def read_events(
+    stream: Stream, span: Span, files: list[DataFile], reader: SegmentReader
+) -> list[Event]:
+    """Return the events of a span that lie in files, in sequence order.
+
+    No columns are made of what all rows of a row group have in common.
+    """
+    found: list[list[Event]] = []
+    for data in sorted((data for data in files if span.may_be_in(data)), key=_begin):
+        for group in groups_of_stream(reader, data, stream, *span.bounds["sequence"]):
+            if span.may_be_in(group):
+                table, alike = reader.read_varying(data, group.index, span)
+                found += [events_from_table(table, alike)] if table.num_rows else []
+    events = [event for part in found for event in part]
+    return sorted(events, key=attrgetter("sequence")) if len(found) > 1 else events
 
 
 def read_file(
