@@ -6,7 +6,7 @@ import re
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -64,7 +64,7 @@ class CommitLog:
             commits, checkpoints = self.names() if first else ([], [])
             if first:
                 self._state = self._checkpoint(None, checkpoints)
-            self._advance()
+            self._advance(frozenset(commits))
             if first:
                 self._check_last(commits)
                 self._check_table()
@@ -107,8 +107,9 @@ class CommitLog:
                 checkpoints.append(int(found[1]))
         return sorted(commits), sorted(checkpoints)
 
-    def _advance(self) -> None:
-        while self._next(self._state.version + 1).exists():
+    def _advance(self, seen: Collection[int]) -> None:
+        """Read the commits that follow, those that were `seen` to be there without another look."""
+        while (version := self._state.version + 1) in seen or self._next(version).exists():
             if self._state.version >= 0:
                 self._remember(self._state)
             self._state = self.after(self._state)

@@ -330,7 +330,14 @@ def _check_footer(data: DataFile, footer: bytes) -> None:
 def _with_codes(
     source: Path | pa.BufferReader, texts: list[str], metadata: pq.FileMetaData | None = None
 ) -> pq.ParquetFile:
-    opened = partial(pq.ParquetFile, source, metadata=metadata, page_checksum_verification=True)
+    # What is in memory is not to be fetched ahead by another thread.
+    opened = partial(
+        pq.ParquetFile,
+        source,
+        metadata=metadata,
+        pre_buffer=isinstance(source, Path),
+        page_checksum_verification=True,
+    )
     try:
         return opened(read_dictionary=texts)
     except KeyError:  # a file of another version lacks one of them
