@@ -30,6 +30,8 @@ from flowlab.studies import (
     choose,
     claims_page,
     race,
+    store_damage,
+    store_faults,
 )
 from flowlab.studies.measuring import counted_calls, counted_syncs
 from flowlab.studies.workload import PAYLOAD_BITS, make_log
@@ -169,7 +171,16 @@ IN_A_BROWSER = ["causality.view"]
 HERE = [c.name for c in CLAIMS if c.area != "recovery" and c.name not in IN_A_BROWSER]
 
 
+@pytest.fixture
+def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One kind of file and one operation: test_store_faults.py has all of either."""
+    every = store_damage.samples
+    monkeypatch.setattr(store_damage, "samples", lambda root, **given: every(root, **given)[:1])
+    monkeypatch.setattr(store_faults, "QUICK_OPERATIONS", 1)
+
+
 @pytest.mark.parametrize("name", HERE)
+@pytest.mark.usefixtures("fewer")
 def test_every_claim_can_be_measured(name: str) -> None:
     check_can_be_measured(name)
 
