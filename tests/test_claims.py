@@ -30,6 +30,7 @@ from flowlab.studies import (
     choose,
     claims_page,
     race,
+    simulation_laws,
     store_damage,
     store_faults,
 )
@@ -173,10 +174,11 @@ HERE = [c.name for c in CLAIMS if c.area != "recovery" and c.name not in IN_A_BR
 
 @pytest.fixture
 def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One kind of file and one operation: test_store_faults.py has all of either."""
+    """One kind of file, operation and hash seed: tests of stores and of scenarios have them all."""
     every = store_damage.samples
     monkeypatch.setattr(store_damage, "samples", lambda root, **given: every(root, **given)[:1])
     monkeypatch.setattr(store_faults, "QUICK_OPERATIONS", 1)
+    monkeypatch.setattr(simulation_laws, "HASH_SEEDS", ("4711",))
 
 
 @pytest.mark.parametrize("name", HERE)

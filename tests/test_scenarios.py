@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from flowlab.errors import FlowlabError, NotFoundError, PlanError
-from flowlab.events import Event
+from flowlab.events import Event, connect, run_query
 from flowlab.scenarios import SCENARIOS, scenario_named
 from flowlab.simulation import (
     FAULT_PRESETS,
@@ -133,8 +133,10 @@ def histories(run: Run) -> Iterator[list[Event]]:
 @every_scenario
 def test_the_relations_of_a_run_answer(name: str) -> None:
     run = healing_runs(name)[0]
-    rows = {relation: len(run.log.relation(relation)) for relation in RELATIONS}
-    named = {row["workflow_id"]: row["status"] for row in run.log.relation("workflows").to_dicts()}
+    with connect(run.log) as connection:
+        found = {name: run_query(connection, f"FROM {name}") for name in RELATIONS}
+    rows = {relation: table.num_rows for relation, table in found.items()}
+    named = {row["workflow_id"]: row["status"] for row in found["workflows"].to_pylist()}
 
     assert rows["runs"] == 1
     assert min(rows["workflows"], rows["messages"], rows["edges"]) > 0
