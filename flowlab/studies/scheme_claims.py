@@ -126,20 +126,30 @@ def _events(table: pa.Table) -> list[Event]:
 
 
 def _in_turns(calls: dict[str, Callable[[int], object]], scale: Scale) -> dict[str, list[float]]:
-    """Return what each call takes of the processor, the median of each block; they take turns."""
-    found: dict[str, list[float]] = {name: [] for name in calls}
+    """Return what each call takes of the processor, the median of each block; they take turns.
+
+    The order turns and the cyclic collector stands still: with calls that allocate alike it falls
+    due in step with them, and would strike the same one each time.
+    """
+    names = list(calls)
+    found: dict[str, list[float]] = {name: [] for name in names}
     for call in calls.values():
         call(0)
-    for _ in range(scale.blocks):
-        block: dict[str, list[float]] = {name: [] for name in calls}
-        gc.collect()
-        for number in range(max(5, scale.repeats // 4)):
-            for name, call in calls.items():
-                began = time.process_time()
-                call(number)
-                block[name].append(time.process_time() - began)
-        for name, times in block.items():
-            found[name].append(statistics.median(times))
+    gc.disable()
+    try:
+        for _ in range(scale.blocks):
+            block: dict[str, list[float]] = {name: [] for name in names}
+            gc.collect()
+            for number in range(max(5, scale.repeats // 4)):
+                first = number % len(names)
+                for name in names[first:] + names[:first]:
+                    began = time.process_time()
+                    calls[name](number)
+                    block[name].append(time.process_time() - began)
+            for name, times in block.items():
+                found[name].append(statistics.median(times))
+    finally:
+        gc.enable()
     return found
 
 
