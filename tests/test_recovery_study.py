@@ -25,6 +25,7 @@ from flowlab.studies.measuring import FULL, QUICK, Scale
 from flowlab.studies.recovery_cells import Cell, calibration, grid, unseen
 from flowlab.studies.recovery_fit import SCHEMES, TERMS, fit_schemes, least_squares, predict
 from flowlab.studies.recovery_optimum import Point, best_of
+from flowlab.studies.recovery_process import WARM, WARM_RUNS
 from flowlab.studies.recovery_states import AGENT, expected, teller_table
 from flowlab.studies.recovery_study import RESULTS, RecoveryStudy, measure, measured_cell
 from flowlab.studies.recovery_workload import (
@@ -252,15 +253,23 @@ def test_a_line_that_is_no_result_is_told_and_nothing_is_measured_over_it(tmp_pa
 def test_a_killed_process_is_recovered_by_every_scheme_and_each_reads_what_the_law_says(
     tmp_path: Path,
 ) -> None:
-    cell = Cell("grid", Shape(330, every=50), workflows=2, deltas=2, repeats=1)
-    rows = {row["scheme"]: row for row in measured_cell(cell, tmp_path)}
+    cell = Cell("calibration", Shape(330, every=50), workflows=2, deltas=2, repeats=1)
+    found = measured_cell(cell, tmp_path)
+    rows = {row["scheme"]: row for row in found}
+    warm = [row for row in found if row["scheme"] == WARM]
 
     assert set(rows) == set(SCHEMES) - {"parallel"} | {"write", "write a delta"}
     assert rows["replay"]["events"] > 2 * 330
     assert rows["checkpoint"]["events"] < rows["replay"]["events"] / 2
     assert rows["checkpoint"]["files"] == 2
     assert rows["incremental"]["files"] >= 2
-    assert rows["warm cache"]["events"] <= rows["replay"]["events"] - 2 * 330
+    assert rows["replay"]["moved"] == 2
+    assert rows["replay"]["savepoints"] >= 2 * (330 - 1) // 51
+    assert rows["replay"]["saved_bytes"] > 1_000 * rows["replay"]["savepoints"]
+    missed = [row["events"] for row in warm]
+    assert len(missed) == WARM_RUNS
+    assert missed == sorted(missed)
+    assert missed[-1] <= rows["replay"]["events"] - 2 * 330
     assert not list(tmp_path.iterdir())
 
 

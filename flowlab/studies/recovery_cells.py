@@ -107,6 +107,11 @@ def calibration(scale: Scale) -> list[Cell]:
             (Shape(1_200, every=400, payload_bytes=200), 14, 2),
             (Shape(700, every=120, state_bytes=3_000), 40, 1),
             (Shape(600, every=220), 60, 3),
+            # Savepoints so near to one another that whoever has missed little has missed some.
+            (Shape(4_000, every=40, state_bytes=5_000), 1, 2),
+            (Shape(5_000, every=60, state_bytes=30_000), 1, 4),
+            (Shape(3_000, every=90, state_bytes=60_000), 1, 0),
+            (Shape(6_000, every=50, payload_bytes=500), 1, 6),
         ]
         if scale.largest >= LONG_STREAM:
             shapes += [(Shape(events, every=900), 1, 1) for events in (120_000, 500_000)]
