@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import permutations
 
 import causal_logs
+import duckdb
 import networkx as nx
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from simulated_worlds import STORMY, booking
 from test_figures import logs, saga, texts
 
 from flowlab.errors import InvalidArgumentError, NotFoundError
-from flowlab.events import Cause, Event, EventLog, RunInfo
+from flowlab.events import Cause, Event, EventLog, RunInfo, connect
 from flowlab.figures import space_time
 from flowlab.figures.calls import read_calls
 from flowlab.figures.graph import visible_links
@@ -44,11 +46,22 @@ def calls_of(log: EventLog) -> list[tuple[object, ...]]:
     )  # fmt: skip
 
 
+@cache
+def relations() -> duckdb.DuckDBPyConnection:
+    """Define the relations once, for one log after the other: that costs more than to ask."""
+    return connect(EventLog.from_events([]))
+
+
 def asked_of(log: EventLog) -> list[tuple[object, ...]]:
-    return log.sql(
-        "SELECT workflow_id, sequence, agent_id, attempt, status, tokens, started_workflow_id, "
-        "started_sequence, ended_sequence FROM activities ORDER BY workflow_id, sequence"
-    ).rows()
+    relations().register("events", log.table)
+    return (
+        relations()
+        .sql(
+            "SELECT workflow_id, sequence, agent_id, attempt, status, tokens, started_workflow_id, "
+            "started_sequence, ended_sequence FROM activities ORDER BY workflow_id, sequence"
+        )
+        .fetchall()
+    )
 
 
 @settings(max_examples=60)

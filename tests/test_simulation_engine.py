@@ -65,7 +65,7 @@ def check_kind(event: Event, causes: list[Event]) -> None:
 
 
 @a_world
-@lightly
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 def test_a_store_takes_every_log_and_gives_it_back_equal(
     world: World, seed: int, faults: Faults
 ) -> None:
