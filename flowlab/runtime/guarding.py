@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Guarding:
     """Puts the guard in place for turns, and takes it away when no turn follows at once.
 
-    It refuses nothing while no code of a workflow runs, so it may stay while the loop goes on; taken
-    away and put back, it would be work at every durable step.
+    It refuses nothing while no code of a workflow runs, so it may stay while the loop goes on;
+    taken away and put back, it would be work at every durable step.
     """
 
     __slots__ = ("_guard", "_is_looking", "_turns", "_turns_seen")
