@@ -78,6 +78,36 @@ def test_nothing_begins_whose_request_was_written_and_not_synced(tmp_path: Path)
     assert begun_and_refused
 
 
+def test_a_loop_that_begins_tasks_at_once_begins_nothing_before_the_sync(tmp_path: Path) -> None:
+    begun: list[int] = []
+
+    async def give(number: int) -> int:
+        begun.append(number)
+        return number
+
+    def eager(loop: asyncio.AbstractEventLoop, coroutine: Any, **_: Any) -> asyncio.Task[Any]:
+        if coroutine.__name__ != "_perform":
+            return asyncio.Task(coroutine, loop=loop)
+        with suppress(StopIteration):
+            coroutine.send(None)  # the activity waits for nothing
+        return asyncio.Task(asyncio.sleep(0), loop=loop)
+
+    async def whole() -> None:
+        asyncio.get_running_loop().set_task_factory(eager)
+        disk = FaultyDisk(tmp_path, Fault("sync tail/#.log", nth=4))
+        runtime = Runtime(EventStore(tmp_path, disk=disk), [one_by_one], activities=[give])
+        with suppress(FlowlabError):
+            await (await runtime.start(one_by_one, 6, id="w")).result()
+            pytest.fail("no sync has failed")
+        await runtime.close()
+
+    asyncio.run(whole())
+    with EventStore(tmp_path) as store:
+        events = store.read("/workflows/w/events").events()
+    asked = [e.data["input"] for e in events if e.event_type == "ActivityScheduled"]
+    assert begun == asked
+
+
 def test_clocks_and_chance_are_put_back_once_no_turn_follows() -> None:
     clock, chance = time.time, random.random
     seen = []

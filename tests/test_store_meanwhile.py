@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowlab.errors import ConcurrencyError, PoisonedError
+from flowlab.errors import ConcurrencyError, InvalidArgumentError, PoisonedError
 from flowlab.events import Event
 from flowlab.store import EventStore
 from flowlab.store.files import Disk
@@ -97,3 +97,20 @@ def test_a_sync_that_fails_after_it_is_an_error_and_nothing_is_shown(
             store.append("w", MARK, meanwhile=lambda: done.append(1))
         assert done == [1]
         assert len(store.read("/workflows/w").events()) == 1
+
+
+def test_a_caller_who_raises_in_it_stops_the_store_and_leaves_no_gap(tmp_path: Path) -> None:
+    def refuse() -> None:
+        message = "it must not raise"
+        raise InvalidArgumentError(message)
+
+    with EventStore(tmp_path) as store:
+        store.append("w", MARK)
+        with pytest.raises(InvalidArgumentError):
+            store.append("w", MARK, meanwhile=refuse)
+        with pytest.raises(PoisonedError):
+            store.append("w", MARK)
+    with EventStore(tmp_path) as store:
+        store.append("w", MARK)
+        events = store.read("/workflows/w").events()
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))

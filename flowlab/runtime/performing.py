@@ -76,8 +76,10 @@ class Performing:
         flag = self._flags[place] = Flag()
         ctx = ActivityContext(effect, None if lane is None else lane.name, cells, flag)
         coroutine = self._perform(lane, effect, performer, ctx, cells)
-        # Its first step comes when the loop has its turn, which is after the commit.
-        self._tasks[place] = self._ready[place] = asyncio.get_running_loop().create_task(coroutine)
+        # Its first step comes when the loop has its turn, which is after the commit: the loop's own
+        # `create_task` may be an eager one, which would take that step here.
+        task = asyncio.Task(coroutine, loop=asyncio.get_running_loop())
+        self._tasks[place] = self._ready[place] = task
 
     def take_back(self) -> None:
         """Let nothing begin that was prepared: its request did not become durable."""

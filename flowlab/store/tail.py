@@ -309,7 +309,7 @@ class TailWriter:
             self._disk.write_at(self._descriptor, frame, self._offset)
             if meanwhile is not None:
                 self._disk.begin_sync(self._descriptor, self._offset, len(frame))
-                meanwhile()
+                self._call(meanwhile)
             mark = Watermark(boot_id(), self.number, end, last_position).encode()
             self._disk.sync_data(self._descriptor)
         except OSError as error:
@@ -347,6 +347,14 @@ class TailWriter:
     def poison(self, reason: str) -> None:
         """Refuse every further write: what is durable is unknown."""
         self._poisoned = self._poisoned or f"{reason}; open the store again"
+
+    def _call(self, meanwhile: Callable[[], None]) -> None:
+        try:
+            meanwhile()
+        except BaseException as error:
+            # The frame may survive or not: whoever opens the store again finds out.
+            self.poison(f"{type(error).__name__} was raised while a commit was being synced")
+            raise
 
     def publish(self, position: int) -> None:
         """Move the watermark to the end of what is synced."""
