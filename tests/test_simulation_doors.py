@@ -27,7 +27,7 @@ from flowlab.simulation import (
     simulate,
     simulate_many,
 )
-from flowlab.workflow import Step, WorkflowContext, workflow
+from flowlab.workflow import Sequential, Step, WorkflowContext, workflow
 
 NAN = float("nan")
 DEEP: list[Any] = []
@@ -137,6 +137,14 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "nobody for a role": (lambda: World([bank()], pay("till")), "names 'till'"),
     "no handler for a role": (
         lambda: World([bank(), Agent("b")], pay(), [Start("a", roles={"bank": "b"})]),
+        "asks agent 'b' for 'charge'",
+    ),
+    "no handler for the second of two equal roles": (
+        lambda: World(
+            [bank(), Agent("b")],
+            Sequential(Step("hold", agent="x", activity="charge", compensation="charge"), pay("y")),
+            [Start("a", roles={"x": "bank", "y": "b"})],
+        ),
         "asks agent 'b' for 'charge'",
     ),
     "roles of code": (lambda: World([bank()], code, [Start("a", roles={})]), "roles are for plans"),

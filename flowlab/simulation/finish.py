@@ -262,7 +262,7 @@ def _named(
 ) -> list[pa.Array]:
     """Return the lanes that payloads name, as JSON text, and what follows them there."""
     names = np.array([shape.agent is not None for shape in shapes], bool)[codes]
-    texts = {lane: encode_json(lane) for lane in dict.fromkeys(known.lane_texts)}
+    texts = {lane: json_of(lane) for lane in dict.fromkeys(known.lane_texts)}
     lanes = pa.array([*(texts[lane] for lane in known.lane_texts), b""], pa.binary())
     nobody = len(known.lane_texts)
     after = pa.array([shape.agent or b"" for shape in shapes], pa.binary())

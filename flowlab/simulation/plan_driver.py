@@ -16,7 +16,7 @@ from flowlab.simulation.driver import (
     failure,
 )
 from flowlab.simulation.plan_shapes import PlanShapes, shapes_of
-from flowlab.simulation.recorder import LEAST, NOTHING, PACK, ROW_BYTES, json_of, plain
+from flowlab.simulation.recorder import LEAST, MOST, NOTHING, PACK, ROW_BYTES, json_of, plain
 from flowlab.workflow import PlanInstance, StepOp
 from flowlab.workflow.plan_command import (
     ARRIVED,
@@ -99,7 +99,7 @@ class PlanDriver(Driver):
         if call.failed:
             shape = self._shapes.failed(op, call)
             value = engine.recorder.keep(kept)
-        elif type(kept) is int and LEAST <= kept < -LEAST:
+        elif type(kept) is int and LEAST <= kept <= MOST:
             shape = self._shapes.completed_int[call.undo][op.index]
             value = kept
         else:
@@ -211,8 +211,12 @@ class PlanDriver(Driver):
             place = engine.recorder.keep(kept)
         if len(causes) == 1:
             ((first, kind),) = causes
-            shape = self._shapes.scheduled(op, attempt, kind, causes)
             second = -1
+            shape = -1
+            if attempt == 1 and kind == PROGRAM:
+                shape = self._shapes.first[op.index]
+            if shape < 0:
+                shape = self._shapes.scheduled(op, attempt, kind, causes)
         else:
             shape = self._shapes.scheduled(op, attempt, -1, causes)
             first, second = causes[0][0], causes[1][0]

@@ -23,6 +23,8 @@ class PlanShapes:
         started: of WorkflowStarted.
         completed_int, completed: by [whether it is a compensation][step]: of the answer, for a
             result that is an int, and for any.
+        first: by step: of the request of its first attempt, where one event of the program is its
+            only cause; -1 as long as it is not made. It is what most requests are.
         keys: an integer for each step's name.
         program: the plan.
     """
@@ -34,6 +36,7 @@ class PlanShapes:
         "_scheduled",
         "completed",
         "completed_int",
+        "first",
         "keys",
         "program",
         "started",
@@ -55,6 +58,7 @@ class PlanShapes:
         )
         self.completed_int = self._completed(program, Value.INT)
         self.completed = self._completed(program, Value.JSON)
+        self.first = [-1] * len(program.steps)
         self.keys = [key_of(step.name) for step in program.steps]
 
     def __repr__(self) -> str:
@@ -150,6 +154,8 @@ class PlanShapes:
                 kind_a=kinds[0],
                 kind_b=kinds[1],
             )
+            if attempt == 1 and kind == PROGRAM:
+                self.first[op.index] = code
         return code
 
 

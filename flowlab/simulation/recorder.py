@@ -27,6 +27,9 @@ _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 LEAST: Final = -(2**63)
 """The least int that a row's value can be."""
 
+MOST: Final = 2**63 - 1
+"""The greatest."""
+
 NOTHING: Final = -1
 """No cause, no coordination, no other stream."""
 
@@ -76,13 +79,37 @@ class Stream(msgspec.Struct, gc=False):
 
 
 class Handled:
-    """The shapes of what agents do, the same for all of them: by activity, and by cells too."""
+    """The shapes of what agents do, the same for all of them: by activity, and by cells too.
 
-    __slots__ = ("committed", "received")
+    Attributes:
+        received: by activity.
+        committed: by activity and cells.
+        counted: by activity and the cell, where a transaction read one and set it to a number.
+    """
+
+    __slots__ = ("committed", "counted", "received")
 
     def __init__(self) -> None:
         self.received: dict[str, int] = {}
         self.committed: dict[tuple[str, ...], int] = {}
+        self.counted: dict[tuple[str, str], int] = {}
+
+    def counting(self, recorder: Recorder, name: str, key: str, reads: tuple[str, ...]) -> int:
+        """Make the shape of a transaction that sets one cell to a number."""
+        shape = recorder.shape(
+            "TransactionCommitted",
+            name=name,
+            value=Value.INT,
+            head=b'{"values":{' + encode_json(key) + b":",
+            tail=b"}}",
+            follows_lane=True,
+            reads=tuple((None, read) for read in reads),
+            writes=((None, key),),
+        )
+        if reads == (key,):
+            self.counted[name, key] = shape
+        self.committed[name, key, *reads] = shape
+        return shape
 
 
 class Recorder:
@@ -256,7 +283,7 @@ def plain(value: Any) -> tuple[Any, Any]:
     kind = type(value)
     if value is None or kind is bool:
         return value, value
-    if value.isascii() if kind is str else kind is int and LEAST <= value < -LEAST:
+    if value.isascii() if kind is str else kind is int and LEAST <= value <= MOST:
         return value, value
     encoded = encode_json(value)
     return encoded, decode_payload(encoded)

@@ -15,7 +15,7 @@ from flowlab.simulation.conversation import TALKING, Conversation, begin_talk
 from flowlab.simulation.disk import Disk
 from flowlab.simulation.locks import GRANTED, STASHED, Stashed
 from flowlab.simulation.outage import befall, finish_badly
-from flowlab.simulation.recorder import LEAST, PACK, ROW_BYTES, Value, plain
+from flowlab.simulation.recorder import LEAST, MOST, PACK, ROW_BYTES, Value, plain
 from flowlab.workflow.cells import own
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Server:
 
     __slots__ = (
         "_committed",
+        "_counted",
         "_deduplicates",
         "_handlers",
         "_received",
@@ -88,6 +89,7 @@ class Server:
         shapes = engine.recorder.handled
         self._received: dict[str, int] = shapes.received
         self._committed: dict[tuple[str, ...], int] = shapes.committed
+        self._counted: dict[tuple[str, str], int] = shapes.counted
         faults = engine.faults
         self.faults = faults if faults is not None and faults.segment_live else None
         self.disk = Disk(self, faults) if faults is not None and faults.disk_live else None
@@ -232,7 +234,7 @@ class Server:
             return
         try:
             outcome = self._handlers[call.name](context, call.value)
-            if outcome is None or (type(outcome) is int and LEAST <= outcome < -LEAST):
+            if outcome is None or (type(outcome) is int and LEAST <= outcome <= MOST):
                 call.kept = outcome
             elif type(outcome) is CoroutineType:
                 begin_talk(now_ns, self, call, outcome)
@@ -308,12 +310,16 @@ class Server:
         context = self.context
         if len(written) == 1 and not context.others and not context.marks:
             ((key, value),) = written.items()
-            if type(value) is int and LEAST <= value < -LEAST:
+            if type(value) is int and LEAST <= value <= MOST:
                 # One number is the usual case: no payload is built for it.
-                known = (call.name, key, *self.cells.reads)
-                shape = self._committed.get(known)
+                reads = self.cells.reads
+                if len(reads) == 1 and key in reads:
+                    shape = self._counted.get((call.name, key))
+                else:
+                    shape = self._committed.get((call.name, key, *reads))
                 if shape is None:
-                    shape = self._new_committed(known)
+                    recorder = self.engine.recorder
+                    shape = recorder.handled.counting(recorder, call.name, key, tuple(reads))
                 self.state[key] = value
                 rows = self.engine.rows
                 row = len(rows) // ROW_BYTES
@@ -345,20 +351,6 @@ class Server:
         if self.disk is not None and written:
             self.disk.write(now_ns, call, written)
         return row
-
-    def _new_committed(self, known: tuple[str, ...]) -> int:
-        name, key, *reads = known
-        shape = self._committed[known] = self.engine.recorder.shape(
-            "TransactionCommitted",
-            name=name,
-            value=Value.INT,
-            head=b'{"values":{' + encode_json(key) + b":",
-            tail=b"}}",
-            follows_lane=True,
-            reads=tuple((None, read) for read in reads),
-            writes=((None, key),),
-        )
-        return shape
 
     def _commit_shared(self, now_ns: int, call: Call, written: dict[str, Any]) -> int:
         """Commit what a transaction has done to resources and locks, too."""

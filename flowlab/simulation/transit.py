@@ -26,6 +26,7 @@ HOST: Final = "orchestrator"
 NONE_KNOWN: Final[dict[int, list[Drawn]]] = {}
 """What is drawn ahead for a world that runs alone."""
 
+_SEQUENCES: Final = (tuple, list)
 _MESSAGE: Final = int(CauseKind.MESSAGE)
 _FAULT: Final = int(CauseKind.FAULT)
 
@@ -322,7 +323,7 @@ def three(told: Any) -> tuple[int, int, int]:
     Raises:
         InvalidArgumentError: it does not.
     """
-    if isinstance(told, (tuple, list)) and len(told) == 3:  # noqa: PLR2004 - as the name says
+    if isinstance(told, _SEQUENCES) and len(told) == 3:  # noqa: PLR2004 - as the name says
         request_ns, service_ns, reply_ns = told
         ints = type(request_ns) is type(service_ns) is type(reply_ns) is int
         if ints and request_ns >= 0 and service_ns >= 0 and reply_ns >= 0:
