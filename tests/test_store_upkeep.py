@@ -322,6 +322,20 @@ def test_a_truncated_stream_and_its_lanes_go_on_where_they_were(tmp_path: Path) 
         assert store.verify().ok
 
 
+def test_a_stream_that_was_truncated_whole_has_its_head_once_its_rows_are_gone(
+    store: EventStore,
+) -> None:
+    filled(store, 3)
+    store.truncate("w1", upto=3, discard=True)
+    heads = [store.snapshot().head("w1")]
+    store.compact(full=True)
+    heads.append(store.snapshot().head("w1"))
+    store.vacuum(retain=0)
+    heads.append(store.snapshot().head("w1"))
+    assert heads == [3, 3, 3]
+    assert store.append("w1", mark("next")).first_sequence == 4
+
+
 def test_a_state_before_a_truncation_is_read_until_vacuum_and_then_says_where_it_went(
     store: EventStore,
 ) -> None:

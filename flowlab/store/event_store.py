@@ -260,9 +260,7 @@ class EventStore(
         self._files.check_process()
         found = None if self._closed else self._writer.head(stream)
         if found is None:
-            now = self.snapshot()
-            found = now.head(workflow_id, namespace=namespace, run_id=run_id)
-            found = max(found, now.bases.base(stream))
+            found = self.snapshot().head(workflow_id, namespace=namespace, run_id=run_id)
         return found
 
     def record_run(self, run: RunInfo) -> None:

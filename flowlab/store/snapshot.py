@@ -207,7 +207,8 @@ class Snapshot:
                     return last
         stream = (namespace, run_id, workflow_id)
         whole = self._files.shelves.layout.keeps_streams_whole
-        return last_in(self._files.reader, self._holding(*stream), stream, whole=whole)
+        last = last_in(self._files.reader, self._holding(*stream), stream, whole=whole)
+        return max(last, self.bases.base(stream))
 
     @cached_property
     def bases(self) -> Bases:
