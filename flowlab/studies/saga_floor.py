@@ -115,6 +115,21 @@ def floor_run(workload: SagaWorkload) -> tuple[SagaOutcome, EventLog]:
     return SagaOutcome(completion_ns, len(log), last_ns, 0, seconds), log
 
 
+def table_seconds(workload: SagaWorkload) -> float:
+    """Return what the table of a recorded run takes, which whatever records these rows must pay.
+
+    Example:
+        >>> table_seconds(SagaWorkload.of(agents=3, sagas=20)) > 0
+        True
+    """
+    recorder = Recorder()
+    recorder.begin()
+    _loop(workload, recorder, _Codes(recorder))
+    began = time.process_time()
+    EventLog(table_of(recorder, [""], "default"))
+    return time.process_time() - began
+
+
 def _loop(  # noqa: C901, PLR0912, PLR0915 - that it is one loop is what it measures
     workload: SagaWorkload, recorder: Recorder, codes: _Codes
 ) -> tuple[int, int]:
