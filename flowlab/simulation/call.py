@@ -11,7 +11,7 @@ from flowlab.simulation.draws import bits
 from flowlab.simulation.fault_source import EVERY_RISK
 
 if TYPE_CHECKING:
-    from flowlab.simulation.driver import Driver
+    from flowlab.simulation.driver import Caller
     from flowlab.simulation.server import Server
 
 
@@ -57,7 +57,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
         mail: what an agent looks at before it begins it: `WAITS`, `WITHDRAWN` and `COPY`, or 0.
     """
 
-    driver: Driver | None
+    driver: Caller | None
     op: Any
     server: Server
     name: str

@@ -16,8 +16,8 @@ from flowlab.simulation.driver import (
     OPEN,
     PROGRAM,
     Causes,
-    Driver,
     Fire,
+    Parent,
     call_key,
     error_in,
     failure,
@@ -38,7 +38,7 @@ _LINEAGE: Final = frozenset({"ActivityFailed", "ActivityTimedOut", "TimerStarted
 """What stands between an attempt of a call and the next."""
 
 
-class CodeDriver(Driver):
+class CodeDriver(Parent):
     """Hosts one `Execution` after the other: a generation each.
 
     The history goes to the execution as events and to the recorder as rows. `_rows` leads from the

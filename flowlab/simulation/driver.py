@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from flowlab.events import CauseKind, Event
@@ -38,10 +39,8 @@ class Over(Exception):  # noqa: N818 - no error: the world has come to its end
     """Ends a world: nothing is left to happen, or a limit is reached."""
 
 
-class Driver:
+class Driver(ABC):
     """One workflow of one world, from its start to its end.
-
-    What raises NotImplementedError here is never asked of a kind that does not have it.
 
     Attributes:
         workflow_id, code: its id, and its stream.
@@ -73,52 +72,30 @@ class Driver:
         self.key = key_of(workflow_id)
         self.status = OPEN
         self.result: Any = None
-        self.parent: tuple[Driver, int] | None = None
+        self.parent: tuple[Parent, int] | None = None
         self.calls = 0
         self.down_until_ns = 0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.workflow_id!r}, {self.status})"
 
+    @abstractmethod
     def begin(self, now_ns: int, value: Any, cause: int = NOTHING) -> None:
         """Begin with an input; `cause` is the row that asked for it."""
-        raise NotImplementedError
 
-    def answer(self, now_ns: int, call: Call) -> None:
-        """Take the answer to a call, which a choreography has none of."""
-        raise NotImplementedError
-
-    def give_up(self, now_ns: int, call: Call) -> None:
-        """Take note that a call was not answered in time; a choreography has no calls."""
-        raise NotImplementedError
-
-    def canceled(self, now_ns: int, call: Call) -> None:
-        """Take note that an agent gave a call up before it began; only code withdraws one."""
-        raise NotImplementedError
-
+    @abstractmethod
     def signal(self, now_ns: int, name: str, value: Any, cause: int) -> None:
         """Take an event from outside."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cancel(self, now_ns: int, reason: str, cause: int) -> None:
         """Take a request to stop."""
-        raise NotImplementedError
 
-    def child_ended(
-        self, now_ns: int, asked: int, name: str, status: str, result: Any, end: int
-    ) -> None:
-        """Take the end of a child, which only code has; `asked` and `end` are rows."""
-        raise NotImplementedError
-
-    def bind(self, roles: Mapping[str, str]) -> None:
-        """Say which agent takes each role of a plan; elsewhere a world refuses roles."""
-        raise NotImplementedError
-
+    @abstractmethod
     def waiting(self) -> list[str]:
         """Say what it waits for, in the order in which it began to."""
-        raise NotImplementedError
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027 - most kinds keep none
         """Let go of the messages that it keeps: its world has ended."""
 
     def is_down(self, now_ns: int, fire: Fire, about: Any) -> bool:
@@ -132,10 +109,6 @@ class Driver:
         """Say whether an entry of the agenda that calls it would do nothing any more."""
         del fire, about
         return False
-
-    def recover(self) -> None:
-        """Come back after a crash of the process, which a choreography has none of."""
-        raise NotImplementedError
 
     def record(self, now_ns: int, event: Event, causes: Sequence[tuple[int, int]]) -> int:
         """Write an event of the history with causes (row, kind); return its row."""
@@ -166,6 +139,40 @@ class Driver:
         self.code = self.engine.recorder.stream(
             old.name, old.lane, root=old.root, generation=old.generation + 1
         )
+
+
+class Caller(Driver):
+    """A workflow that calls agents, from a process that may crash: all but a choreography."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def answer(self, now_ns: int, call: Call) -> None:
+        """Take the answer to a call."""
+
+    @abstractmethod
+    def give_up(self, now_ns: int, call: Call) -> None:
+        """Take note that a call was not answered in time."""
+
+    @abstractmethod
+    def recover(self) -> None:
+        """Come back after a crash of the process."""
+
+
+class Parent(Caller):
+    """A workflow that begins others and withdraws what it has asked for, as only code does."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def canceled(self, now_ns: int, call: Call) -> None:
+        """Take note that an agent gave a call up before it began."""
+
+    @abstractmethod
+    def child_ended(
+        self, now_ns: int, asked: int, name: str, status: str, result: Any, end: int
+    ) -> None:
+        """Take the end of a child; `asked` and `end` are rows."""
 
 
 def family_of(call: Call) -> str:

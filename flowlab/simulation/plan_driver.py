@@ -10,7 +10,7 @@ from flowlab.simulation.driver import (
     KEY_MASK,
     MESSAGE,
     PROGRAM,
-    Driver,
+    Caller,
     Fire,
     call_key,
     failure,
@@ -46,7 +46,7 @@ _ENDS = {
 }
 
 
-class PlanDriver(Driver):
+class PlanDriver(Caller):
     """Carries out one instance of a plan.
 
     The history is written as rows and nothing else: the instance names events by their rows.

@@ -13,6 +13,7 @@ from flowlab.events.wording import error_text
 from flowlab.simulation.call import WAITS, WITHDRAWN, first_wanted
 from flowlab.simulation.conversation import TALKING, Conversation, begin_talk
 from flowlab.simulation.disk import Disk
+from flowlab.simulation.driver import Parent
 from flowlab.simulation.locks import GRANTED, STASHED, Stashed
 from flowlab.simulation.outage import befall, finish_badly
 from flowlab.simulation.recorder import LEAST, MOST, PACK, ROW_BYTES, Value, plain
@@ -184,7 +185,7 @@ class Server:
 
     def withdraw(self, now_ns: int, call: Call) -> None:
         """Give up a message that it has not begun, if its sender asks for that in time."""
-        if call.driver is None:
+        if not isinstance(call.driver, Parent):  # nobody else withdraws one
             return
         if call.mail & WAITS:
             call.mail = WITHDRAWN

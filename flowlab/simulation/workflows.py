@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from flowlab.errors import InvalidArgumentError
 from flowlab.events.codec import encode_json
 from flowlab.simulation.call import Leg
-from flowlab.simulation.driver import OPEN, Driver, failure
+from flowlab.simulation.driver import OPEN, Caller, Driver, Parent, failure
 from flowlab.simulation.drivers import driver_of
 from flowlab.simulation.injection import CrashAfter, CrashBefore
 from flowlab.simulation.inputs import Input, Signal, Start
+from flowlab.simulation.plan_driver import PlanDriver
 from flowlab.simulation.recorder import NOTHING, Value
 from flowlab.workflow import as_ns
 
@@ -53,15 +54,16 @@ class Workflows:
             raise InvalidArgumentError(message)
         driver = driver_of(self._engine, process, workflow_id)
         if roles is not None:
+            assert isinstance(driver, PlanDriver)  # as the world has checked
             driver.bind(roles)
         self.drivers[workflow_id] = driver
         return driver
 
-    def begin_child(self, now_ns: int, parent: Driver, row: int, name: str, data: Any) -> None:
+    def begin_child(self, now_ns: int, parent: Parent, row: int, name: str, data: Any) -> None:
         """Begin a workflow that another one waits for."""
         self._engine.at(now_ns, self._begin_child, (parent, row, name, data))
 
-    def _begin_child(self, now_ns: int, told: tuple[Driver, int, str, Any]) -> None:
+    def _begin_child(self, now_ns: int, told: tuple[Parent, int, str, Any]) -> None:
         parent, row, name, data = told
         child_id = data["workflow_id"]
         try:
@@ -110,7 +112,7 @@ class Workflows:
         if isinstance(fault, CrashAfter) and driver.status == OPEN:
             self._crash(now_ns, driver, fault)
 
-    def _crash(self, now_ns: int, driver: Driver, fault: CrashBefore | CrashAfter) -> None:
+    def _crash(self, now_ns: int, driver: Caller, fault: CrashBefore | CrashAfter) -> None:
         """Stop the process that runs a workflow; what comes meanwhile waits until it is back."""
         engine, recorder = self._engine, self._engine.recorder
         engine.happened[fault.fault_id] = None
@@ -124,7 +126,7 @@ class Workflows:
         driver.down_until_ns = now_ns + fault.down_ns
         engine.at(driver.down_until_ns, self._restart, (driver, code, row))
 
-    def _restart(self, now_ns: int, told: tuple[Driver, int, int]) -> None:
+    def _restart(self, now_ns: int, told: tuple[Caller, int, int]) -> None:
         driver, code, row = told
         recorder = self._engine.recorder
         shape = recorder.shape("AgentRestarted", name=driver.name)

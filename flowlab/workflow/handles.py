@@ -73,7 +73,7 @@ class Handle(msgspec.Struct, eq=False, kw_only=True):
     @property
     def what(self) -> str:
         """A word for what is waited for."""
-        raise NotImplementedError
+        return "an answer"
 
     def result(self) -> Any:
         """Return the value, or raise the error.
