@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import simulate
 from flowlab.store import EventStore
 from flowlab.testing import Fault, FaultyDisk
-from flowlab.workflow import WorkflowContext, workflow
+from flowlab.workflow import WorkflowContext, armed, guard, workflow
 
 
 @workflow
@@ -129,3 +130,16 @@ def test_clocks_and_chance_are_put_back_once_no_turn_follows() -> None:
     assert time.time is clock
     assert random.random is chance
     assert seen == [True] * 10
+
+
+def test_a_guard_that_is_left_in_another_thread_is_that_of_the_thread_that_entered_it() -> None:
+    clock, entered = time.time, armed()
+    there = threading.Thread(target=entered.__enter__)
+    there.start()
+    there.join()
+    with armed():  # this thread's own one stays
+        entered.__exit__(None, None, None)
+        assert time.time is not clock
+        assert guard._armed == {threading.get_ident()}
+    assert time.time is clock
+    assert not guard._armed

@@ -128,17 +128,18 @@ def guarded(advance: Advance) -> Advance:
 class _Armed:
     """What `armed` returns: a generator would take longer, and a durable step enters one each."""
 
-    __slots__ = ("_entered",)
+    __slots__ = ("_thread",)
 
     def __enter__(self) -> None:
         thread = get_ident()
-        self._entered = thread not in _armed
-        if self._entered:
+        self._thread = None if thread in _armed else thread
+        if self._thread is not None:
             _arm(thread)
 
     def __exit__(self, *_: object) -> None:
-        if self._entered:
-            _disarm(get_ident())
+        # Of the thread that entered: a runtime may be closed in another, once its loop has stopped.
+        if self._thread is not None:
+            _disarm(self._thread)
 
 
 def armed() -> AbstractContextManager[None]:
