@@ -143,3 +143,15 @@ def test_a_guard_that_is_left_in_another_thread_is_that_of_the_thread_that_enter
         assert guard._armed == {threading.get_ident()}
     assert time.time is clock
     assert not guard._armed
+
+
+def test_a_clock_replaced_under_the_guard_and_put_back_after_it_is_the_clock_again() -> None:
+    clock = time.time
+    with pytest.MonkeyPatch.context() as patch:
+        with armed():
+            patch.setattr(time, "time", lambda: 7.0)
+        assert time.time() == 7.0
+    assert time.time is not clock  # what was there when it was replaced
+    with armed():
+        assert time.time() > 7.0
+    assert time.time is clock

@@ -112,7 +112,10 @@ class Place:
 
     def make(self, before: tuple[Any, ...]) -> None:
         """Make ours anew: for the first time, or another tool has put something there."""
-        self.before = before
+        # Who saved one of ours and put it back after we had left has left it there.
+        self.before = before = tuple(
+            [theirs.__wrapped__ if isinstance(theirs, Blocked) else theirs for theirs in before]
+        )
         self.theirs_by_name = dict(zip(self._names, before, strict=False))
         self.ours_by_name = {
             name: self._make(name, theirs) for name, theirs in self.theirs_by_name.items()
