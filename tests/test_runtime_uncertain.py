@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowlab.errors import ActivityError, InvalidArgumentError
+from flowlab.errors import ActivityError, CancelledError, InvalidArgumentError
 from flowlab.runtime import ActivityContext, Done, Gone, Runtime
 from flowlab.store import EventStore
 from flowlab.workflow import Choreography, Reaction, WorkflowContext, workflow
@@ -164,3 +164,61 @@ def test_reactions_of_a_choreography_are_asked_for_too(store: EventStore) -> Non
 def test_a_policy_is_a_word_or_a_function(store: EventStore) -> None:
     with pytest.raises(InvalidArgumentError, match="repeat or fail, or a function"):
         Runtime(store, pay, uncertain={"charge": 3})  # type: ignore[dict-item]
+
+
+@workflow
+async def gives_up(ctx: WorkflowContext, amount: int) -> Any:
+    call = ctx.call_activity("charge", amount)
+    await ctx.wait_for_event("stop")
+    call.cancel()
+    try:
+        return await call
+    except CancelledError:
+        return "given up"
+
+
+FOUND = {"repeat": "given up", "fail": "given up", "not done": "given up", "done": 7}
+
+
+@pytest.mark.parametrize("policy", FOUND)
+def test_what_was_asked_to_be_given_up_before_a_crash_is_not_begun_again(
+    policy: str, store: EventStore
+) -> None:
+    bank = Bank()
+
+    async def charge(ctx: ActivityContext, amount: int) -> Any:
+        bank.calls.append(amount)
+        if ctx.delivery > 1:
+            return "charged again"
+        while True:  # it does not let itself be stopped
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                if len(bank.calls) > 1:
+                    raise
+                bank.calls.append(-1)
+
+    async def begin() -> None:
+        runtime = Runtime(store, gives_up, activities=[charge])
+        await runtime.start(gives_up, 5, id="w")
+        await some(bank.calls)
+        await runtime.raise_event("w", "stop")
+        while len(bank.calls) < 2:  # noqa: ASYNC110 - the list is filled by an activity
+            await asyncio.sleep(0.001)
+        await runtime.close()
+
+    def asked(_ctx: ActivityContext, _amount: int) -> Done | None:
+        return Done(7) if policy == "done" else None
+
+    async def go_on() -> Any:
+        uncertain: Any = policy if policy in {"repeat", "fail"} else {"charge": asked}
+        async with Runtime(store, gives_up, activities=[charge], uncertain=uncertain) as runtime:
+            (handle,) = await runtime.recover()
+            return await handle.result()
+
+    asyncio.run(begin())
+    kinds = [event.event_type for event in store.log().events() if event.workflow_id == "w"]
+    assert kinds[-1] == "ActivityCancelRequested"
+    bank.calls.clear()
+    assert asyncio.run(go_on()) == FOUND[policy]
+    assert bank.calls == []

@@ -202,7 +202,10 @@ class ComingBack:
     def _go_on(
         self, host: Host, instance: Instance, uncertain: list[Effect], untouched: list[Effect]
     ) -> None:
-        """Hand out again what was left open, find out about it, or fail it."""
+        """Hand out again what was left open, find out about it, or fail it.
+
+        What its workflow asked to give up is given up: it may have happened, and is not repeated.
+        """
         may_have = {effect.sequence for effect in uncertain}
         for effect in sorted([*uncertain, *untouched], key=lambda effect: effect.sequence):
             is_uncertain = effect.sequence in may_have
@@ -212,6 +215,8 @@ class ComingBack:
             policy = self._policy(effect)
             if is_uncertain and isinstance(policy, Performer):
                 host.inquire(effect, policy)
+            elif effect.sequence in instance.standing.withdrawn:
+                host.canceled(effect)
             elif is_uncertain and policy == "fail":
                 told = (
                     f"{effect.key} may have happened before the process stopped, and is not to be "
@@ -225,6 +230,12 @@ class ComingBack:
 
     def _policy(self, effect: Effect) -> Literal["repeat", "fail"] | Performer:
         return self._policies.get(effect.activity, self._policies[""])
+
+    def _called(self, instance: Instance, effect: Effect) -> str:
+        policy = self._policy(effect)
+        if isinstance(policy, Performer):
+            return "ask"
+        return "give up" if effect.sequence in instance.standing.withdrawn else policy
 
     def _name(
         self,
@@ -247,7 +258,7 @@ class ComingBack:
                 "events_read": restored.events_read,
                 "events_replayed": restored.replayed,
                 "uncertain": [
-                    {**effect.facts(), "policy": _called(self._policy(effect))}
+                    {**effect.facts(), "policy": self._called(instance, effect)}
                     for effect in uncertain
                 ],
                 "not_begun": [effect.facts() for effect in untouched],
@@ -274,10 +285,6 @@ class ComingBack:
             end = self._end(child_id)
             if end is not None:
                 host.tell_parent(child, end)
-
-
-def _called(policy: str | Performer) -> str:
-    return "ask" if isinstance(policy, Performer) else policy
 
 
 _ENDS: Final = frozenset({"WorkflowCompleted", "WorkflowFailed", "WorkflowCanceled"})

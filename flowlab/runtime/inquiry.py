@@ -39,6 +39,8 @@ def found_out(host: Host, effect: Effect, outcome: Outcome | None) -> None:
         host.answer(None, effect, answer)
     elif effect.sequence < 0:
         host.hand_to_agent(effect)
+    elif effect.sequence in instance.standing.withdrawn:
+        host.canceled(effect)
     elif effect.sequence in instance.standing.open:
         request = instance.standing.open[effect.sequence]
         host.ask(instance, request, delivery=effect.delivery + 1)
