@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 from simulated_worlds import STORMY, booked, booking, saving, unruled
 
 from flowlab import EventLog, EventStore, FlowlabError
-from flowlab.errors import InvalidArgumentError, InvalidEventError, NotFoundError
+from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.simulation import (
     Agent,
     Faults,
@@ -175,8 +175,22 @@ def test_a_campaign_is_saved_whole_and_in_the_order_of_its_worlds(tmp_path: Path
         order = log.to_polars().sort("position")["run_id"].unique(maintain_order=True)
         assert order.to_list() == campaign.rows["run_id"].to_list()
         assert {run.namespace for run in log.runs} == {"trial"}
-        with pytest.raises(InvalidEventError):
-            simulate_many(booking, store=store, namespace="trial", **FEW)
+
+
+def test_a_run_that_the_store_has_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    # Of seeds that overlapped, the new ones before were kept, and the error named a sequence.
+    with EventStore(tmp_path / "store") as store:
+        run = simulate(booking, seed=7)
+        run.save(store)
+        position = store.snapshot().position
+        told = r"has the run 'booking-7' already.*give other seeds, another namespace"
+        with pytest.raises(InvalidArgumentError, match=told):
+            run.save(store)
+        with pytest.raises(InvalidArgumentError, match=told):
+            simulate_many(booking, seeds=range(9), batch=2, store=store)
+        assert store.snapshot().position == position
+        simulate_many(booking, seeds=[7], store=store, namespace="other")
+        assert len(store.runs) == 2
 
 
 def test_a_network_and_a_retry_policy_may_be_varied_in_any_world_of_plans() -> None:

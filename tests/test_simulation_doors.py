@@ -52,6 +52,9 @@ async def code(ctx: WorkflowContext, value: Any) -> Any:
     return await ctx.call_activity("charge", value)
 
 
+AFAR = Network(links={("orchestrator", "bakn"): 3})
+
+
 def world(*starts: Any, **options: Any) -> World:
     return World([bank()], pay(), starts or 1, **options)
 
@@ -160,6 +163,8 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "faults of no name": (lambda: simulate(world(), faults="b"), "no preset"),
     "rate above 1": (lambda: simulate(world(), faults=Faults(loss=2)), "loss is 2"),
     "no parameter": (lambda: simulate(world(), speed=3), "no parameter 'speed'"),
+    "link of nobody": (lambda: world(network=AFAR), "nobody is called 'bakn'; there are bank, o"),
+    "link of nobody, given": (lambda: simulate(world(), network=AFAR), "nobody is called 'bakn'"),
     "no world": (lambda: simulate(code), "Give it to a World"),
     "a scenario's name": (lambda: simulate("trip"), "in flowlab.scenarios: SCENARIOS['trip']"),
     "a scenario's module": (lambda: simulate(trip_module), "in that module: trip"),

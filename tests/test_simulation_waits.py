@@ -174,6 +174,25 @@ def test_children_and_events_from_outside_are_told_and_branches_one_after_the_ot
     )
 
 
+def test_who_waits_at_a_barrier_is_told_who_did_not_arrive() -> None:
+    @workflow
+    async def meet(ctx: WorkflowContext, _: object) -> None:
+        await ctx.barrier("tea", ["mill", "oven", "shop"], "mill")
+
+    run = simulate(World([Agent("bank", work)], meet))
+    assert chains(run) == {"meet-1": "barrier 'tea', where oven and shop did not arrive"}
+
+
+def test_who_was_at_work_when_the_world_was_stopped_is_not_told_to_wait_for_nothing() -> None:
+    @workflow
+    async def again(ctx: WorkflowContext, count: int) -> None:
+        ctx.continue_as_new(count + 1)
+
+    run = simulate(World([Agent("bank", work)], again, [Start("a", 0)], max_events=50))
+    assert run.stopped.startswith("max_events")
+    assert chains(run) == {"a": "its turn: it was at work when the world was stopped"}
+
+
 def test_worlds_that_ended_with_work_left_are_taken_back_by_memory() -> None:
     engines: list[Any] = []
     before = Engine.run

@@ -15,7 +15,6 @@ from flowlab.cli.verb import OK, Verb
 
 if TYPE_CHECKING:
     from flowlab.simulation import Campaign, Scenario
-    from flowlab.store import EventStore
 
 MOST_SHOWN: Final = 20
 """Violations, and workflows that did not end, that are listed for people; JSON has them all."""
@@ -92,15 +91,14 @@ def _simulate(arguments: Namespace) -> int:
     parameters = dict(arguments.parameters)
     _check_types(scenario, parameters)
     seeds = range(arguments.seed, arguments.seed + arguments.runs)
-    recipe = Recipe.of(scenario, seeds[-1], arguments.faults, parameters)
-    recipe.world()  # what cannot be is refused before a store is made
+    # What cannot be is refused before a store is made.
+    Recipe.of(scenario, seeds[-1], arguments.faults, parameters).world()
     with ExitStack() as stack:
         store = None
         if arguments.store is not None:
             from flowlab.store import EventStore  # noqa: PLC0415
 
             store = stack.enter_context(EventStore(arguments.store, layout=arguments.layout))
-            _check_absent(store, [recipe.with_seed(seed).run_id for seed in seeds])
         campaign = simulate_many(
             scenario, seeds=seeds, faults=arguments.faults, store=store, **parameters
         )
@@ -124,19 +122,6 @@ def _check_types(scenario: Scenario, parameters: Mapping[str, Any]) -> None:
                 f"{wanted[-1].__name__}, as {json.dumps(default)}, which is its default"
             )
             raise InvalidArgumentError(message)
-
-
-def _check_absent(store: EventStore, run_ids: list[str]) -> None:
-    from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
-
-    known = {run.run_id for run in store.runs}
-    there = [run_id for run_id in run_ids if run_id in known]
-    if there:
-        message = (
-            f"the store {store.path} has the run {there[0]!r} already, and it would be the same "
-            "again; give other seeds, or another store"
-        )
-        raise InvalidArgumentError(message)
 
 
 def _outcome(campaign: Campaign) -> dict[str, Any]:

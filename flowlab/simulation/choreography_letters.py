@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from flowlab.simulation.network import OUTSIDE
 
 if TYPE_CHECKING:
     from flowlab.simulation.server import Server
     from flowlab.workflow.choreography_routes import Heard
-
-OUTSIDE: Final = "outside"
-"""What the network calls whoever starts a choreography."""
 
 
 class Letter:

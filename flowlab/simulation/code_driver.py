@@ -23,8 +23,8 @@ from flowlab.simulation.driver import (
     failure,
     family_of,
 )
+from flowlab.simulation.network import HOST
 from flowlab.simulation.recorder import NOTHING
-from flowlab.simulation.transit import HOST
 from flowlab.workflow import Execution, Workflow
 from flowlab.workflow.retry import UNKNOWN_ACTIVITY
 

@@ -16,10 +16,11 @@ from flowlab.simulation.draws import keys_of
 from flowlab.simulation.driver import Driver, Fire, Over
 from flowlab.simulation.fault_source import FaultSource
 from flowlab.simulation.locks import HeldLock, Locks
+from flowlab.simulation.network import HOST
 from flowlab.simulation.outage import forget
 from flowlab.simulation.recorder import NOTHING, ROW, ROW_BYTES, Value
 from flowlab.simulation.server import Server
-from flowlab.simulation.transit import HOST, Transit
+from flowlab.simulation.transit import Transit
 from flowlab.simulation.workflows import Workflows
 from flowlab.workflow.chance import Random, stream
 from flowlab.workflow.names import listed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,10 @@ from flowlab.workflow import Duration
 
 Link = tuple[str, str]
 """(sender, receiver): one direction."""
+HOST: Final = "orchestrator"
+"""What the network calls the process in which workflows run."""
+OUTSIDE: Final = "outside"
+"""What the network calls whoever starts a choreography."""
 
 _LATENCY: Final = Uniform(1_000_000, 5_000_000)
 _PAIR: Final = 2
@@ -30,7 +34,8 @@ class Network:
 
     Args:
         latency: of every message: a distribution, nanoseconds or a timedelta (any from 1 to 5 ms).
-        links: (sender, receiver) to the latency of that direction, where it is another.
+        links: (sender, receiver) to the latency of that direction, where it is another. Both are
+            agents; workflows are run by "orchestrator", and choreographies begun by "outside".
         fifo: messages of a link arrive in the order in which they were sent, as over one
             connection; otherwise a faster one overtakes.
 
@@ -83,6 +88,25 @@ class Network:
     def usual(self) -> Distribution:
         """The latencies of all directions that are not told apart."""
         return self._latency
+
+    def check_names(self, agents: Iterable[str]) -> None:
+        """Refuse a link of somebody who does not take part: its latency would never be used.
+
+        Args:
+            agents: who takes part, beside `HOST` and `OUTSIDE`.
+
+        Raises:
+            InvalidArgumentError: a link names somebody else.
+        """
+        known = {*agents, HOST, OUTSIDE}
+        for link in self._links:
+            for name in link:
+                if name not in known:
+                    message = (
+                        f"the network has a latency for the link {link!r}, and nobody is called "
+                        f"{name!r}; there are {', '.join(sorted(known))}"
+                    )
+                    raise InvalidArgumentError(message)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON, times in nanoseconds.

@@ -24,8 +24,8 @@ def overridden(
             steps keep theirs: they are tried until they succeed.
 
     Raises:
-        InvalidArgumentError: a retry policy is given, and a workflow is no plan: code says itself
-            how its calls are tried again.
+        InvalidArgumentError: a link of the network is of nobody in the world, or a retry policy is
+            given and a workflow is no plan: code says itself how its calls are tried again.
 
     Example:
         >>> from flowlab.simulation import Agent
@@ -38,6 +38,7 @@ def overridden(
     """
     changes: dict[str, Any] = {}
     if network is not None:
+        network.check_names(world.names)
         changes["network"] = network
     if retry is not None:
         plans = {name: _patient(process, retry) for name, process in world.workflows.items()}

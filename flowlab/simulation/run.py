@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.wording import counted
 
 if TYPE_CHECKING:
-    from flowlab.events import EventLog, LogSink
+    from flowlab.events import EventLog, LogSink, RunInfo
     from flowlab.simulation.agenda import Decision
     from flowlab.simulation.locks import HeldLock
     from flowlab.simulation.recipe import Recipe
@@ -192,8 +193,16 @@ class Run:
         return decision_at(self, at)
 
     def save(self, store: LogSink) -> object:
-        """Append the log, with the run's metadata, to a store (or any `LogSink`)."""
-        return self.log.save(store)
+        """Append the log, with the run's metadata, to a store (or any `LogSink`).
+
+        Raises:
+            InvalidArgumentError: the store has this run already.
+        """
+        try:
+            return self.log.save(store)
+        except InvalidEventError:
+            refuse_known(store, self.log.runs[0].namespace, [self.run_id])
+            raise
 
     def __repr__(self) -> str:
         parts = [repr(self.run_id), counted(self.event_count, "event")]
@@ -262,3 +271,22 @@ class Run:
             result = error.get("message", error)
         text = "" if result is None else str(result)
         return text if len(text) <= MAX_RESULT_CHARS else text[: MAX_RESULT_CHARS - 1] + "…"
+
+
+def refuse_known(store: LogSink, namespace: str, run_ids: Iterable[str]) -> None:
+    """Refuse runs that a store has already; a sink that does not tell its runs has none.
+
+    Raises:
+        InvalidArgumentError: it has one of them.
+    """
+    runs: Iterable[RunInfo] = getattr(store, "runs", ())
+    known = {run.run_id for run in runs if run.namespace == namespace}
+    there = next((run_id for run_id in run_ids if run_id in known), None) if known else None
+    if there is not None:
+        path = getattr(store, "path", "")
+        message = (
+            f"the store{f' {path}' if path else ''} has the run {there!r} already. A run is named "
+            "by its scenario, seed, faults and parameters: give other seeds, another namespace, or "
+            "another store; to tell worlds apart, declare them with @scenario"
+        )
+        raise InvalidArgumentError(message)

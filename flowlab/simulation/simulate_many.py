@@ -19,6 +19,7 @@ from flowlab.events import EventLog, LogSink, RunInfo
 from flowlab.simulation.campaign import Campaign
 from flowlab.simulation.faults import Faults
 from flowlab.simulation.grid import COLUMNS, Arm, arms_of, seeds_of
+from flowlab.simulation.run import refuse_known
 from flowlab.simulation.scenario import Scenario
 from flowlab.simulation.work import Job, Measure, Outcome, run_job
 from flowlab.simulation.world import World
@@ -74,8 +75,8 @@ def simulate_many(
         the size of batches.
 
     Raises:
-        InvalidArgumentError: the grid varies what the scenario has not, the scenario cannot go to
-            another process, ...: nothing runs.
+        InvalidArgumentError: the grid varies what the scenario has not, the store has one of the
+            runs, the scenario cannot go to another process, ...: nothing runs.
 
     Example:
         >>> from flowlab.simulation import Agent
@@ -88,6 +89,9 @@ def simulate_many(
     named = _checked(measures, store, batch)
     arms = arms_of(scenario, grid, faults, parameters, taken=named)
     known = seeds_of(seeds)
+    if store is not None:
+        ids = (arm.recipe.with_seed(seed).run_id for arm in arms for seed in known)
+        refuse_known(store, namespace, ids)
     jobs = [
         Job(arm.recipe, known[first : first + batch], namespace, named, store is not None)
         for arm in arms

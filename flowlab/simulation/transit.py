@@ -12,6 +12,7 @@ from flowlab.simulation.call import Call, Leg
 from flowlab.simulation.draws import UNIT, Lanes, bits, following
 from flowlab.simulation.fault_source import EVERY_RISK, HOSTED, REPLY, REQUEST
 from flowlab.simulation.injection import Delay, Drop, Duplicate, TransitFault
+from flowlab.simulation.network import HOST
 from flowlab.simulation.recorder import NOTHING, Value
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from flowlab.simulation.driver import Fire
     from flowlab.simulation.engine import Engine
     from flowlab.simulation.server import Server
-
-HOST: Final = "orchestrator"
-"""What the network calls the process in which workflows run."""
 
 NONE_KNOWN: Final[dict[int, list[Drawn]]] = {}
 """What is drawn ahead for a world that runs alone."""

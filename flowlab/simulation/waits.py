@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flowlab.simulation.server import Server
 
 NOTHING_LEFT: Final = "nothing that is left to happen"
+ITS_TURN: Final = "its turn: it was at work when the world was stopped"
 
 
 def stuck_in(engine: Engine) -> tuple[Stuck, ...]:
@@ -49,7 +50,7 @@ class _Waits:
     def _workflow(self, workflow_id: str) -> Iterator[str]:
         driver = self._engine.workflows.drivers[workflow_id]
         calls = list(self._asked.get(driver, ()))
-        told = driver.waiting() or [NOTHING_LEFT]
+        told = driver.waiting() or [ITS_TURN if self._engine.stopped else NOTHING_LEFT]
         others = [call for call in calls if not any(text in told for text in _names_of(call))]
         with self._at(workflow_id):
             for text in told:

@@ -126,7 +126,7 @@ class World:
             "names": tuple(sorted(taking_part)),
             "workflows": MappingProxyType(processes),
             "resources": tuple(shared[name] for name in sorted(shared)),
-            "network": _of_kind(network or Network(), Network, "the network", "a Network"),
+            "network": _network(network, taking_part),
             "invariants": _functions(invariants),
             "predicates": _of_kind(predicates, Predicates | None, "predicates", "Predicates"),
             "timeout_ns": None if timeout is None else as_ns(timeout, "timeout", least=1),
@@ -222,6 +222,12 @@ def _by_name(given: Any, kind: Any, what: str) -> dict[str, Any]:
             message = f"two of the {what} are called {item.name!r}; names are ids"
             raise InvalidArgumentError(message)
         found[item.name] = item
+    return found
+
+
+def _network(network: Network | None, agents: Iterable[str]) -> Network:
+    found: Network = _of_kind(network or Network(), Network, "the network", "a Network")
+    found.check_names(agents)
     return found
 
 

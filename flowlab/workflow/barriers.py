@@ -57,10 +57,13 @@ class Barriers:
         return handle
 
     @property
-    def waiting(self) -> list[Handle]:
-        """The handles that wait."""
-        handles = [handle for place in self._places.values() for handle in place.waiting.values()]
-        return [handle for handle in handles if not handle.done]
+    def awaited(self) -> list[str]:
+        """A word for each barrier at which somebody waits, with those who have not arrived."""
+        return [
+            f"barrier {name!r}, where {' and '.join(sorted(place.missing))} did not arrive"
+            for name, place in self._places.items()
+            if place.missing and not all(handle.done for handle in place.waiting.values())
+        ]
 
     def clear(self) -> None:
         """Begin anew, with no barrier open."""

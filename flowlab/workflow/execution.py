@@ -154,7 +154,7 @@ class Execution:
     @property
     def awaited(self) -> list[str]:
         """A word for each event from outside and each barrier that the code waits for."""
-        return [handle.what for handle in (*self._inbox.waiting, *self._barriers.waiting)]
+        return [*(handle.what for handle in self._inbox.waiting), *self._barriers.awaited]
 
     @guarded
     def advance(self, events: Iterable[Event]) -> tuple[Event, ...]:
