@@ -34,7 +34,7 @@ from flowlab.studies import (
     store_damage,
     store_faults,
 )
-from flowlab.studies.measuring import counted_calls, counted_syncs
+from flowlab.studies.measuring import counted_calls, counted_syncs, workplace
 from flowlab.studies.workload import PAYLOAD_BITS, make_log
 
 pytestmark = pytest.mark.usefixtures("only_young_garbage")
@@ -243,3 +243,10 @@ def test_the_check_verb_exits_with_what_it_found(
     monkeypatch.setattr("flowlab.studies.checking.choose", lambda *_: [wrong])
     assert main(["check", "log.syncs", "--quick", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["claims"][0]["verdict"] == "refuted"
+
+
+def test_a_folder_that_is_measured_in_is_made_where_it_is_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "there"
+    with workplace(Scale(folder=folder)) as place:
+        assert place.parent == folder
+    assert not list(folder.iterdir())

@@ -152,7 +152,9 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def workplace(scale: Scale) -> Iterator[Path]:
-    """Lend a folder that is gone afterwards."""
+    """Lend a folder that is gone afterwards; that in which it lies is made, where it is missing."""
+    if scale.folder is not None:
+        scale.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="flowlab-check-", dir=scale.folder) as folder:
         yield Path(folder)
 
