@@ -415,6 +415,20 @@ def test_awaiting_what_is_not_the_contexts_fails_the_workflow_with_the_next_step
     assert "await what ctx gives" in host.end["error"]["message"]
 
 
+def test_an_activity_that_is_a_bare_function_is_refused_with_its_name() -> None:
+    def glaze(_ctx: Any, _value: Any) -> None: ...
+
+    @workflow
+    async def pot(ctx: WorkflowContext, value: Any) -> None:
+        await ctx.call_activity(value or glaze)
+
+    told = [Host(pot).run(given).end["error"]["message"] for given in (None, 3)]
+    assert told[0].startswith(
+        "an activity is given by its name, 'glaze', or write @activity above it; got <function "
+    )
+    assert told[1] == "an activity is given by its name, or as @activity made it; got 3"
+
+
 def test_a_workflow_must_be_async_and_take_a_context_and_an_input() -> None:
     with pytest.raises(InvalidArgumentError, match="async def"):
         workflow(lambda _ctx, _value: None)  # type: ignore[arg-type, return-value]

@@ -159,7 +159,9 @@ def activity_name(value: str | Activity) -> str:
     """
     name = value.name if isinstance(value, Activity) else value
     if not isinstance(name, str) or not name:
-        message = f"an activity is given by @activity or by its name, not as {value!r}"
+        known = getattr(value, "__name__", "")
+        told = f"{known!r}, or write @activity above it" if known else "or as @activity made it"
+        message = f"an activity is given by its name, {told}; got {value!r}"
         raise InvalidArgumentError(message)
     return name
 

@@ -13,15 +13,20 @@ if TYPE_CHECKING:
     from flowlab.workflow.execution import Execution
 
 _OURS: Final = "flowlab.workflow"
+_ENTRY: Final = "advance"
+"""How a host runs the code: `Execution.advance`."""
 
 
 def asking_place() -> str:
-    """Return the innermost place outside this room that is being run, as file:line."""
+    """Return the innermost place of the code that is being run, as file:line; empty if none is."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - there is no public way
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module != _OURS and not module.startswith(f"{_OURS}."):
             return place_of(frame.f_code.co_filename, frame.f_lineno)
+        if frame.f_code.co_name == _ENTRY:
+            # The code has ended, or a barrier has opened: what is further out is the host.
+            break
         frame = frame.f_back
     return ""
 

@@ -84,7 +84,8 @@ class Failed(_Shown):
 
     Args:
         error: what failed.
-        final_state: the effects left uncompensated; empty where everything was undone.
+        final_state: the effects left uncompensated, by the compensable steps that they are of;
+            empty where each was undone. What steps of other kinds did stays, and is not listed.
     """
 
     error: str = ""
