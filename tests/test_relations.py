@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from typing import Any
 
 import pytest
@@ -273,3 +274,14 @@ def test_the_edges_are_the_named_causes_and_the_lane() -> None:
 
     query = "SELECT cause_workflow_id, cause_sequence, workflow_id, sequence, kind FROM edges"
     assert sorted(found.sql(query).rows()) == [("a", 1, "b", 1, "lane"), ("b", 1, "a", 2, "timer")]
+
+
+def shows_progress(_: int) -> object:
+    """Ask in a process of its own whether DuckDB would write its progress on the output."""
+    setting = "SELECT current_setting('enable_progress_bar') AS shown"
+    return log(("trip", "WorkflowStarted", {})).sql(setting).item()
+
+
+def test_a_worker_of_a_pool_writes_no_progress_on_the_output_of_its_command() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map_async(shows_progress, [0]).get(timeout=60) == [False]

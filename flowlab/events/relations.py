@@ -7,6 +7,8 @@ version 1), `run_info` and `anomalies`.
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -316,9 +318,21 @@ def define_relations(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
 
 
+def open_memory() -> duckdb.DuckDBPyConnection:
+    """Open DuckDB in memory; it shows its progress in a notebook, and nowhere else.
+
+    DuckDB takes any process without a main file for an interactive one, workers of a pool too, and
+    its progress bar would stand before what a command prints for a program to read.
+    """
+    connection = duckdb.connect(":memory:")
+    if "ipykernel" not in sys.modules or multiprocessing.parent_process() is not None:
+        connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
 def connect(log: EventLog) -> duckdb.DuckDBPyConnection:
     """Open an in-memory DuckDB connection that shows one log's relations."""
-    connection = duckdb.connect(":memory:")
+    connection = open_memory()
     connection.register("events", log.table)
     connection.register("run_info", run_info_table(log.runs))
     connection.register("anomalies", log.anomalies)

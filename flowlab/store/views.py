@@ -16,6 +16,7 @@ from flowlab.events import (
     define_relations,
     run_info_table,
 )
+from flowlab.events.relations import open_memory
 from flowlab.store.delta import DataFile
 from flowlab.store.truncation import Bases
 
@@ -57,7 +58,7 @@ def connect_views(
     would have to be told how a namespace is escaped. Unless `relations`, only `events` is there: to
     define the others costs more than most queries.
     """
-    connection = duckdb.connect(":memory:")
+    connection = open_memory()
     connection.execute("SET parquet_metadata_cache = true")
     connection.execute("SET preserve_insertion_order = false")
     connection.register("tail_events", tail)
