@@ -10,14 +10,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, Final, overload
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.events.codec import encode_json
+from flowlab.simulation.processes import Process
 from flowlab.simulation.world import World
 from flowlab.workflow import Choreography, Node, Plan, Workflow
 from flowlab.workflow.names import shortened
 
 Build = Callable[..., World]
+
+MAX_NAME_CHARS: Final = 60
+"""Longest name that a world has of the names of its workflows."""
+
+_UNNAMED: Final = frozenset({"plan", "choreography"})
+"""What plans and choreographies are called that were given no name."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -131,7 +139,9 @@ def scenario(
 
 
 def as_scenario(value: Scenario | World) -> Scenario:
-    """Return a scenario as it is, and a world as one without parameters.
+    """Return a scenario as it is, and a world as one without parameters, named after its workflows.
+
+    A workflow that was given no name of its own is told from others by its digest.
 
     Raises:
         InvalidArgumentError: it is neither.
@@ -139,9 +149,30 @@ def as_scenario(value: Scenario | World) -> Scenario:
     if isinstance(value, Scenario):
         return value
     if isinstance(value, World):
-        return Scenario("world", lambda: value, MappingProxyType({}), "")
+        return Scenario(_name_of(value), lambda: value, MappingProxyType({}), "")
     message = f"expected a World or a function declared with @scenario; got {shortened(value)}"
     raise InvalidArgumentError(message + _hint(value))
+
+
+def _name_of(world: World) -> str:
+    processes = world.workflows.values()
+    came_along = {it.compensation for it in processes if isinstance(it, Workflow)}
+    given = [it for it in processes if it not in came_along] or list(processes)
+    name = "+".join(_word_for(it) for it in given)
+    if len(name) <= MAX_NAME_CHARS:
+        return name
+    return f"{_word_for(given[0])[:MAX_NAME_CHARS]}+{_short_digest(name)}"
+
+
+def _word_for(process: Process) -> str:
+    word = "_".join(process.name.split())
+    if isinstance(process, Workflow) or process.name not in _UNNAMED:
+        return word
+    return f"{word}-{_short_digest(encode_json(process.to_json()))}"
+
+
+def _short_digest(value: bytes | str) -> str:
+    return hashlib.sha256(value.encode() if isinstance(value, str) else value).hexdigest()[:8]
 
 
 def _hint(value: object) -> str:

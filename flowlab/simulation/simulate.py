@@ -60,10 +60,11 @@ def simulate(
 
     Example:
         >>> from flowlab.simulation import Agent, World
-        >>> from flowlab.workflow import Step
+        >>> from flowlab.workflow import Plan, Step
         >>> bank = Agent("bank", named={"charge": lambda ctx, value: "paid"})
-        >>> simulate(World([bank], Step("charge", agent="bank", kind="pivot")), seed=7)
-        Run('world-7', 7 events, 1 completed)
+        >>> till = Plan(Step("charge", agent="bank", kind="pivot"), name="till")
+        >>> simulate(World([bank], till), seed=7)
+        Run('till-7', 7 events, 1 completed)
     """
     recipe = Recipe.of(scenario, seed, faults, parameters)
     agenda = agenda_for(scheduler, untimed=untimed, fifo=fifo)

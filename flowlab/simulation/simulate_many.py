@@ -80,11 +80,11 @@ def simulate_many(
 
     Example:
         >>> from flowlab.simulation import Agent
-        >>> from flowlab.workflow import Step
+        >>> from flowlab.workflow import Plan, Step
         >>> bank = Agent("bank", named={"charge": lambda ctx, value: "paid"})
-        >>> world = World([bank], Step("charge", agent="bank", kind="pivot"), 2)
-        >>> simulate_many(world, seeds=100, faults="network")
-        Campaign('world', 100 runs, 100 ok)
+        >>> till = Plan(Step("charge", agent="bank", kind="pivot"), name="till")
+        >>> simulate_many(World([bank], till, 2), seeds=100, faults="network")
+        Campaign('till', 100 runs, 100 ok)
     """
     named = _checked(measures, store, batch)
     arms = arms_of(scenario, grid, faults, parameters, taken=named)
