@@ -28,6 +28,8 @@ from flowlab.simulation import (
     simulate_many,
 )
 from flowlab.simulation.grid import COLUMNS
+from flowlab.simulation.recipe import Recipe
+from flowlab.simulation.work import Job, run_job
 from flowlab.workflow import RetryPolicy, Step
 
 GRID = {
@@ -87,6 +89,17 @@ def test_a_campaign_depends_neither_on_its_executor_nor_on_the_order_of_completi
             alike(here, simulate_many(booking, executor=executor, store=kept, **FEW))
         assert [log.table for log in kept.logs] == [log.table for log in sink.logs]
         assert [log.runs for log in kept.logs] == [log.runs for log in sink.logs]
+
+
+def test_what_a_worker_hands_back_arrives_as_it_was_sent() -> None:
+    recipe = Recipe.of(booking, 0, STORMY, {})
+    for seeds, wants_events in ((range(1, 30), True), (range(1), True), (range(3), False)):
+        sent = run_job(Job(recipe, seeds, "there", {}, wants_events=wants_events))
+        come = pickle.loads(pickle.dumps(sent))
+        assert come.events == sent.events
+        assert (come.events is None) is not wants_events
+        for field in ("columns", "violations", "stuck", "digests", "infos"):
+            assert getattr(come, field) == getattr(sent, field)
 
 
 def test_a_number_of_processes_is_an_executor_and_code_goes_there_too() -> None:

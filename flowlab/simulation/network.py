@@ -98,6 +98,8 @@ class Network:
         Raises:
             InvalidArgumentError: a link names somebody else.
         """
+        if not self._links:
+            return
         known = {*agents, HOST, OUTSIDE}
         for link in self._links:
             for name in link:

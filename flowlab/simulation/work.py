@@ -23,6 +23,8 @@ Measure = Callable[[Run], Any]
 COLLECTED_EVENTS: Final = 200_000
 """After so many events the memory of finished worlds is taken back, within a batch too."""
 
+_SENT: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -65,6 +67,12 @@ class Outcome:
     def __repr__(self) -> str:
         return f"Outcome({len(self.digests)} runs)"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the log as one compressed stream: fresh memory and pipes cost more than that."""
+        sent = None if self.events is None else _as_bytes(self.events)
+        rest = (self.columns, self.violations, self.stuck, self.digests)
+        return _received, (*rest, sent, self.infos)
+
 
 def run_job(job: Job) -> Outcome:
     """Run every world of a job; the world is built once."""
@@ -95,6 +103,26 @@ def run_job(job: Job) -> Outcome:
     log = batch.log()
     digests = run_digests(log.table) if len(log) else []
     events, infos = (log.table, log.runs) if job.wants_events else (None, ())
+    return Outcome(columns, violations, stuck, digests, events, infos)
+
+
+def _as_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=_SENT) as stream:
+        stream.write_table(table)
+    sent: bytes = sink.getvalue().to_pybytes()
+    return sent
+
+
+def _received(
+    columns: dict[str, list[Any]],
+    violations: list[tuple[str, int, str, str]],
+    stuck: list[tuple[str, int, str, str]],
+    digests: list[str],
+    sent: bytes | None,
+    infos: tuple[RunInfo, ...],
+) -> Outcome:
+    events = None if sent is None else pa.ipc.open_stream(sent).read_all()
     return Outcome(columns, violations, stuck, digests, events, infos)
 
 
