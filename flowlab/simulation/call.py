@@ -19,10 +19,13 @@ WAITS: Final = 1
 """It is in a mailbox, and nobody has begun it."""
 WITHDRAWN: Final = 2
 """Its sender took it back before anybody had begun it: it is passed over."""
-COPY: Final = 4
-"""It is a copy, to be passed over if the message itself is."""
+SEVERAL: Final = 4
+"""It may be handled more than once: it was doubled, or a crash came between."""
 
 _COPY: Final = 1 << 22
+
+Names = tuple[str, str, str]
+"""What a message is remembered by: its idempotency key; that of what it undoes, or ""; its id."""
 
 
 class Call(msgspec.Struct, gc=False, eq=False):
@@ -54,7 +57,8 @@ class Call(msgspec.Struct, gc=False, eq=False):
             sent by whoever handles it has its mark and delivery in parentheses.
         risks: what of it a fault may happen to, by its draws: `REQUEST`, ... of `fault_source`; a
             partition is none of them.
-        mail: what an agent looks at before it begins it: `WAITS`, `WITHDRAWN` and `COPY`, or 0.
+        mail: what an agent looks at before it begins it: `WAITS`, `WITHDRAWN` and `SEVERAL`,
+            or 0.
     """
 
     driver: Caller | None
@@ -95,9 +99,25 @@ class Call(msgspec.Struct, gc=False, eq=False):
         return f"{owner}/{'~' if self.undo else ''}{self.step}"
 
     @property
+    def forward_key(self) -> str:
+        """Of a compensation, the idempotency key of what it undoes."""
+        owner = self.server.engine.recorder.streams[self.coordination].name
+        return f"{owner}/{self.step}"
+
+    @property
     def label(self) -> str:
         """Names the message in its world: its step, and the attempt."""
         return f"{self.idempotency_key}/{self.attempt}"
+
+    @property
+    def message_id(self) -> str:
+        """Names the message among all of its world: equal for its copies and deliveries alone."""
+        return self.label + (self.origin or self).mark
+
+    @property
+    def names(self) -> Names:
+        """What it is remembered by."""
+        return self.idempotency_key, self.forward_key if self.undo else "", self.message_id
 
     @property
     def delivery(self) -> str:
@@ -109,7 +129,7 @@ class Call(msgspec.Struct, gc=False, eq=False):
 
         What befalls the copy does not befall the message itself: its draws are its own.
         """
-        twin = msgspec.structs.replace(self, row=row, mail=COPY, risks=EVERY_RISK)
+        twin = msgspec.structs.replace(self, row=row, mail=SEVERAL, risks=EVERY_RISK)
         twin.key, twin.origin, twin.mark = (
             bits(self.key, _COPY),
             self.origin or self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowlab.events.codec import encode_json
+from flowlab.simulation.answers import remember
 from flowlab.simulation.call import Call
 from flowlab.simulation.choreography_letters import Letter
 from flowlab.simulation.choreography_outbox import Outbox
@@ -206,7 +207,7 @@ class ChoreographyDriver(Driver):
         error = failure(*call.outcome)
         self._state.refused(letter.step, error)
         if call.server.agent.deduplicate:
-            call.server.remember(call)
+            remember(call.server, call)
         if self._is_first(call):
             self._emit(now_ns, call, event, {"error": error, "input": letter.value})
         self._outbox.acknowledge(now_ns, call, call.txn)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from flowlab.errors import ActivityError, InvalidArgumentError
 from flowlab.events import CauseKind
 from flowlab.events.wording import error_text
-from flowlab.simulation.call import Call
+from flowlab.simulation.answers import TALKING, is_decided, joined, note, pass_over, remember
+from flowlab.simulation.call import SEVERAL, Call
 from flowlab.simulation.injection import CrashAfter, CrashBefore, Fail, Hang
 from flowlab.simulation.locks import Stashed
 from flowlab.simulation.outage import crash, fail, fault_of
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from flowlab.simulation.server import Server
 
 _TIMER: Final = int(CauseKind.TIMER)
-
-TALKING: Final = "talking"
-"""Stands at a message whose handler waits in the middle of its work."""
 
 
 class Pause:
@@ -129,7 +127,7 @@ class Conversation:
             return
         call.failed, call.outcome = False, outcome
         if server.agent.deduplicate:
-            server.remember(call)
+            remember(server, call)
         self._post(now_ns)
         self.close(now_ns)
 
@@ -153,9 +151,9 @@ class Conversation:
             # What a handler would do on its way out is lost with its memory.
             self.server.context.leave()
             self._coroutine.close()
-        for call in self.joined:
-            call.aside = None
-            self.server.wake(now_ns, self.server.again, call, call)
+        for other in self.joined:
+            other.aside = None
+            self.server.wake(now_ns, self.server.again, other, other)
 
     # -- what it waits for ------------------------------------------------------------------------
 
@@ -248,6 +246,10 @@ class Conversation:
     def _wake_up(self, now_ns: int, step: Callable[[Any], Any], value: Any) -> None:
         """Carry out the next segment, unless a fault befalls it."""
         server, call = self.server, self.call
+        if call.mail & SEVERAL and is_decided(server, call):
+            self.close(now_ns)
+            pass_over(server, now_ns, call)
+            return
         fault = fault_of(server, call, self.segment + 1)
         if isinstance(fault, (Fail, Hang)):
             self.close(now_ns)
@@ -256,6 +258,10 @@ class Conversation:
         if not isinstance(fault, CrashBefore):
             server.context.begin(server, now_ns, call)
             self.go_on(now_ns, step, value)
+            if isinstance(fault, CrashAfter):
+                call.mail |= SEVERAL
+            if call.mail & SEVERAL:
+                note(server, call)
         if isinstance(fault, (CrashBefore, CrashAfter)):
             crash(server, now_ns, call, fault)
         else:
@@ -269,13 +275,8 @@ def begin_talk(
 
     Of an agent that deduplicates, a request that comes while it is worked on waits for that.
     """
-    if server.agent.deduplicate:
-        request = call.idempotency_key
-        for talk in server.talks.values():
-            if talk.call.idempotency_key == request:
-                coroutine.close()
-                call.aside = TALKING
-                talk.joined.append(call)
-                return
+    if server.agent.deduplicate and joined(server, call):
+        coroutine.close()
+        return
     talk = server.talks[call] = Conversation(server, call, coroutine)
     talk.go_on(now_ns, coroutine.send, None)

@@ -11,7 +11,7 @@ from flowlab.simulation.injection import DelayedWrite, LostWrite
 from flowlab.workflow.cells import GONE, own
 
 if TYPE_CHECKING:
-    from flowlab.simulation.call import Call
+    from flowlab.simulation.call import Call, Names
     from flowlab.simulation.fault_source import FaultSource
     from flowlab.simulation.server import Server
 
@@ -26,11 +26,11 @@ class Disk:
         server: the agent.
         faults: the faults of its world.
 
-    Attributes:
-        unsure: the requests whose transactions are not durable, by idempotency key.
+    What the agent remembers of its answers is written with the cells that they tell of. A cell is
+    written whole: a later write of it that lands makes good an earlier one that did not.
     """
 
-    __slots__ = ("_crashes", "_durable", "_faults", "_landed", "_server", "_turn", "unsure")
+    __slots__ = ("_crashes", "_durable", "_faults", "_landed", "_server", "_turn", "_unsure")
 
     def __init__(self, server: Server, faults: FaultSource) -> None:
         self._server = server
@@ -39,7 +39,7 @@ class Disk:
         self._turn = 0
         self._landed: dict[str, int] = {}
         self._crashes = 0
-        self.unsure: dict[str, None] = {}
+        self._unsure: dict[int, tuple[Names, tuple[str, ...]]] = {}
 
     def __repr__(self) -> str:
         return f"Disk({self._server.name!r})"
@@ -58,13 +58,13 @@ class Disk:
             self._flush(written, self._turn)
             return
         facts: dict[str, Any] = {"cells": sorted(written)}
-        self.unsure[call.idempotency_key] = None
+        self._unsure[self._turn] = (call.names, tuple(written))
         if isinstance(fault, LostWrite):
             kept: dict[str, Any] = {}
         elif isinstance(fault, DelayedWrite):
             kept = {}
             facts["delay_ns"] = fault.delay_ns
-            due = (call.idempotency_key, written, self._turn, self._crashes)
+            due = (written, self._turn, self._crashes)
             server.engine.at(now_ns + fault.delay_ns, self._arrive, due)
         else:
             cells = sorted(written)
@@ -74,11 +74,11 @@ class Disk:
         server.engine.inject(now_ns, fault.fault_id, facts, server.code, call.coordination, -1)
         self._flush(kept, self._turn)
 
-    def _arrive(self, _: int, told: tuple[str, dict[str, Any], int, int]) -> None:
+    def _arrive(self, _: int, told: tuple[dict[str, Any], int, int]) -> None:
         """Make a delayed write durable, unless the agent has crashed since."""
-        request, written, turn, crashes = told
+        written, turn, crashes = told
         if crashes == self._crashes:
-            self.unsure.pop(request, None)
+            self._unsure.pop(turn, None)
             self._flush(written, turn)
 
     def _flush(self, written: dict[str, Any], turn: int) -> None:
@@ -95,6 +95,17 @@ class Disk:
     def crash(self) -> None:
         """Lose what is on its way."""
         self._crashes += 1
+
+    def lost(self) -> list[Names]:
+        """Return what the messages are remembered by of whose writes some did not land."""
+        landed = self._landed
+        found = [
+            names
+            for turn, (names, cells) in self._unsure.items()
+            if any(landed.get(cell, 0) < turn for cell in cells)
+        ]
+        self._unsure.clear()
+        return found
 
     def recover(self) -> dict[str, Any]:
         """Make the durable state that of the agent; return the cells that are not as they were."""

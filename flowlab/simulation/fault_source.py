@@ -94,7 +94,8 @@ class FaultSource:
     Attributes:
         kinds: the kinds that may happen in this run: with `swarm`, a random part of the faults'.
         transit_live: whether `transit` may answer; where not, it need not be asked.
-        partition_live, segment_live, host_live, disk_live, skew_live: the same for the others.
+        partition_live, duplicate_live, segment_live, host_live, disk_live, skew_live: the same for
+            the others.
         calm: times in which no partition is; found anew as time goes on.
 
     Raises:
@@ -133,6 +134,7 @@ class FaultSource:
         self._quiet_transit = not self._loss | self._duplicate | self._reorder
         self.partition_live = "partition" in self.kinds
         self.transit_live = self.partition_live or not self._quiet_transit
+        self.duplicate_live = bool(self._duplicate)
         self.segment_live = bool(self._crash | self._fail | self._hang | self._slow)
         self.host_live = bool(self._host_crash)
         self.disk_live = bool(self._lost_write | self._torn_write | self._delayed_write)

@@ -190,6 +190,12 @@ class Locks:
                 return True
         return False
 
+    def withdraw_copies(self, now_ns: int, call: Call) -> None:
+        """Let the copies of a message wait no longer."""
+        for other in self.stashed():
+            if other.origin is call:
+                self.withdraw(now_ns, other)
+
     def forget(self) -> None:
         """Let go of the messages that wait."""
         self._aside.clear()

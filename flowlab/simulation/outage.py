@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from flowlab.events.codec import encode_json
-from flowlab.simulation.call import Leg
+from flowlab.simulation.answers import forget_answer, is_decided, is_spared, note, pass_over, work
+from flowlab.simulation.call import SEVERAL, Leg
 from flowlab.simulation.draws import bits
 from flowlab.simulation.fault_source import WORK
 from flowlab.simulation.injection import (
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from flowlab.simulation.call import Call
     from flowlab.simulation.server import Server
 
+REPEATED: Final = "repeated"
+"""Stands, as a fault does, at a message that nothing befalls and that may come again."""
+
 _SEGMENT: Final = 1 << 24
 """Keys of later segments begin here, beyond those of deliveries and of what is sent."""
 
@@ -34,9 +38,11 @@ def befall(server: Server, now_ns: int, call: Call) -> int:
     if call.deliveries == 1 and not call.risks & WORK:
         return call.service_ns
     call.fault = fault = fault_of(server, call)
+    if fault is None and call.mail & SEVERAL:
+        call.fault = REPEATED
     if not isinstance(fault, Slow):
         return call.service_ns
-    call.fault = None
+    call.fault = REPEATED if call.mail & SEVERAL else None
     facts = {"factor": fault.factor}
     server.engine.inject(now_ns, fault.fault_id, facts, server.code, call.coordination, -1)
     return int(call.service_ns * fault.factor)
@@ -54,11 +60,17 @@ def fault_of(server: Server, call: Call, segment: int = 0) -> SegmentFault | Non
 
 
 def finish_badly(server: Server, now_ns: int, call: Call) -> None:
-    """Let happen what befalls an agent as it ends the first segment of a message."""
+    """End the first segment of a message that something befalls, or that may come again."""
     fault, call.fault = call.fault, None
-    if isinstance(fault, (CrashBefore, CrashAfter)):
+    if call.mail & SEVERAL and is_decided(server, call):
+        pass_over(server, now_ns, call)
+    elif fault is REPEATED:
+        work(server, now_ns, call)
+        server.leave(now_ns, call)
+    elif isinstance(fault, (CrashBefore, CrashAfter)):
+        call.mail |= SEVERAL
         if isinstance(fault, CrashAfter):
-            server.work(now_ns, call)
+            work(server, now_ns, call)
         crash(server, now_ns, call, fault)
     else:
         fail(server, now_ns, call, fault)
@@ -66,11 +78,15 @@ def finish_badly(server: Server, now_ns: int, call: Call) -> None:
 
 def fail(server: Server, now_ns: int, call: Call, fault: Fail | Hang) -> None:
     """Come to nothing with a message: answer with an error, or not at all."""
+    if isinstance(fault, Fail) and is_spared(server, now_ns, call):
+        return
     engine = server.engine
     row = engine.inject(now_ns, fault.fault_id, {}, server.code, call.coordination, -1)
     if isinstance(fault, Fail):
         server.context.begin(server, now_ns, call)
         server.abort(now_ns, call, TRANSIENT_ERROR, fault.message, row)
+        if call.mail & SEVERAL:
+            note(server, call)
         server.leave(now_ns, call)
         return
     engine.fates[call.asked] = (fault.fault_id, server.name, call)
@@ -96,6 +112,8 @@ def crash(server: Server, now_ns: int, call: Call, fault: CrashBefore | CrashAft
     server.busy = None
     if call.aside is not STASHED:
         returned.append(call)
+    for other in returned:
+        other.mail |= SEVERAL
     server.mailbox.extendleft(reversed(returned))
     engine.at(now_ns + fault.down_ns, _restart, server)
 
@@ -127,9 +145,8 @@ def _restart(now_ns: int, server: Server) -> None:
     lost = {} if server.disk is None else server.disk.recover()
     if server.disk is not None:
         # What it remembers of answers was written with the cells, and is no better.
-        for request in server.disk.unsure:
-            server.answered.pop(request, None)
-        server.disk.unsure.clear()
+        for names in server.disk.lost():
+            forget_answer(server, names)
     shape = recorder.shape(
         "AgentRestarted",
         name=server.name,

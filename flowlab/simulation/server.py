@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
 from flowlab.events.wording import error_text
-from flowlab.simulation.call import WAITS, WITHDRAWN, first_wanted
-from flowlab.simulation.conversation import TALKING, Conversation, begin_talk
+from flowlab.simulation.answers import TALKING, is_begun, knows, remember
+from flowlab.simulation.call import SEVERAL, WAITS, WITHDRAWN, first_wanted
+from flowlab.simulation.conversation import Conversation, begin_talk
 from flowlab.simulation.disk import Disk
 from flowlab.simulation.driver import Parent
 from flowlab.simulation.locks import GRANTED, STASHED, Stashed
@@ -21,6 +22,7 @@ from flowlab.workflow.cells import own
 
 if TYPE_CHECKING:
     from flowlab.simulation.agent import Agent
+    from flowlab.simulation.answers import Told
     from flowlab.simulation.call import Call
     from flowlab.simulation.driver import Fire
     from flowlab.simulation.engine import Engine
@@ -44,7 +46,8 @@ class Server:
         woken: what it goes on with before it takes another message: (what to do, with what, and the
             message that it is about).
         talks: the messages whose handlers wait in the middle of their work.
-        answered: what it remembers of the requests that it has answered.
+        answered: what it remembers of the requests that it has answered, if it deduplicates.
+        attempts: the same of the attempts that may come again.
         up: whether it runs.
     """
 
@@ -57,6 +60,7 @@ class Server:
         "_skew",
         "agent",
         "answered",
+        "attempts",
         "busy",
         "cells",
         "code",
@@ -84,15 +88,17 @@ class Server:
         self.woken: deque[tuple[Fire, Any, Call]] = deque()
         self.talks: dict[Call, Conversation] = {}
         self.up = True
-        self.answered: dict[str, tuple[bool, Any, Any]] = {}
+        self.answered: dict[str, Told] = {}
         self._handlers = agent.handlers
+        self.attempts: dict[str, Told] = {}
         self._deduplicates = agent.deduplicate
         shapes = engine.recorder.handled
         self._received: dict[str, int] = shapes.received
         self._committed: dict[tuple[str, ...], int] = shapes.committed
         self._counted: dict[tuple[str, str], int] = shapes.counted
         faults = engine.faults
-        self.faults = faults if faults is not None and faults.segment_live else None
+        befalls = faults is not None and (faults.segment_live or faults.duplicate_live)
+        self.faults = faults if befalls else None
         self.disk = Disk(self, faults) if faults is not None and faults.disk_live else None
         self._skew = faults.skew(agent.name) if faults is not None and faults.skew_live else None
         if self._skew is not None:
@@ -187,10 +193,15 @@ class Server:
         """Give up a message that it has not begun, if its sender asks for that in time."""
         if not isinstance(call.driver, Parent):  # nobody else withdraws one
             return
+        if call.mail & SEVERAL and is_begun(self, call):
+            return
         if call.mail & WAITS:
             call.mail = WITHDRAWN
         elif call.aside is not STASHED or not self.engine.locks.withdraw(now_ns, call):
             return
+        elif call.mail & SEVERAL:
+            call.mail |= WITHDRAWN
+            self.engine.locks.withdraw_copies(now_ns, call)
         self.engine.at(now_ns + call.reply_ns, call.driver.canceled, call)
 
     # -- its work ---------------------------------------------------------------------------------
@@ -231,7 +242,7 @@ class Server:
         context = self.context
         context.begin(self, now_ns, call)
         repeats = self._deduplicates
-        if repeats and self._knows(now_ns, call):
+        if repeats and knows(self, now_ns, call):
             return
         try:
             outcome = self._handlers[call.name](context, call.value)
@@ -250,31 +261,9 @@ class Server:
             self.abort(now_ns, call, type(error).__name__, error_text(error))
         else:
             if repeats:
-                self.remember(call)
+                remember(self, call)
             if context.letters:
                 self.engine.transit.post(now_ns, self, call)
-
-    def _knows(self, now_ns: int, call: Call) -> bool:
-        """Answer from memory what was done before."""
-        known = self.answered.get(call.idempotency_key)
-        if known is None:
-            return False
-        call.failed, call.outcome, call.kept = known
-        recorder = self.engine.recorder
-        shape = recorder.shape(
-            "TransactionCommitted",
-            name=call.name,
-            tail=b'{"repeated":true}',
-            follows_lane=True,
-            reads=(),
-            writes=(),
-        )
-        call.txn = recorder.add(now_ns, shape, self.code, call.coordination)
-        return True
-
-    def remember(self, call: Call) -> None:
-        """Answer from now on from memory, should the same request come again."""
-        self.answered[call.idempotency_key] = (call.failed, call.outcome, call.kept)
 
     def abort(self, now_ns: int, call: Call, error_type: str, message: str, row: int = -1) -> None:
         """Note that a transaction came to nothing, and why; `row` is a fault's."""

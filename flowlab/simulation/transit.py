@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import CauseKind
 from flowlab.events.codec import encode_json
-from flowlab.simulation.call import Call, Leg
+from flowlab.simulation.call import SEVERAL, Call, Leg
 from flowlab.simulation.draws import UNIT, Lanes, bits, following
-from flowlab.simulation.fault_source import EVERY_RISK, HOSTED, REPLY, REQUEST
+from flowlab.simulation.fault_source import EVERY_RISK, HOSTED, REPLY, REQUEST, WORK
 from flowlab.simulation.injection import Delay, Drop, Duplicate, TransitFault
 from flowlab.simulation.network import HOST
 from flowlab.simulation.recorder import NOTHING, Value
@@ -309,6 +309,9 @@ def again(about: Any, row: int, double: int) -> Any:
     if not isinstance(about, Call):
         return (about[0], double)
     if about.row == row:
+        # What comes of one of them holds for both.
+        about.mail |= SEVERAL
+        about.risks |= WORK
         return about.again(double)
     twin = about.again(about.row)
     twin.txn = double
