@@ -170,6 +170,62 @@ def test_every_end_has_its_state(end: str, payload: Any, state: WorkflowState) -
     assert agree(EventLog.from_events(history)) == 3
 
 
+def test_children_at_work_are_current_under_their_ids_and_one_that_is_undone_compensates() -> None:
+    @workflow
+    async def family(ctx: WorkflowContext, _request: int) -> None:
+        async with ctx.saga() as saga:
+            await saga.child("pack", compensation="unpack")
+            await ctx.when_all(saga.child("drive", kind="pivot"), ctx.call_child_workflow("sing"))
+
+    host = Host(family, declined).start(7)
+    host.step()
+    host.answer = lambda _name, _value, _attempt: 1 / 0
+    host.obey = lambda _name: False
+    host.step()
+    host.step()
+    host.answer = lambda name, _value, _attempt: name
+    while host.step():
+        pass
+    history = host.history
+    failed = frozenset({"w/0.2", "w/0.3"})
+    assert [(event.event_type, state) for event, (_, state) in zip(
+        history, states_of(history), strict=True)] == [
+        ("WorkflowStarted", Initiated()),
+        ("ChildWorkflowInitiated", executing("w/0.1")),
+        ("ChildWorkflowCompleted", executing()),
+        ("SagaStepCommitted", executing()),
+        ("ChildWorkflowInitiated", executing("w/0.2")),
+        ("ChildWorkflowInitiated", executing("w/0.2", "w/0.3")),
+        ("ChildWorkflowFailed", executing("w/0.3")),
+        ("CancelInitiated", executing("w/0.3")),
+        ("ChildWorkflowFailed", executing()),
+        ("ChildWorkflowInitiated", Compensating(failed, ("pack",))),
+        ("ChildWorkflowCompleted", Compensating(failed)),
+        ("WorkflowFailed", Failed("'w/0.2': division by zero")),
+    ]  # fmt: skip
+    assert agree(EventLog.from_events(history)) == len(history)
+
+
+def test_what_children_came_to_is_among_the_results() -> None:
+    history = made(
+        ("WorkflowStarted", {}),
+        ("ChildWorkflowInitiated", {"name": "sing", "payload": {"workflow_id": "w/1"}}),
+        ("ChildWorkflowInitiated", {"name": "", "payload": {"workflow_id": 1}}),
+        ("ChildWorkflowStarted", {"causes": after(2)}),
+        ("ChildWorkflowCompleted", {"causes": after(4), "payload": {"result": [1]}}),
+        ("ChildWorkflowTerminated", {"causes": after(3)}),
+        ("WorkflowCompleted", {}),
+    )
+    assert [state for _, state in states_of(history)][2:] == [
+        executing("w/1", ID),
+        executing("w/1", ID),
+        executing(ID),
+        executing(),
+        Completed({"sing": [1]}),
+    ]
+    assert agree(EventLog.from_events(history)) == len(history)
+
+
 def test_a_generation_begins_without_what_was_open_before() -> None:
     history = made(
         ("WorkflowStarted", {}),
@@ -244,6 +300,8 @@ async def several(ctx: WorkflowContext, told: dict[str, Any]) -> None:
             async with ctx.saga(parallel=saga_told["parallel"], go_on=True) as saga:
 
                 def step(name: str, agent: str, saga: Saga = saga) -> Coroutine[Any, Any, Any]:
+                    if agent == "child":
+                        return saga.child(f"do_{name}", name=name, compensation=f"undo_{name}")
                     return saga.step(
                         name,
                         compensation=f"undo_{name}",
@@ -300,7 +358,7 @@ class Messy(Host):
 
 
 NAMES = st.lists(
-    st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz")),
+    st.tuples(st.sampled_from("abcd"), st.sampled_from(["x", "y", "z", "child"])),
     min_size=1,
     max_size=4,
     unique_by=lambda step: step[0],

@@ -11,50 +11,73 @@ from flowlab.events.vocabulary import TERMINAL_STATUS
 
 _STREAM: Final = "namespace, run_id, workflow_id"
 
-_FAMILIES: Final = "('ActivityScheduled', 'CompensationScheduled')"
+_ASKS: Final = ("ActivityScheduled", "CompensationScheduled", "ChildWorkflowInitiated")
+_STARTS: Final = ("ActivityStarted", "ChildWorkflowStarted")
+_DONE: Final = ("ActivityCompleted", "ChildWorkflowCompleted")
+_FAILS: Final = (
+    "ActivityFailed",
+    "ActivityTimedOut",
+    "CompensationFailed",
+    "ChildWorkflowFailed",
+    "ChildWorkflowTimedOut",
+    "ChildWorkflowTerminated",
+)
+_ENDS: Final = ("ActivityCanceled", "CompensationCompleted", "ChildWorkflowCanceled")
+_ANSWERS: Final = (*_STARTS, *_DONE, *_FAILS, *_ENDS)
 
-_MARKS: Final = str(("WorkflowStarted", "CompensationScheduled", *TERMINAL_STATUS))
+_MARKS: Final = ("WorkflowStarted", *TERMINAL_STATUS)
 
 # A generation begins with its WorkflowStarted; nothing that was open before is so after it. `mark`
-# is the last event that alone decides the state, `asked` the last request for an activity.
+# is the last event that alone decides the state, `asked` the last request that undoes nothing. A
+# saga asks for the child of a step once: a second one undoes what the first has done.
 _MARKED: Final = f"""
 own AS (
     SELECT {_STREAM}, sequence, event_type, name, time_ns, generation, agent_id, step_id,
            coalesce(coordination_id, '') AS saga, causes, payload
     FROM events WHERE NOT starts_with(workflow_id, '@')),
+numbered AS (
+    SELECT {_STREAM}, sequence, time_ns, event_type, saga, step_id,
+           count(*) FILTER (event_type = 'WorkflowStarted') OVER (
+               PARTITION BY {_STREAM} ORDER BY sequence) AS era
+    FROM own),
+children AS (
+    SELECT {_STREAM}, sequence, 1 < row_number() OVER (
+               PARTITION BY {_STREAM}, era, saga, step_id ORDER BY sequence) AS undoes
+    FROM numbered
+    WHERE event_type = 'ChildWorkflowInitiated' AND saga <> '' AND step_id <> ''),
 marked AS (
-    SELECT {_STREAM}, sequence, time_ns, event_type,
-           count(*) FILTER (event_type = 'WorkflowStarted') OVER past AS era,
-           max(sequence) FILTER (event_type IN {_MARKS}) OVER past AS mark,
-           max(sequence) FILTER (event_type = 'ActivityScheduled') OVER past AS asked
-    FROM own WINDOW past AS (PARTITION BY {_STREAM} ORDER BY sequence)),
+    SELECT {_STREAM}, sequence, time_ns, event_type, era, undoes,
+           max(sequence) FILTER (event_type IN {_MARKS} OR undoes) OVER past AS mark,
+           max(sequence) FILTER (event_type IN {_ASKS} AND NOT undoes) OVER past AS asked
+    FROM (
+        SELECT {_STREAM}, sequence, time_ns, event_type, era,
+               event_type = 'CompensationScheduled' OR coalesce(undoes, false) AS undoes
+        FROM numbered LEFT JOIN children USING ({_STREAM}, sequence))
+    WINDOW past AS (PARTITION BY {_STREAM} ORDER BY sequence)),
 eras AS (
     SELECT {_STREAM}, era, max(sequence) + 1 AS ends,
-           min(sequence) FILTER (event_type = 'CompensationScheduled') AS undoing,
+           min(sequence) FILTER (undoes) AS undoing,
            min(sequence) FILTER (event_type = 'ActivityStarted') AS starts
     FROM marked GROUP BY ALL),
 placed AS (
-    SELECT own.* EXCLUDE (time_ns, generation), era
+    SELECT own.* EXCLUDE (time_ns, generation), era, undoes
     FROM own JOIN marked USING ({_STREAM}, sequence)
-    WHERE own.event_type IN (
-        'ActivityScheduled', 'ActivityStarted', 'ActivityCompleted', 'ActivityFailed',
-        'ActivityTimedOut', 'ActivityCanceled', 'CompensationScheduled', 'CompensationCompleted',
-        'CompensationFailed', 'TimerStarted', 'SagaStepCommitted'))"""
+    WHERE own.event_type IN {(*_ASKS, *_ANSWERS, "TimerStarted", "SagaStepCommitted")})"""
 
 # An answer names its request, or the request's start; a late one, after another, is not heard.
 _CALLS: Final = f"""
 calls AS (
-    SELECT {_STREAM}, era, sequence AS call, event_type = 'CompensationScheduled' AS undoes,
-           coalesce(nullif(json_text(payload_json(payload), '$.agent'), ''),
-                    nullif(agent_id, ''), workflow_id) AS agent,
-           coalesce(step_id, name) AS step, name, saga
-    FROM placed WHERE event_type IN {_FAMILIES}),
+    SELECT {_STREAM}, era, sequence AS call, undoes, event_type = 'ChildWorkflowInitiated' AS child,
+           coalesce(nullif(json_text(payload_json(payload), if(child, '$.workflow_id', '$.agent')),
+                           ''),
+                    nullif(if(child, name, agent_id), ''), workflow_id) AS agent,
+           coalesce(nullif(step_id, ''), name) AS step, name, saga
+    FROM placed WHERE event_type IN {_ASKS}),
 refs AS (
     SELECT {_STREAM}, era, sequence, cause.sequence AS cause
     FROM (SELECT {_STREAM}, era, sequence, event_type, unnest(causes) AS cause FROM placed)
     WHERE cause.workflow_id = workflow_id AND cause.sequence < sequence
-          AND event_type NOT IN (
-              'ActivityScheduled', 'CompensationScheduled', 'TimerStarted', 'SagaStepCommitted')),
+          AND event_type IN {_ANSWERS}),
 direct AS (
     SELECT {_STREAM}, era, sequence, call FROM refs JOIN calls USING ({_STREAM}, era)
     WHERE cause = call),
@@ -68,9 +91,8 @@ moves AS (
     SELECT {_STREAM}, era, call, call AS sequence, 'asked' AS what FROM calls
     UNION ALL
     SELECT {_STREAM}, era, call, sequence, CASE
-           WHEN event_type = 'ActivityStarted' THEN 'begun'
-           WHEN event_type IN ('ActivityFailed', 'ActivityTimedOut', 'CompensationFailed')
-           THEN 'failed' WHEN event_type = 'ActivityCompleted' THEN 'done' ELSE 'ended' END
+           WHEN event_type IN {_STARTS} THEN 'begun' WHEN event_type IN {_FAILS} THEN 'failed'
+           WHEN event_type IN {_DONE} THEN 'done' ELSE 'ended' END
     FROM linked JOIN placed USING ({_STREAM}, era, sequence)),
 heard AS (
     SELECT * FROM (SELECT *, lag(what) OVER (
@@ -82,8 +104,8 @@ retries AS (
           WHERE event_type = 'TimerStarted' AND payload_json(payload)->>'$.attempt' IS NOT NULL)
     WHERE cause.workflow_id = workflow_id GROUP BY {_STREAM}, era, cause.sequence),
 spans AS (
-    SELECT {_STREAM}, era, call, sequence, what, undoes, agent, step, name, saga, timer, undoing,
-           starts, ends, lead(sequence, 1, ends) OVER (
+    SELECT {_STREAM}, era, call, sequence, what, undoes, child, agent, step, name, saga, timer,
+           undoing, starts, ends, lead(sequence, 1, ends) OVER (
                PARTITION BY {_STREAM}, call ORDER BY sequence) AS until
     FROM heard JOIN calls USING ({_STREAM}, era, call) JOIN eras USING ({_STREAM}, era)
     LEFT JOIN retries USING ({_STREAM}, era, sequence))"""
@@ -104,7 +126,7 @@ held AS (
     FROM spans WHERE what IN ('asked', 'begun') AND NOT undoes
     UNION ALL
     SELECT {_STREAM}, 'pending', name, 0, call, unnest(range(greatest(sequence, starts), until))
-    FROM spans WHERE what = 'asked' AND NOT undoes AND starts IS NOT NULL
+    FROM spans WHERE what = 'asked' AND NOT undoes AND NOT child AND starts IS NOT NULL
     UNION ALL
     SELECT {_STREAM}, 'failed', agent, 0, call,
            unnest(range(greatest(sequence, undoing), least(until, coalesce(timer, until))))
@@ -146,11 +168,12 @@ results AS (
         FROM (SELECT {_STREAM}, era, sequence FROM marked
               WHERE event_type = 'WorkflowCompleted') w
         JOIN spans s USING ({_STREAM}, era) JOIN placed p USING ({_STREAM}, era)
-        WHERE s.what = 'done' AND p.sequence = s.sequence AND s.sequence < w.sequence
+        WHERE s.what = 'done' AND NOT s.undoes
+              AND p.sequence = s.sequence AND s.sequence < w.sequence
         GROUP BY {_STREAM}, w.sequence, step) GROUP BY ALL),
 named AS (
     SELECT {_STREAM}, k.sequence, k.time_ns, mark, CASE
-           WHEN m.event_type = 'CompensationScheduled' THEN 'Compensating'
+           WHEN m.event_type IN {_ASKS} THEN 'Compensating'
            WHEN asked > coalesce(mark, 0) THEN 'AgentExecuting'
            WHEN m.event_type IN ('WorkflowFailed', 'WorkflowTimedOut') THEN 'Failed'
            WHEN m.event_type IN ('WorkflowCanceled', 'WorkflowTerminated') THEN 'Canceled'
@@ -159,7 +182,7 @@ named AS (
            m.event_type AS marked_by, payload_json(m.payload) AS told, m.generation
     FROM marked k LEFT JOIN (
         SELECT {_STREAM}, sequence AS mark, event_type, payload, generation FROM own
-        WHERE event_type IN {_MARKS}) m USING ({_STREAM}, mark))"""
+        WHERE event_type IN {(*_MARKS, *_ASKS)}) m USING ({_STREAM}, mark))"""
 
 STATES: Final = f"""
 WITH {_MARKED}, {_CALLS}, {_HELD}, {_ENDED}

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flowlab.errors import IllegalTransitionError, InvalidArgumentError
 from flowlab.events import Event
 from flowlab.workflow.answers import data_of, error_of
+from flowlab.workflow.projection_calls import Calls
 from flowlab.workflow.state import (
     TRANSITIONS,
     AgentExecuting,
@@ -26,9 +26,6 @@ from flowlab.workflow.state import (
     transition,
 )
 
-_ASKS: Final = frozenset({"ActivityScheduled", "CompensationScheduled"})
-_FAILS: Final = frozenset({"ActivityFailed", "ActivityTimedOut", "CompensationFailed"})
-_ANSWERS: Final = _FAILS | {"ActivityCompleted", "ActivityCanceled", "CompensationCompleted"}
 _STATES: Final = {kind.__name__: kind for kind in TRANSITIONS}
 
 
@@ -41,13 +38,16 @@ def states_of(
     it was:
 
     - `current` are the agents of calls that are asked for and not answered: the agent that the
-      request names, else the one that made it.
+      request names, else the one that made it. A child workflow is its own agent: it stands there
+      under its workflow id, and is asked for by its `ChildWorkflowInitiated`.
     - `pending` are calls that nobody has begun, in histories that record beginnings: from the
-      first `ActivityStarted` of a generation on.
-    - A workflow is compensating from its first `CompensationScheduled` to its end. `failed_agents`
-      are those whose last answer is a failure that is not tried again; `compensation_chain` holds
-      the steps whose compensation is asked for and not done, then the compensable steps of that
-      saga that committed and whose turn is still to come, the latest first.
+      first `ActivityStarted` of a generation on. A child has begun when it is asked for.
+    - A workflow is compensating from the first request that undoes something to its end: a
+      `CompensationScheduled`, or a child for a step of a saga that a child has done already.
+      `failed_agents` are those whose last answer is a failure that is not tried again;
+      `compensation_chain` holds the steps whose compensation is asked for and not done, then the
+      compensable steps of that saga that committed and whose turn is still to come, the latest
+      first.
     - Of several answers to one request the first counts.
 
     Args:
@@ -111,125 +111,28 @@ def _as_field(name: str, value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-@dataclass(slots=True)
-class _Call:
-    """A request, and how far it has come: asked, begun, done, ended, failed or retried."""
-
-    event: Event
-    agent: str
-    step: str
-    undoes: bool
-    status: str = "asked"
-    ended: int = 0
-
-    @property
-    def saga(self) -> str:
-        return self.event.coordination_id or ""
-
-    @property
-    def is_open(self) -> bool:
-        return self.status in {"asked", "begun"}
-
-
-@dataclass(slots=True)
-class _Generation:
-    """What the events of a generation have said so far."""
-
-    calls: dict[int, _Call] = field(default_factory=dict)
-    acts: dict[int, int] = field(default_factory=dict)
-    results: dict[str, Any] = field(default_factory=dict)
-    committed: list[tuple[str, str]] = field(default_factory=list)
-    starts: bool = False
-
-    def take(self, event: Event) -> None:
-        """Take the next event."""
-        kind = event.event_type
-        if kind in _ASKS:
-            self._ask(event)
-        elif kind == "ActivityStarted" or kind in _ANSWERS:
-            self._hear(event)
-        elif kind == "TimerStarted" and data_of(event).get("attempt") is not None:
-            self._retry(event)
-        elif kind == "SagaStepCommitted" and data_of(event).get("kind") == "compensable":
-            self.committed.append((event.coordination_id or "", event.step_id or ""))
-
-    def executing(self) -> AgentExecuting:
-        """Return who works, and on what nobody has begun to work."""
-        working = [call for call in self.calls.values() if call.is_open and not call.undoes]
-        waiting = [call.event.name for call in working if call.status == "asked"]
-        current = frozenset(call.agent for call in working)
-        return AgentExecuting(current, tuple(waiting) if self.starts else ())
-
-    def compensating(self) -> Compensating:
-        """Return who failed, and what is to be undone."""
-        calls = self.calls.values()
-        failed = frozenset(call.agent for call in calls if call.status == "failed")
-        undoing = [call for call in calls if call.undoes]
-        chain = [call.step for call in undoing if call.is_open or call.status == "retried"]
-        sagas = {call.saga for call in undoing}
-        chain += [step for saga, step in reversed(self.committed) if saga in sagas]
-        return Compensating(failed, tuple(chain))
-
-    def _ask(self, event: Event) -> None:
-        agent = data_of(event).get("agent")
-        named = agent if isinstance(agent, str) and agent else event.agent_id or event.workflow_id
-        step = event.step_id or event.name
-        call = _Call(event, named, step, event.event_type == "CompensationScheduled")
-        if call.undoes:
-            self.committed = [it for it in self.committed if it != (call.saga, step)]
-            for other in self.calls.values():
-                if other.status == "retried" and (other.saga, other.step) == (call.saga, step):
-                    other.status = "ended"
-        self.calls[event.sequence] = call
-
-    def _hear(self, event: Event) -> None:
-        own = [it.sequence for it in event.causes if it.workflow_id == event.workflow_id]
-        direct = [sequence for sequence in own if sequence in self.calls]
-        through = [self.acts[sequence] for sequence in own if sequence in self.acts]
-        kind = event.event_type
-        self.starts = self.starts or kind == "ActivityStarted"
-        if direct:
-            self.acts[event.sequence] = max(direct)
-        if not direct and not through:
-            return
-        call = self.calls[max(direct + through)]
-        if kind == "ActivityStarted":
-            call.status = "begun"
-        elif call.is_open:
-            call.ended = event.sequence
-            call.status = "failed" if kind in _FAILS else "ended"
-            if kind == "ActivityCompleted":
-                self.results[call.step] = data_of(event).get("result")
-
-    def _retry(self, event: Event) -> None:
-        own = {it.sequence for it in event.causes if it.workflow_id == event.workflow_id}
-        for call in self.calls.values():
-            if call.ended in own and call.status == "failed":
-                call.status = "retried"
-
-
 class _Fold:
     """The state after the events that were taken."""
 
     def __init__(self, agents: frozenset[str]) -> None:
         self.agents = agents
         self.state: WorkflowState = Initiated(agents)
-        self.generation = _Generation()
+        self.calls = Calls()
 
     def take(self, event: Event) -> None:
         """Take the next event."""
-        kind, end = event.event_type, _end(event, self.generation.results)
+        kind, end = event.event_type, _end(event, self.calls.results)
         if kind == "WorkflowStarted":
-            self.generation = _Generation()
+            self.calls = Calls()
             self._move(Initiated(self.agents))
             return
-        self.generation.take(event)
+        asked = self.calls.take(event)
         if end is not None:
             self.state = transition(self.state, end)
-        elif kind == "CompensationScheduled" or isinstance(self.state, Compensating):
-            self._move(self.generation.compensating())
-        elif kind == "ActivityScheduled" or isinstance(self.state, AgentExecuting):
-            self._move(self.generation.executing())
+        elif asked == "to undo" or isinstance(self.state, Compensating):
+            self._move(self.calls.compensating())
+        elif asked or isinstance(self.state, AgentExecuting):
+            self._move(self.calls.executing())
 
     def _move(self, following: WorkflowState) -> None:
         if following != self.state:

@@ -29,7 +29,7 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Initiated(_Shown):
-    """It has begun, and no agent has been asked for anything.
+    """It has begun, and neither an agent nor a child has been asked for anything.
 
     Args:
         agents: who may take part.
@@ -40,10 +40,10 @@ class Initiated(_Shown):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class AgentExecuting(_Shown):
-    """Agents work; several at once, since branches run in parallel.
+    """Agents and children work; several at once, since branches run in parallel.
 
     Args:
-        current: who works now.
+        current: who is asked and has not answered: agents, and children by their workflow ids.
         pending: what is asked for and not begun.
     """
 
@@ -56,8 +56,9 @@ class Compensating(_Shown):
     """Something failed for good, and what was done is being undone.
 
     Args:
-        failed_agents: whose work failed.
-        compensation_chain: the compensations still to run, the next one first.
+        failed_agents: whose work failed: agents, and children by their workflow ids.
+        compensation_chain: the steps still to be undone, by an agent or by a child, the next one
+            first.
     """
 
     failed_agents: frozenset[str] = frozenset()

@@ -1,0 +1,176 @@
+"""The calls of one generation of a workflow, as its events tell them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from flowlab.events import Event
+from flowlab.workflow.answers import data_of
+from flowlab.workflow.state import AgentExecuting, Compensating
+
+CHILD: Final = "ChildWorkflowInitiated"
+
+_ASKS: Final = frozenset({"ActivityScheduled", "CompensationScheduled", CHILD})
+_STARTS: Final = frozenset({"ActivityStarted", "ChildWorkflowStarted"})
+_DONE: Final = frozenset({"ActivityCompleted", "ChildWorkflowCompleted"})
+_FAILS: Final = frozenset(
+    {
+        "ActivityFailed",
+        "ActivityTimedOut",
+        "CompensationFailed",
+        "ChildWorkflowFailed",
+        "ChildWorkflowTimedOut",
+        "ChildWorkflowTerminated",
+    }
+)
+_ENDS: Final = frozenset({"ActivityCanceled", "CompensationCompleted", "ChildWorkflowCanceled"})
+_ANSWERS: Final = _STARTS | _DONE | _FAILS | _ENDS
+
+Asked = Literal["", "to do", "to undo"]
+"""What an event asks for."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A request, and how far it has come: asked, begun, ended, failed or retried.
+
+    Example:
+        >>> Call(Event.of("ActivityScheduled", name="book"), "airline", undoes=False).step
+        'book'
+    """
+
+    event: Event
+    agent: str
+    undoes: bool
+    status: str = "asked"
+    ended: int = 0
+
+    @property
+    def step(self) -> str:
+        """The step that it belongs to, or else what is done."""
+        return self.event.step_id or self.event.name
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Its saga and its step."""
+        return self.event.coordination_id or "", self.step
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not answered."""
+        return self.status in {"asked", "begun"}
+
+
+@dataclass(slots=True)
+class Calls:
+    """What the events of a generation have said so far.
+
+    Attributes:
+        results: what was done, by step.
+
+    Example:
+        >>> calls = Calls()
+        >>> asked = Event.of("ActivityScheduled", sequence=2, name="book",
+        ...                  payload={"agent": "airline"})
+        >>> calls.take(asked)
+        'to do'
+        >>> calls.executing()
+        AgentExecuting(current={'airline'}, pending=())
+    """
+
+    results: dict[str, Any] = field(default_factory=dict)
+    _calls: dict[int, Call] = field(default_factory=dict)
+    _acts: dict[int, int] = field(default_factory=dict)
+    _committed: list[tuple[str, str]] = field(default_factory=list)
+    _children: set[tuple[str, str]] = field(default_factory=set)
+    _starts: bool = False
+
+    def take(self, event: Event) -> Asked:
+        """Take the next event; return what it asks for."""
+        kind = event.event_type
+        if kind in _ASKS:
+            return self._ask(event)
+        if kind in _ANSWERS:
+            self._hear(event)
+        elif kind == "TimerStarted" and data_of(event).get("attempt") is not None:
+            self._retry(event)
+        elif kind == "SagaStepCommitted" and data_of(event).get("kind") == "compensable":
+            self._committed.append((event.coordination_id or "", event.step_id or ""))
+        return ""
+
+    def executing(self) -> AgentExecuting:
+        """Return who works, and on what nobody has begun to work."""
+        working = [call for call in self._calls.values() if call.is_open and not call.undoes]
+        waiting = [
+            call.event.name
+            for call in working
+            if self._starts and call.status == "asked" and call.event.event_type != CHILD
+        ]
+        return AgentExecuting(frozenset(call.agent for call in working), tuple(waiting))
+
+    def compensating(self) -> Compensating:
+        """Return who failed, and what is to be undone."""
+        calls = self._calls.values()
+        failed = frozenset(call.agent for call in calls if call.status == "failed")
+        undoing = [call for call in calls if call.undoes]
+        chain = [call.step for call in undoing if call.is_open or call.status == "retried"]
+        sagas = {call.place[0] for call in undoing}
+        chain += [step for saga, step in reversed(self._committed) if saga in sagas]
+        return Compensating(failed, tuple(chain))
+
+    def _ask(self, event: Event) -> Asked:
+        call = Call(event, _agent_of(event), self._undoes(event))
+        self._calls[event.sequence] = call
+        if not call.undoes:
+            return "to do"
+        self._committed = [it for it in self._committed if it != call.place]
+        for other in self._calls.values():
+            if other.status == "retried" and other.place == call.place:
+                other.status = "ended"
+        return "to undo"
+
+    def _undoes(self, event: Event) -> bool:
+        """Say whether a request undoes something: a saga asks for the child of a step once."""
+        if event.event_type != CHILD:
+            return event.event_type == "CompensationScheduled"
+        place = (event.coordination_id or "", event.step_id or "")
+        if not all(place):
+            return False
+        known = place in self._children
+        self._children.add(place)
+        return known
+
+    def _hear(self, event: Event) -> None:
+        own = [it.sequence for it in event.causes if it.workflow_id == event.workflow_id]
+        direct = [sequence for sequence in own if sequence in self._calls]
+        through = [self._acts[sequence] for sequence in own if sequence in self._acts]
+        kind = event.event_type
+        self._starts = self._starts or kind == "ActivityStarted"
+        if direct:
+            self._acts[event.sequence] = max(direct)
+        if not direct and not through:
+            return
+        call = self._calls[max(direct + through)]
+        if kind in _STARTS:
+            call.status = "begun"
+        elif call.is_open:
+            call.ended = event.sequence
+            call.status = "failed" if kind in _FAILS else "ended"
+            if kind in _DONE and not call.undoes:
+                self.results[call.step] = data_of(event).get("result")
+
+    def _retry(self, event: Event) -> None:
+        own = {it.sequence for it in event.causes if it.workflow_id == event.workflow_id}
+        for call in self._calls.values():
+            if call.ended in own and call.status == "failed":
+                call.status = "retried"
+
+
+def _agent_of(event: Event) -> str:
+    """Return whom a request asks: a child is its own agent, under its workflow id."""
+    child = event.event_type == CHILD
+    named = data_of(event).get("workflow_id" if child else "agent")
+    if isinstance(named, str) and named:
+        return named
+    return (event.name if child else event.agent_id) or event.workflow_id
