@@ -22,6 +22,7 @@ from flowlab.recovery import (
     checkpoint_states,
     state_at,
 )
+from flowlab.recovery.agent_states import take_checkpoint
 from flowlab.runtime import Runtime
 from flowlab.runtime.scheme import RecoveryScheme
 from flowlab.runtime.states import agent_values
@@ -133,6 +134,18 @@ def test_a_state_from_checkpoints_is_that_of_the_whole_stream_after_any_restarts
             assert seen.state == agent_values(store, "clerk")
             assert seen.events_read <= every
         assert len(store.checkpoints("@clerk")) <= 2
+
+
+def test_of_an_agent_as_many_are_held_as_were_taken_up_to_keep(tmp_path: Path) -> None:
+    with EventStore(tmp_path / "s") as store:
+        told = Event.of("TransactionCommitted", payload={"values": {"a": 1}})
+        for keep in range(1, 13):
+            stream = ("default", "", f"@clerk{keep}")
+            mine: list[int] = []
+            for _ in range(keep + 1):
+                mine.append(store.append(stream[2], told).last_sequence)
+                take_checkpoint(store, stream, keep=keep, cut={})
+                assert [known.at for known in store.checkpoints(stream[2])] == mine[-keep:]
 
 
 def test_a_damaged_checkpoint_of_an_agent_is_passed_over_for_the_one_before(tmp_path: Path) -> None:

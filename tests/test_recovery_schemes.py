@@ -259,6 +259,29 @@ def test_so_many_checkpoints_are_kept_and_every_one_of_them_can_be_gone_on_from(
                 path.unlink()
 
 
+def test_the_number_held_is_that_of_those_taken_up_to_keep_and_what_follows_does_so_then() -> None:
+    # With keep from 4 about half of them were kept, and nothing was ever truncated.
+    process, history = long_history(13)
+    for keep in range(1, 13):
+        for scheme in (
+            Checkpointed(EveryEvents(2), keep=keep, then="truncate"),
+            Incremental(EveryEvents(2), keep=keep, full_every=1, then="truncate"),
+        ):
+            with fresh_store() as store:
+                recorded = Recorded(store, process, history, scheme)
+                recorded.commit()
+                mine = store.checkpoint(ID, b"mine", savepoint=True)
+                taken: list[int] = []
+                while len(taken) <= keep:
+                    recorded.commit(2)
+                    savepoint, *held = store.checkpoints(ID)
+                    assert savepoint == mine
+                    taken.append(held[-1].at)
+                    assert [known.at for known in held] == taken[-keep:]
+                    base = store.snapshot().bases.base(STREAM)
+                    assert base == (taken[-keep] if len(taken) >= keep else 0)
+
+
 def test_a_savepoint_and_a_checkpoint_of_somebody_else_are_never_let_go() -> None:
     with fresh_store() as store:
         process, history = long_history(12)

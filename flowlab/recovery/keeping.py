@@ -52,7 +52,7 @@ def kept_and_gone(
         base: what the new one is a delta of; empty where it is whole.
     """
     ours = sorted((c for c in held if is_ours(c)), key=lambda c: (c.at, c.position))
-    kept = ours[len(ours) - (keep - 1) :] if keep > 1 else []
+    kept = ours[max(0, len(ours) - (keep - 1)) :]
     by_id = {checkpoint.id: checkpoint for checkpoint in ours}
     needed = {checkpoint.id for checkpoint in kept}
     for start in (base, *map(base_of, kept)):
