@@ -82,7 +82,9 @@ def stream_tables(snapshot: Snapshot, columns: tuple[str, ...]) -> Iterator[pa.T
             tails.setdefault(home, []).append(event)
     for home in sorted({*files, *tails}):
         parts = [_rows(snapshot, data, coded) for data in files.get(home, ())]
-        yield _put_together(snapshot, parts, tails.get(home, []), schema)
+        # Sealed files are sorted; a tail is in the order of commits, in which streams interleave.
+        events = sorted(tails.get(home, ()), key=lambda event: event.id)
+        yield _put_together(snapshot, parts, events, schema)
 
 
 def _rows(snapshot: Snapshot, data: DataFile, schema: pa.Schema) -> pa.Table:
@@ -126,6 +128,7 @@ def _coded(columns: tuple[str, ...]) -> pa.Schema:
 def _put_together(
     snapshot: Snapshot, parts: list[pa.Table], events: list[Event], schema: pa.Schema
 ) -> pa.Table:
+    """Return parts that are sorted, each in itself, as one sorted table."""
     if events:
         parts = [*parts, table_from_events(events).select(schema.names)]
     if len(parts) > 1 or snapshot.bases.by_stream:
