@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from flowlab.runtime import Runtime
     from flowlab.runtime.code import Code
     from flowlab.runtime.scheme import RecoveryScheme
-    from flowlab.store import EventStore
+    from flowlab.store import EventStore, Snapshot
 
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "cache")
 _SOURCES: Final = "code"
@@ -125,36 +126,41 @@ def _recover_arguments(parser: ArgumentParser) -> None:
 def _recover(arguments: Namespace) -> int:
     from flowlab.errors import InvalidArgumentError  # noqa: PLC0415
     from flowlab.events import counted  # noqa: PLC0415
+    from flowlab.runtime.unfinished import find_unfinished, nameless  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
     scheme, namespace = _scheme(arguments), arguments.namespace
     with EventStore(arguments.store, read_only=True) as store:
-        everywhere = _surveyed(store)
+        snapshot = store.snapshot()
+        everywhere = _surveyed(snapshot)
         sources = arguments.code or _remembered(store, namespace)
+        found = find_unfinished(snapshot, partial(scheme.identify, store), namespace)
     before = everywhere.get(namespace, {})
-    unfinished = _unfinished(before)
+    ids = [*found.names, *found.nameless]
     reports: list[dict[str, Any]] = []
-    if unfinished and not arguments.survey:
+    if found.names and not arguments.survey:
         if not sources:
             message = (
                 "the store does not say where the code of its workflows is; give --code MODULE, "
                 "or --survey to see how they stand"
             )
             raise InvalidArgumentError(message)
-        names = {row["name"] for row in unfinished}
+        names = set(found.names.values())
         code = _joined(_loaded(sources, names, skip=not arguments.code))
         with EventStore(arguments.store) as store:
             try:
-                reports = asyncio.run(_taken_up(store, code, scheme, namespace))
+                reports = asyncio.run(_taken_up(store, code, scheme, namespace, [*found.names]))
             except KeyboardInterrupt:
                 _leave(store)
             before = _surveyed(store).get(namespace, {})
+    if not arguments.survey:
+        reports += [{"workflow_id": known, "error": nameless(known)} for known in found.nameless]
     for other in sorted(everywhere.keys() - {namespace}):
-        if count := len(_unfinished(everywhere[other])):
+        if count := sum(row["standing"] != "finished" for row in everywhere[other].values()):
             say(f"{counted(count, 'workflow')} of --namespace {other!r} unfinished, left so")
     rows = [
         {**_row(before[known["workflow_id"]]), **known}
-        for known in reports or [{"workflow_id": row["workflow_id"]} for row in unfinished]
+        for known in reports or [{"workflow_id": workflow_id} for workflow_id in ids]
     ]
     if arguments.json:
         answer_json({"scheme": arguments.scheme, "workflows": rows})
@@ -163,7 +169,7 @@ def _recover(arguments: Namespace) -> int:
     return FOUND if any(row.get("error") for row in rows) else OK
 
 
-def _surveyed(store: EventStore) -> dict[str, dict[str, dict[str, Any]]]:
+def _surveyed(store: EventStore | Snapshot) -> dict[str, dict[str, dict[str, Any]]]:
     """Return how workflows stand, by namespace and id."""
     from flowlab.runtime.ledger import survey  # noqa: PLC0415
 
@@ -173,18 +179,14 @@ def _surveyed(store: EventStore) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
-def _unfinished(rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in rows.values() if row["standing"] != "finished"]
-
-
 async def _taken_up(
-    store: EventStore, code: Code, scheme: RecoveryScheme, namespace: str
+    store: EventStore, code: Code, scheme: RecoveryScheme, namespace: str, ids: list[str]
 ) -> list[dict[str, Any]]:
     from flowlab.errors import FlowlabError  # noqa: PLC0415
 
     reports = []
     async with _runtime(store, code, scheme, namespace) as runtime:
-        for workflow_id in runtime.unfinished():
+        for workflow_id in ids:
             report: dict[str, Any] = {"workflow_id": workflow_id}
             try:
                 await runtime.resume(workflow_id)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from typing import Any, Final
 
@@ -15,11 +16,12 @@ from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
 from flowlab.events.wording import brief
 from flowlab.recovery.pinned import PinnedStore
 from flowlab.recovery.recovered import Recovered, RecoveryReport
-from flowlab.recovery.restoring import contents
+from flowlab.recovery.restoring import process_of
 from flowlab.recovery.schemes import Checkpointed
 from flowlab.runtime import choreographing
 from flowlab.runtime.processes import Carried
 from flowlab.runtime.scheme import RecoveryScheme
+from flowlab.runtime.unfinished import find_unfinished
 from flowlab.store import EventStore, Snapshot
 from flowlab.store.clock import monotonic_s
 from flowlab.workflow import Choreography, Plan, PlanExecution, Program, Workflow
@@ -136,23 +138,11 @@ def unfinished(snapshot: Snapshot, namespace: str = "default") -> dict[str, str]
     """Return the live workflows that have begun and not ended, each with what it is, in order.
 
     They are those of one namespace. Of one whose beginning was truncated, its newest checkpoint
-    says what it is.
+    says what it is; where none does, there is a warning.
     """
-    told = namespace.replace("'", "''")
-    query = (
-        f"SELECT workflow_id, name FROM workflows WHERE namespace = '{told}' AND run_id = '' "
-        "AND status IN ('open', 'running') ORDER BY workflow_id"
-    )
-    table = snapshot.query(query)
-    found: dict[str, str] = {}
-    for workflow_id, name in zip(*(table.column(i).to_pylist() for i in (0, 1)), strict=True):
-        if name is not None:
-            found[workflow_id] = name
-        elif snapshot.bases.base(stream := (namespace, "", workflow_id)):
-            newest = next(contents(snapshot, stream), None)
-            if newest is not None:
-                found[workflow_id] = newest.content.process
-    return found
+    found = find_unfinished(snapshot, partial(process_of, snapshot), namespace)
+    found.warn()
+    return dict(sorted(found.names.items()))
 
 
 # -- one, and many ---------------------------------------------------------------------------------

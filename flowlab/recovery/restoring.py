@@ -110,6 +110,15 @@ def contents(
             passed_over(checkpoint, error)
 
 
+def process_of(snapshot: Snapshot, stream: Stream) -> str | None:
+    """Return of which workflow the newest checkpoint of one that can be read is; else None.
+
+    The checkpoints of a state are for looking back: what they are of is no workflow.
+    """
+    found = (found.content for found in contents(snapshot, stream))
+    return next((content.process for content in found if content.kind != STATE), None)
+
+
 def passed_over(checkpoint: Checkpoint, error: Exception) -> None:
     """Warn that a checkpoint cannot be used, and why."""
     message = (

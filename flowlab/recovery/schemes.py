@@ -26,7 +26,13 @@ from flowlab.recovery.agent_states import restored_cells, take_checkpoint
 from flowlab.recovery.checkpoint import WorkflowCheckpoint, resume_place
 from flowlab.recovery.keeping import kept_and_gone, newest_savepoint, origin_of
 from flowlab.recovery.policies import EveryEvents, Policy, Since, check_policy
-from flowlab.recovery.restoring import contents, passed_over, replayed, restored_from
+from flowlab.recovery.restoring import (
+    contents,
+    passed_over,
+    process_of,
+    replayed,
+    restored_from,
+)
 from flowlab.runtime.scheme import AgentCells, Executing, Process, Restored, Stream
 from flowlab.runtime.standing import OPEN, Standing
 from flowlab.store import Checkpoint, EventStore
@@ -164,8 +170,7 @@ class Checkpointed:
     @staticmethod
     def identify(store: EventStore, stream: Stream) -> str | None:
         """Return what a workflow is an instance of, where only its checkpoint knows."""
-        newest = next(contents(store.snapshot(), stream), None)
-        return None if newest is None else newest.content.process
+        return process_of(store.snapshot(), stream)
 
     def committed(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, Literal
 
 from flowlab.errors import (
@@ -21,21 +22,17 @@ from flowlab.runtime.effect import Effect, Gone
 from flowlab.runtime.host import Host
 from flowlab.runtime.instance import Instance
 from flowlab.runtime.processes import Carried
-from flowlab.runtime.scheme import RecoveryScheme, Restored
+from flowlab.runtime.scheme import RecoveryScheme, Restored, Stream
 from flowlab.runtime.standing import OPEN, Standing
 from flowlab.runtime.uncertain import UNCERTAIN_EFFECT, Begun, Policies, backwards, left_open
+from flowlab.runtime.unfinished import find_unfinished, nameless
 from flowlab.store import EventStore
+from flowlab.store.position_read import newest_of_type, stream_events
 from flowlab.workflow import Choreography, Workflow
 from flowlab.workflow.choreography_execution import ChoreographyExecution, Errand
 from flowlab.workflow.names import listed
 
 Told = Callable[[Restored, Instance], None]
-
-UNFINISHED: Final = """
-SELECT workflow_id, name FROM workflows
-WHERE run_id = '' AND namespace = $namespace AND status IN ('open', 'running')
-ORDER BY started_ns, workflow_id
-"""
 
 
 class ComingBack:
@@ -97,19 +94,9 @@ class ComingBack:
         first = self.first(workflow_id)
         begun = first is not None and first.event_type == "WorkflowStarted"
         if name is None:
-            if first is not None and begun:
-                name = first.name
-            else:
-                name = self.scheme.identify(self._store, stream)
+            name = first.name if first is not None and begun else self._found_out(stream)
         elif first is not None and begun:
             check_same(workflow_id, first.name, name)
-        if name is None:
-            message = (
-                f"the beginning of {workflow_id!r} is gone, since it was truncated; recover it by "
-                "the scheme that took its checkpoints, or say which workflow it is: "
-                "start(workflow, id=...)"
-            )
-            raise CorruptionError(message)
         process = self._processes.get(name)
         if process is None:
             message = (
@@ -129,6 +116,28 @@ class ComingBack:
             instance.result = self._end_of(workflow_id, standing)
             instance.settled = True
         return instance, restored
+
+    def _found_out(self, stream: Stream) -> str:
+        """Return what a stream is an instance of that does not begin with a workflow's beginning.
+
+        Raises:
+            CorruptionError: it was truncated, and nothing that is left says so.
+            InvalidArgumentError: it is no workflow.
+        """
+        snapshot = self._store.snapshot()
+        start = newest_of_type(snapshot, stream, "WorkflowStarted")
+        if start is not None:
+            return stream_events(snapshot, stream, first=start, last=start)[0].name
+        name = self.scheme.identify(self._store, stream)
+        if name is not None:
+            return name
+        if snapshot.bases.base(stream):
+            raise CorruptionError(nameless(stream[2]))
+        message = (
+            f"{stream[2]!r} is no workflow: none of its events begins one; name a workflow's "
+            "stream (recover() passes over what is none)"
+        )
+        raise InvalidArgumentError(message)
 
     def _load_choreography(
         self, workflow_id: str, process: Choreography
@@ -157,11 +166,14 @@ class ComingBack:
         return next((event for event in events if event.event_type in _ENDS), None)
 
     def unfinished(self) -> list[tuple[str, str]]:
-        """Return (workflow_id, name) of every workflow that has not ended, the oldest first."""
-        snapshot = self._store.snapshot()
-        text = self._namespace.replace("'", "''")
-        table = snapshot.sql(UNFINISHED.replace("$namespace", f"'{text}'"))
-        return list(table.iter_rows())
+        """Return (workflow_id, name) of every workflow that has not ended, the oldest first.
+
+        Of one that was truncated, so that nothing says what it is, there is a warning.
+        """
+        identify = partial(self.scheme.identify, self._store)
+        found = find_unfinished(self._store.snapshot(), identify, self._namespace)
+        found.warn()
+        return list(found.names.items())
 
     def take_up(self, host: Host, instance: Instance, restored: Restored) -> list[Effect]:
         """Let a workflow go on; return what may have happened before, which is named first."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from flowlab.runtime.unfinished import workflows_of
+from flowlab.store import EventStore
+
 if TYPE_CHECKING:
     import polars as pl
 
-    from flowlab.store import EventStore, Snapshot
+    from flowlab.store import Snapshot
 
 _EFFECTS: Final = """
 WITH requests AS (
@@ -100,8 +103,8 @@ SELECT w.namespace, w.workflow_id, w.name, w.status, w.events,
        CASE WHEN w.status NOT IN ('open', 'running') THEN 'finished'
             WHEN coalesce(o.uncertain, 0) > 0 THEN 'unknown' ELSE 'unfinished' END AS standing,
        coalesce(o.uncertain, 0)::BIGINT AS uncertain, o.effects
-FROM workflows w LEFT JOIN open o USING (namespace, workflow_id)
-WHERE w.run_id = '' ORDER BY w.started_ns, w.workflow_id
+FROM known w LEFT JOIN open o USING (namespace, workflow_id)
+ORDER BY w.started_ns, w.workflow_id
 """
 
 
@@ -131,7 +134,8 @@ def survey(store: EventStore | Snapshot) -> pl.DataFrame:
     """Return how every live workflow stands: finished, unfinished, or unknown.
 
     `unknown` means that effects are open of which nobody knows whether they happened: `effects`
-    names them. Nothing is executed, and no code is needed.
+    names them. Nothing is executed, and no code is needed. A stream in which no workflow begins is
+    none; where its beginning was truncated, the name is null.
 
     Args:
         store: a store, or a snapshot of one.
@@ -144,4 +148,6 @@ def survey(store: EventStore | Snapshot) -> pl.DataFrame:
         ...     survey(store)["standing"].to_list()
         ['unfinished']
     """
-    return store.sql(_SURVEY.replace("FROM ledger", f"FROM ({_EFFECTS})"))
+    snapshot = store.snapshot() if isinstance(store, EventStore) else store
+    query = _SURVEY.replace("FROM ledger", f"FROM ({_EFFECTS})")
+    return snapshot.sql(query.replace("FROM known", f"FROM ({workflows_of(snapshot)})"))
