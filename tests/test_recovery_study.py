@@ -1,10 +1,11 @@
-"""The study of recovery: histories as the runtime writes them, fits, the grid, and going on."""
+"""The study of recovery: histories as the runtime writes them, fits, the grid, and what is read."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowlab.errors import CorruptionError, InvalidArgumentError
+from flowlab.errors import FlowlabError, InvalidArgumentError
 from flowlab.events import EventLog
 from flowlab.recovery import Checkpointed, EveryEvents, Incremental, state_at
 from flowlab.recovery.folds import checkpoint_states
@@ -25,9 +26,10 @@ from flowlab.studies.measuring import FULL, QUICK, Scale
 from flowlab.studies.recovery_cells import Cell, calibration, grid, unseen
 from flowlab.studies.recovery_fit import SCHEMES, TERMS, fit_schemes, least_squares, predict
 from flowlab.studies.recovery_optimum import Point, best_of
-from flowlab.studies.recovery_process import WARM, WARM_RUNS
+from flowlab.studies.recovery_process import MISSED_EVENTS, WARM, WARM_RUNS
+from flowlab.studies.recovery_rounds import recover_cell, recover_round, write_cell
 from flowlab.studies.recovery_states import AGENT, expected, teller_table
-from flowlab.studies.recovery_study import RESULTS, RecoveryStudy, measure, measured_cell
+from flowlab.studies.recovery_study import RecoveryStudy
 from flowlab.studies.recovery_workload import (
     Shape,
     history,
@@ -130,12 +132,12 @@ def test_fitting_gives_back_the_costs_that_runs_were_made_with(
         seconds = sum(each * row[term] for term, each in planted.items())
         # Of each ten runs one was held up; the others tell what it costs.
         held_up = 3.0 if number % 10 == 4 else 1.0
-        rows.append({**row, "wall": [seconds * held_up, seconds * held_up * 1.7]})
+        rows.append({**row, "wall": [[seconds * held_up]]})
 
     fitted = fit_schemes(rows)[scheme]
 
     for row in rows[:4]:
-        assert fitted.predict(row) == pytest.approx(row["wall"][0], rel=0.02)
+        assert fitted.predict(row) == pytest.approx(row["wall"][0][0], rel=0.02)
 
 
 @given(
@@ -167,7 +169,7 @@ def test_no_costs_that_are_not_negative_fit_better(matrix: list[list[float]], se
 
 def test_what_is_fitted_is_told_only_of_schemes_that_are_known() -> None:
     with pytest.raises(InvalidArgumentError, match="no scheme is called 'magic'; there are replay"):
-        fit_schemes([{"scheme": "magic", "wall": [1.0]}])
+        fit_schemes([{"scheme": "magic", "wall": [[1.0]]}])
 
 
 @given(a=st.floats(1, 1e4), b=st.floats(0, 1e3), c=st.floats(1e-3, 1e1))
@@ -208,53 +210,15 @@ def test_the_grid_varies_every_side_of_the_law() -> None:
     assert grid(Scale()) == cells
 
 
-# -- going on --------------------------------------------------------------------------------------
-
-CELLS = [Cell("calibration", Shape(100 + n, every=10)) for n in range(5)]
-
-
-def counted(calls: list[str], stop_at: int | None = None) -> Any:
-    def measured(cell: Cell, _folder: Path) -> list[dict[str, Any]]:
-        if stop_at is not None and len(calls) == stop_at:
-            raise KeyboardInterrupt
-        calls.append(cell.name)
-        return [{"cell": cell.name, "scheme": "replay", "wall": [1.0 + cell.shape.events]}]
-
-    return measured
-
-
-@pytest.mark.parametrize("torn", [0, 1, 17])
-def test_a_study_that_was_stopped_goes_on_where_it_was(tmp_path: Path, torn: int) -> None:
-    calls: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
-        measure(CELLS, tmp_path, measured=counted(calls, 3))
-    path = tmp_path / RESULTS
-    path.write_bytes(path.read_bytes()[: -torn or None])
-    left = 3 if torn == 0 else 2
-    again: list[str] = []
-    said: list[str] = []
-
-    rows = measure(CELLS, tmp_path, measured=counted(again), progress=said.append)
-
-    assert again == [cell.name for cell in CELLS[left:]]
-    assert len(said) == len(again)
-    assert said[-1].startswith(f"5 of 5: {CELLS[4].name}")
-    assert rows == measure(CELLS, tmp_path / "other", measured=counted([]))
-    assert rows == measure(CELLS, tmp_path, measured=counted([], 0))
-
-
-def test_a_line_that_is_no_result_is_told_and_nothing_is_measured_over_it(tmp_path: Path) -> None:
-    (tmp_path / RESULTS).write_text('{"cell": 1}\n{"cell":"x","rows":[]}\n')
-    with pytest.raises(CorruptionError, match="line 1 of .* delete it to go on"):
-        measure(CELLS, tmp_path, measured=counted([]))
-    assert (tmp_path / RESULTS).read_text().count("\n") == 2
+# -- real processes --------------------------------------------------------------------------------
 
 
 def test_a_killed_process_is_recovered_by_every_scheme_and_each_reads_what_the_law_says(
     tmp_path: Path,
 ) -> None:
     cell = Cell("calibration", Shape(330, every=50), workflows=2, deltas=2, repeats=1)
-    found = measured_cell(cell, tmp_path)
+    found = write_cell(cell, tmp_path / "cell")
+    found += recover_cell(cell, tmp_path / "cell", 1)
     rows = {row["scheme"]: row for row in found}
     warm = [row for row in found if row["scheme"] == WARM]
 
@@ -266,17 +230,43 @@ def test_a_killed_process_is_recovered_by_every_scheme_and_each_reads_what_the_l
     assert rows["replay"]["moved"] == 2
     assert rows["replay"]["savepoints"] >= 2 * (330 - 1) // 51
     assert rows["replay"]["saved_bytes"] > 1_000 * rows["replay"]["savepoints"]
+    # Code is entered at a checkpoint's savepoint and passes at most one that has none yet.
+    assert rows["checkpoint"]["savepoints"] <= 2
+    # Besides what the workflows wrote, the tail tells of their checkpoints.
+    assert rows["replay"]["tail_events"] >= rows["replay"]["events"] - 2 * 330
+    assert 0 < rows["replay"]["tail_bytes"] < rows["replay"]["payload_bytes"]
+    assert len(warm) == WARM_RUNS
     missed = [row["events"] for row in warm]
-    assert len(missed) == WARM_RUNS
     assert missed == sorted(missed)
-    assert missed[-1] <= rows["replay"]["events"] - 2 * 330
-    assert not list(tmp_path.iterdir())
+    assert 0 < missed[-1] <= min(rows["replay"]["tail_events"] // 2, 2 * MISSED_EVENTS)
+
+
+def test_a_cell_that_is_predicted_counts_one_warm_run_of_those_that_it_would_count_in_a_fit(
+    tmp_path: Path,
+) -> None:
+    cell = Cell("grid", Shape(120, every=30), deltas=0, repeats=1)
+    write_cell(cell, tmp_path / "cell")
+    (one,) = [row for row in recover_cell(cell, tmp_path / "cell", 1) if row["scheme"] == WARM]
+
+    assert len(one["wall"]) == cell.repeats
+    assert one["events"] <= MISSED_EVENTS
+
+
+def test_a_round_tells_its_cells_in_order_and_what_ended_it(tmp_path: Path) -> None:
+    cell = Cell("grid", Shape(60, every=20), deltas=0, repeats=1)
+    write_cell(cell, tmp_path / "cell")
+    lost = replace(cell, workflows=2)
+    found = recover_round([(cell, tmp_path / "cell"), (lost, tmp_path / "nowhere")], 1)
+
+    assert {row["scheme"] for row in next(iter(found))} == set(SCHEMES) - {"parallel"}
+    with pytest.raises(FlowlabError, match="round 1 ended with 1 at 'grid 60 events"):
+        next(iter(found))
 
 
 def test_a_study_predicts_the_grid_and_nothing_else() -> None:
     def row(kind: str, events: int) -> dict[str, Any]:
         facts = {"cell": f"{kind} {events}", "kind": kind, "workflows": 1, "payload_bytes": 0}
-        return {**facts, "scheme": "replay", "events": events, "wall": [1.0 + events / 10]}
+        return {**facts, "scheme": "replay", "events": events, "wall": [[1.0 + events / 10]]}
 
     rows = [row("calibration", n) for n in (1, 50, 100)] + [row("grid", n) for n in (20, 80)]
     study = RecoveryStudy.of(rows)

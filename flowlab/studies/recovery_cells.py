@@ -30,7 +30,8 @@ class Cell:
         shape: of each workflow's history, before the process that is killed goes on with it.
         workflows: in the store.
         deltas: checkpoints after the last whole one, where they are incremental.
-        repeats: recoveries by each scheme.
+        repeats: recoveries by each scheme in each process that measures it, after a first one that
+            does not count.
 
     Example:
         >>> Cell("grid", Shape(1_000, every=100)).name
@@ -41,7 +42,7 @@ class Cell:
     shape: Shape
     workflows: int = 1
     deltas: int = 3
-    repeats: int = 9
+    repeats: int = 3
 
     @property
     def name(self) -> str:
@@ -77,8 +78,18 @@ class Cell:
 
 
 def repeats_at(scale: Scale) -> int:
-    """Return how many recoveries by each scheme a scale asks for."""
-    return max(3, min(scale.blocks * 3 // 5, 25))
+    """Return how many recoveries by each scheme a scale asks for, in each process."""
+    return max(1, min(scale.blocks // 5, 7))
+
+
+def processes_at(scale: Scale) -> int:
+    """Return how many processes measure each cell at a scale: an odd number, for the median's sake.
+
+    Example:
+        >>> processes_at(Scale()), repeats_at(Scale())
+        (5, 3)
+    """
+    return 2 * min(scale.blocks // 6, 4) + 1
 
 
 def calibration(scale: Scale) -> list[Cell]:

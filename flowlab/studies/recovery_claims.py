@@ -36,15 +36,21 @@ def _beside(found: RecoveryStudy) -> dict[str, str]:
     beside |= {f"fitted, {name}": repr(costs) for name, costs in found.costs.items()}
     worst = max(found.judged, key=lambda one: one.error)
     beside["worst"] = repr(worst)
-    beside["repetitions"] = f"the median is {found.noise:.1%} above the least"
+    apart = found.between
+    beside["processes"] = (
+        f"{max(len(one.processes) for one in found.judged)} measure a cell; of the median one the "
+        f"slowest is {apart.median:.1%} above the quickest, of a quarter more than {apart.high:.1%}"
+    )
+    beside["repetitions"] = f"within a process the median is {found.noise:.1%} above the least"
     return beside
 
 
 def prediction(scale: Scale) -> Measurement:
     """Kill a process at work on each store of the grid, recover it in a fresh one, and compare.
 
-    What each scheme costs is fitted from other runs. Measured is the least of the repetitions, from
-    opening the store to the last workflow's being ready. The value is the median relative error.
+    What each scheme costs is fitted from other runs. Measured is, from opening the store to the
+    last workflow's being ready, the median of several processes, each of which tells the median of
+    its own recoveries. The value is the median relative error.
     """
     found = once(scale)
     spread = Spread.of([one.error for one in found.judged])

@@ -1,14 +1,13 @@
 """What each scheme costs, fitted from calibration runs, and how well that predicts other runs.
 
 The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + row groups g +
-state bytes l + files f + tail events t, with O to open the store. All of it is known before: n
-events since the checkpoint and their bytes, the row groups that hold them, the checkpoint's files.
-A store that was just opened also reads its whole tail, whoever asks, and the footers of the files
-that it reads from, which list all their row groups.
+state bytes l + files f + tail events t + tail bytes u, with O to open the store. All of it is known
+before: n events since the checkpoint and their bytes, the row groups that hold them, the
+checkpoint's files. A store that was just opened also reads its whole tail, whoever asks.
 
-A cache that is warm reads what it has missed from the tail. It asks for the end of each workflow
-and goes on with those that moved. At a savepoint the code saves its whole state once more, to be
-held against what is recorded: by the byte that is dearer than an event's payload.
+At a savepoint that replayed code passes it saves its whole state once more, to be held against what
+is recorded: by the byte that is dearer than an event's payload. A cache that is warm reads what it
+has missed from the tail. It asks for the end of each workflow and goes on with those that moved.
 """
 
 from __future__ import annotations
@@ -24,18 +23,19 @@ from numpy.typing import NDArray
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.recovery import Costs
-from flowlab.studies.measuring import Spread
 
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "warm cache", "parallel")
-_OPENED: Final = ("once", "workflows", "events", "payload_bytes", "tail_events", "footers")
-_SINCE: Final = (*_OPENED, "groups", "group_bytes")
+_OPENED: Final = (
+    "once", "workflows", "events", "payload_bytes", "tail_events", "tail_bytes", "groups",
+)  # fmt: skip
+_SINCE: Final = (*_OPENED, "group_bytes", "state_bytes", "files")
 _MISSED: Final = (
     "once", "workflows", "moved", "events", "payload_bytes", "savepoints", "saved_bytes",
 )  # fmt: skip
 TERMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "replay": (*_OPENED, "groups"),
-    "checkpoint": (*_SINCE, "state_bytes", "files"),
-    "incremental": (*_SINCE, "state_bytes", "files"),
+    "replay": (*_OPENED, "savepoints", "saved_bytes"),
+    "checkpoint": _SINCE,
+    "incremental": _SINCE,
     "warm cache": _MISSED,
     "parallel": ("once", "workflows", "events", "payload_bytes"),
     "write": ("once", "bytes"),
@@ -54,13 +54,17 @@ Clock = Literal["wall", "cpu"]
 
 
 def seconds_of(row: Row, clock: Clock = "wall") -> float:
-    """Return the time of a row: the least of its repetitions, in which nothing else ran.
+    """Return the time of a row: the median of its processes, each of which tells its own median.
 
     Example:
-        >>> seconds_of({"wall": [0.3, 0.2, 0.9]})
-        0.2
+        >>> seconds_of({"wall": [[0.25, 0.5, 0.75], [1.0], [0.125, 0.625]]})
+        0.5
     """
-    return float(min(row.get(clock) or row["wall"]))
+    return statistics.median(_medians(row, clock))
+
+
+def _medians(row: Row, clock: Clock) -> list[float]:
+    return [statistics.median(each) for each in row.get(clock) or row["wall"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ def fit_schemes(rows: Iterable[Row], *, clock: Clock = "wall") -> dict[str, Sche
         InvalidArgumentError: a scheme has no term.
 
     Example:
-        >>> rows = [{"scheme": "write", "bytes": size, "wall": [0.002 + 1e-8 * size]}
+        >>> rows = [{"scheme": "write", "bytes": size, "wall": [[0.002 + 1e-8 * size]]}
         ...         for size in (100, 10_000, 500_000)]
         >>> fit_schemes(rows)["write"]
         SchemeCosts(write: once 0.002, bytes 1e-08)
@@ -181,14 +185,19 @@ class Predicted:
         cell: its name.
         scheme: its name.
         predicted_s, measured_s: seconds.
-        spread: of the repetitions.
+        processes: what each that measured it took, the median of its recoveries.
     """
 
     cell: str
     scheme: str
     predicted_s: float
     measured_s: float
-    spread: Spread
+    processes: tuple[float, ...]
+
+    @property
+    def between(self) -> float:
+        """By what share the slowest process is above the quickest."""
+        return max(self.processes) / min(self.processes) - 1.0
 
     @property
     def error(self) -> float:
@@ -197,7 +206,8 @@ class Predicted:
 
     def __repr__(self) -> str:
         took = f"{self.measured_s * 1e3:.3g} ms, predicted {self.predicted_s * 1e3:.3g}"
-        return f"Predicted({self.scheme}, {self.cell}: {took})"
+        apart = f"slowest process {self.between * 100:.3g} % above the quickest"
+        return f"Predicted({self.scheme}, {self.cell}: {took}, {apart})"
 
 
 def predict(
@@ -210,7 +220,7 @@ def predict(
             row["scheme"],
             costs[row["scheme"]].predict(row),
             seconds_of(row, clock),
-            Spread.of(row[clock]),
+            tuple(_medians(row, clock)),
         )
         for row in rows
         if row["scheme"] in SCHEMES and row["scheme"] in costs

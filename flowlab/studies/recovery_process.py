@@ -11,6 +11,7 @@ import multiprocessing
 import random
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -19,25 +20,21 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from pyarrow.parquet import FileMetaData, read_metadata
-
 from flowlab.errors import FlowlabError
 from flowlab.recovery import Cached, Checkpointed, Incremental, recover
 from flowlab.recovery.pinned import PinnedStore
 from flowlab.recovery.policies import EveryEvents, Never, Since
-from flowlab.recovery.restoring import contents
 from flowlab.runtime import Replay, Restored, Runtime
 from flowlab.runtime.scheme import RecoveryScheme, Stream
 from flowlab.store import EventStore, Snapshot
-from flowlab.store.position_read import stream_events
 from flowlab.studies.recovery_cells import FULL_EVERY, Cell
+from flowlab.studies.recovery_reads import reads_of
 from flowlab.studies.recovery_workload import (
     histories,
     keep_accounts,
     result_of,
     take_checkpoints,
 )
-from flowlab.workflow.savepoints import is_savepoint
 
 LONGEST_LIFE_S: Final = 0.12
 """A process is killed so long after its first steps, at the latest."""
@@ -48,7 +45,8 @@ FOLLOWED_EVENTS: Final = 4
 """Of each workflow, which a warm cache follows for before it has missed some."""
 WARM: Final = "warm cache"
 WARM_RUNS: Final = 4
-"""In a turn. Of a calibration cell each has missed another part: one alone tells too little."""
+"""In a turn, each of which has missed another part: one alone tells too little of what costs."""
+WARM_NAMES: Final = tuple(f"{WARM} {run}" for run in range(WARM_RUNS))
 WHOLE: Final = 3
 """Whole checkpoints that are taken: the first follows the causes of the whole history."""
 PARALLEL_FROM: Final = 4
@@ -102,7 +100,7 @@ def prepare(folder: Path, cell: Cell) -> list[Row]:
                 take_checkpoints(store, stream, cell.shape, scheme, count)
                 for size, seconds in policy.written[1:]:
                     what = "write" if name == "whole" else "write a delta"
-                    rows.append({"scheme": what, "bytes": size, "wall": [seconds]})
+                    rows.append({"scheme": what, "bytes": size, "wall": [[seconds]]})
     return rows
 
 
@@ -162,15 +160,21 @@ def work(folder: Path, name: str, cell: Cell, told: Connection) -> None:
     asyncio.run(forever())
 
 
-def recovered(folder: Path, name: str, cell: Cell) -> list[Row]:
+def recovered(folder: Path, name: str, cell: Cell, process: int) -> list[Row]:
     """Recover a store by each scheme in a fresh process; return what that took.
+
+    Args:
+        folder: of the cell's stores.
+        name: of the store.
+        cell: what is measured.
+        process: the how many-th of the cell; the order of the schemes is another in each.
 
     Raises:
         FlowlabError: the process failed.
     """
     context = _context()
     here, there = context.Pipe(duplex=False)
-    child = context.Process(target=_measure, args=(folder / name, name, cell, there))
+    child = context.Process(target=_measure, args=(folder / name, name, cell, process, there))
     child.start()
     there.close()
     try:
@@ -195,44 +199,59 @@ def _context() -> Any:
     return context
 
 
-def _measure(folder: Path, name: str, cell: Cell, told: Connection) -> None:
+def _measure(folder: Path, name: str, cell: Cell, process: int, told: Connection) -> None:
     """Recover by turns by each scheme, and tell the rows."""
-    contestants: list[tuple[str, Callable[[], Timed]]] = []
-    scheme = scheme_of(name, cell)
-    if name == "whole":
-        contestants.append(("replay", lambda: _from_open(folder, cell, Replay())))
-        contestants.append(("checkpoint", lambda: _from_open(folder, cell, scheme)))
-        cached = Cached(Checkpointed(Never()), size=cell.workflows)
-        for run in range(WARM_RUNS):
-            # As many in the grid, of one kind: code that ran often of late is quicker.
-            part = run if cell.kind == "calibration" else 0
-            contestants.append((f"{WARM}{part}", partial(_from_memory, folder, cell, cached, part)))
-    else:
-        contestants.append(("incremental", lambda: _from_open(folder, cell, scheme)))
     pool = None
     if name == "whole" and cell.workflows >= PARALLEL_FROM:
-        pool = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
-        contestants.append(("parallel", lambda: _in_pool(folder, scheme, pool)))
+        pool = ProcessPoolExecutor(2, mp_context=_context())
+    contestants = _contestants(folder, name, cell, pool)
     rows: dict[str, Row] = {}
-    for turn in range(cell.repeats + 1):
-        first = turn % len(contestants)
-        for each, restore in contestants[first:] + contestants[:first]:
+    rng = random.Random(f"{cell.seed} turns of {process}")  # noqa: S311 - an order
+    # What was loaded is no garbage, and in no collector's way from here on.
+    gc.collect()
+    gc.freeze()
+    for _ in range(cell.repeats + 1):
+        for each in rng.sample(sorted(contestants), len(contestants)):
             gc.collect()
-            gc.freeze()
-            found = restore()
-            gc.unfreeze()
-            if each not in rows:
-                told_as = WARM if each.startswith(WARM) else each
-                read = _read(folder, cell, found, chains=told_as not in {"replay", WARM})
-                rows[each] = {"scheme": told_as, **read, "wall": [], "cpu": []}
-                rows[each]["first"] = found.wall_s
+            found = contestants[each]()
+            if each in rows:
+                rows[each]["wall"].append(found.wall_s)
+                rows[each]["cpu"].append(found.cpu_s)
                 continue
-            rows[each]["wall"].append(found.wall_s)
-            rows[each]["cpu"].append(found.cpu_s)
+            scheme = WARM if each.startswith(WARM) else each
+            read = reads_of(folder, cell, found.events, chains=scheme not in {"replay", WARM})
+            rows[each] = {"scheme": scheme, **read, "first": found.wall_s, "wall": [], "cpu": []}
     if pool is not None:
         pool.shutdown()
-    told.send(list(rows.values()))
+    counted = _counted(cell)
+    told.send([rows[each] for each in contestants if each not in WARM_NAMES or each in counted])
     told.close()
+
+
+def _contestants(
+    folder: Path, name: str, cell: Cell, pool: ProcessPoolExecutor | None
+) -> dict[str, Callable[[], Timed]]:
+    scheme = scheme_of(name, cell)
+    if name != "whole":
+        return {"incremental": lambda: _from_open(folder, cell, scheme)}
+    found: dict[str, Callable[[], Timed]] = {
+        "replay": lambda: _from_open(folder, cell, Replay()),
+        "checkpoint": lambda: _from_open(folder, cell, scheme),
+    }
+    # As many in the grid as where costs are fitted: code that ran often of late is quicker.
+    for run, warm in enumerate(WARM_NAMES):
+        found[warm] = partial(_from_memory, folder, cell, run)
+    if pool is not None:
+        found["parallel"] = lambda: _in_pool(folder, scheme, pool)
+    return found
+
+
+def _counted(cell: Cell) -> tuple[str, ...]:
+    """Return the warm runs that count: all where costs are fitted, else one, drawn by chance."""
+    if cell.kind == "calibration":
+        return WARM_NAMES
+    rng = random.Random(f"{cell.seed} counted")  # noqa: S311 - a sample
+    return (rng.choice(WARM_NAMES),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +288,7 @@ def _from_open(folder: Path, cell: Cell, scheme: RecoveryScheme) -> Timed:
     return Timed(wall, cpu, [restored.events_read for restored in found])
 
 
-def _from_memory(folder: Path, cell: Cell, cached: Cached, run: int) -> Timed:
+def _from_memory(folder: Path, cell: Cell, run: int) -> Timed:
     """Catch up with the last events, by executions that are in memory already and have followed.
 
     What filling them has left to the collector is no part of catching up. It is collected before
@@ -277,20 +296,20 @@ def _from_memory(folder: Path, cell: Cell, cached: Cached, run: int) -> Timed:
     through all memory leaves nothing in the processor's caches, which took more than the events.
     """
     streams = [("default", "", workflow_id) for workflow_id in cell.ids]
+    cached = Cached(Checkpointed(Never()), size=cell.workflows)
     with EventStore(folder) as store:
         snapshot = store.snapshot()
         missed = _missed(cell, snapshot, run)
         for ahead in (FOLLOWED_EVENTS * cell.workflows, 0):
             before = PinnedStore(store, position=snapshot.position - missed - ahead)
             for stream in streams:
-                old = cached.restore(before.as_store, stream, keep_accounts)
+                old = _filled(cached, before, stream)
                 cached.committed(store, stream, old.execution, old.standing, ())
                 # Whoever has followed a stream so far has looked for its end before.
                 snapshot.head(stream[2])
             del before, old
             if ahead:
                 gc.collect()
-                gc.freeze()
         del snapshot
         wall, cpu, found = _clocked(
             lambda: [cached.restore(store, stream, keep_accounts) for stream in streams]
@@ -298,18 +317,24 @@ def _from_memory(folder: Path, cell: Cell, cached: Cached, run: int) -> Timed:
     return Timed(wall, cpu, [restored.events_read for restored in found])
 
 
-def _missed(cell: Cell, snapshot: Snapshot, run: int) -> int:
-    """Return how many of the last events a cache has missed.
+def _filled(cached: Cached, before: PinnedStore, stream: Stream) -> Restored:
+    with warnings.catch_warnings():
+        # As of an older position the newest checkpoint may be one that newer ones have replaced.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return cached.restore(before.as_store, stream, keep_accounts)
 
-    Half of what the killed process wrote at most, and of that by chance; where costs are fitted,
-    any part of it, so that some runs pass savepoints and some pass none.
+
+def _missed(cell: Cell, snapshot: Snapshot, run: int) -> int:
+    """Return how many of the last events a cache has missed, in one of its runs.
+
+    At most half of what the killed process wrote, for before that it has followed; of that range
+    each run has a quarter, and within it chance decides. It is the same wherever costs are fitted
+    and wherever they are predicted.
     """
-    rng = random.Random(f"{cell.seed} missed{run or ''}")  # noqa: S311 - a sample
+    rng = random.Random(f"{cell.seed} missed{run}")  # noqa: S311 - a sample
     wrote = snapshot.position - cell.shape.events * cell.workflows
-    if cell.kind == "calibration":
-        wrote = min(wrote, 4 * MISSED_EVENTS * cell.workflows)
-        return max(1, round(wrote * (run + rng.random()) / WARM_RUNS))
-    return min(wrote // 2, rng.randint(1, MISSED_EVENTS) * cell.workflows)
+    most = min(wrote // 2, MISSED_EVENTS * cell.workflows)
+    return max(1, round(most * (run + rng.random()) / WARM_RUNS))
 
 
 def _in_pool(folder: Path, scheme: Checkpointed, pool: ProcessPoolExecutor) -> Timed:
@@ -326,66 +351,3 @@ def _in_pool(folder: Path, scheme: Checkpointed, pool: ProcessPoolExecutor) -> T
     wall, _, found = _clocked(call)
     opened[0].close()
     return Timed(wall, wall, found)
-
-
-def _read(folder: Path, cell: Cell, found: Timed, *, chains: bool) -> dict[str, int]:
-    """Return what a recovery has read, of all workflows: what the law says that it costs."""
-    size = files = state = groups = group_bytes = moved = savepoints = saved = 0
-    footers: dict[str, FileMetaData] = {}
-    opened: set[str] = set()
-    with EventStore(folder, read_only=True) as store:
-        snapshot = store.snapshot()
-        for workflow_id, count in zip(cell.ids, found.events, strict=True):
-            stream = ("default", "", workflow_id)
-            first = snapshot.head(workflow_id) - count + 1
-            events = stream_events(snapshot, stream, first=first)
-            size += sum(len(event.payload or b"") for event in events)
-            marks = [len(event.payload or b"") for event in events if is_savepoint(event)]
-            moved, savepoints = moved + bool(events), savepoints + len(marks)
-            saved += sum(marks)
-            paths = [file.path for file in snapshot.stream_files(stream)]
-            for path in set(paths) - footers.keys():
-                footers[path] = read_metadata(snapshot.files.root / path)
-            own = {path: footers[path] for path in paths}
-            for path, footer in own.items():
-                some, some_bytes = _scanned(footer, stream, first)
-                groups, group_bytes = groups + some, group_bytes + some_bytes
-                if some:
-                    opened.add(path)
-            if chains:
-                newest = next(contents(snapshot, stream))
-                files += newest.chain
-                state += newest.size_bytes
-    return {
-        "workflows": cell.workflows,
-        "moved": moved,
-        "savepoints": savepoints,
-        "saved_bytes": saved,
-        "events": sum(found.events),
-        "payload_bytes": size,
-        "files": files,
-        "state_bytes": state,
-        "tail_events": snapshot.position - snapshot.state.info.sealed_position,
-        "groups": groups,
-        "group_bytes": group_bytes,
-        "footers": sum(footers[path].num_row_groups for path in opened),
-    }
-
-
-def _scanned(footer: FileMetaData, stream: Stream, first: int) -> tuple[int, int]:
-    """Return the row groups that hold a stream's events from one on, and the bytes of payloads.
-
-    A row group is what is read at once, however few of its events are wanted. What the killed
-    process wrote last lies in the tail, in no row group; a file of which none is read stays closed.
-    """
-    groups = size = 0
-    for place in range(footer.num_row_groups):
-        group = footer.row_group(place)
-        columns = [group.column(at) for at in range(group.num_columns)]
-        held = {column.path_in_schema: column for column in columns}
-        whose = held["workflow_id"].statistics
-        ours = whose.min <= stream[2] <= whose.max
-        if ours and (whose.min != whose.max or held["sequence"].statistics.max >= first):
-            groups += 1
-            size += held["payload"].total_uncompressed_size
-    return groups, size

@@ -2,28 +2,26 @@
 
     python -m flowlab.studies.recovery_study --folder results [--quick | --full]
 
-Results are JSON lines in `results.jsonl` of the folder, a line for each cell; what is there already
-is not measured again, so that a study which was stopped goes on. `errors.svg` is their picture.
+Results are JSON lines in `results.jsonl` of the folder, a line for each cell and each process that
+measured it; what is there already is not measured again, so that a study which was stopped goes on.
+`errors.svg` is their picture.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import statistics
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from flowlab.errors import CorruptionError
 from flowlab.figures import Figure, curves
 from flowlab.studies.measuring import FULL, QUICK, Scale, Spread, duration, workplace
-from flowlab.studies.recovery_cells import STORES, Cell, calibration, grid, unseen
+from flowlab.studies.recovery_cells import calibration, grid, processes_at, unseen
 from flowlab.studies.recovery_fit import (
     Clock,
     Errors,
@@ -32,88 +30,12 @@ from flowlab.studies.recovery_fit import (
     fit_schemes,
     predict,
 )
+from flowlab.studies.recovery_rounds import Progress, measure
 
-RESULTS: Final = "results.jsonl"
 PICTURE: Final = "errors.svg"
 PARALLEL: Final = "parallel"
 """Its time is that of a pool, which is told beside and not judged."""
-Progress = Callable[[str], object]
 Row = dict[str, Any]
-
-
-def measured_cell(cell: Cell, folder: Path) -> list[Row]:
-    """Write a cell's stores, kill a process at work on each, and recover by every scheme.
-
-    Args:
-        cell: what to measure.
-        folder: for its files; they are gone afterwards.
-    """
-    # Processes are forked there, with all that a process at work has loaded.
-    from flowlab.studies import recovery_process as processes  # noqa: PLC0415
-
-    with TemporaryDirectory(dir=folder) as place:
-        root = Path(place)
-        rows = processes.prepare(root, cell)
-        for name in STORES:
-            processes.killed_at_work(root, name, cell)
-            rows += processes.recovered(root, name, cell)
-    return [{"cell": cell.name, **cell.facts(), **row} for row in rows]
-
-
-def measure(
-    cells: Iterable[Cell],
-    folder: Path,
-    *,
-    progress: Progress | None = None,
-    measured: Callable[[Cell, Path], list[Row]] = measured_cell,
-) -> list[Row]:
-    """Measure the cells that a folder has no results of; return the results of all.
-
-    Args:
-        cells: to measure.
-        folder: of the results, and of the stores while they are measured.
-        progress: told a line for each cell.
-        measured: measures one.
-
-    Raises:
-        CorruptionError: a line of the results, other than a torn last one, is no result.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / RESULTS
-    held = _held(path)
-    wanted = list(cells)
-    for place, cell in enumerate(wanted, 1):
-        if cell.name in held:
-            continue
-        began = time.perf_counter()
-        rows = measured(cell, folder)
-        line = json.dumps({"cell": cell.name, "rows": rows}, separators=(",", ":"))
-        with path.open("a", encoding="utf-8") as results:
-            results.write(line + "\n")
-        held[cell.name] = rows
-        if progress is not None:
-            took = duration(time.perf_counter() - began)
-            progress(f"{place} of {len(wanted)}: {cell.name} ({took})")
-    return [row for cell in wanted for row in held[cell.name]]
-
-
-def _held(path: Path) -> dict[str, list[Row]]:
-    """Read the results so far; a last line that is torn is cut away, and measured again."""
-    if not path.exists():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    whole, _, torn = text.rpartition("\n")
-    if torn:
-        path.write_text(whole + "\n" if whole else "", encoding="utf-8")
-    held = {}
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            found = json.loads(line)
-            held[found["cell"]] = found["rows"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            message = f"line {number} of {path} is no result of the study; delete it to go on"
-            raise CorruptionError(message) from error
-    return held
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +81,15 @@ class RecoveryStudy:
 
     @property
     def noise(self) -> float:
-        """By how much the median repetition is above the least one, the median of all runs."""
-        return Spread.of(
-            [one.spread.median / one.measured_s - 1 for one in self.predictions]
-        ).median
+        """By how much a process's median is above its least time, the median of all."""
+        told = {found.scheme for found in self.predictions}
+        times = [each for row in self.rows if row["scheme"] in told for each in row["wall"]]
+        return Spread.of([statistics.median(each) / min(each) - 1.0 for each in times]).median
+
+    @property
+    def between(self) -> Spread:
+        """By how much a cell's slowest process is above its quickest, of those that are judged."""
+        return Spread.of([found.between for found in self.judged])
 
     def figure(self) -> Figure:
         """Draw how far off the predictions of each scheme are."""
@@ -185,12 +112,17 @@ class RecoveryStudy:
 
     def __str__(self) -> str:
         lines = [f"{scheme:12} {costs!r}" for scheme, costs in self.costs.items()]
-        lines += ["", f"{'scheme':12} {'measured':>10} {'predicted':>10} {'error':>7}  cell"]
+        told = ("measured", "processes", "predicted", "error")
+        lines += ["", f"{'scheme':12} {' '.join(f'{name:>10}' for name in told)}  cell"]
         for one in sorted(self.predictions, key=lambda one: (one.scheme, one.measured_s)):
-            took, told = duration(one.measured_s), duration(one.predicted_s)
-            lines.append(f"{one.scheme:12} {took:>10} {told:>10} {one.error:>7.1%}  {one.cell}")
+            took, expected = duration(one.measured_s), duration(one.predicted_s)
+            apart = f"+{one.between:.1%}"
+            lines.append(
+                f"{one.scheme:12} {took:>10} {apart:>10} {expected:>10} {one.error:>10.1%}  "
+                f"{one.cell}"
+            )
         lines += ["", *(f"{scheme:12} {errors!r}" for scheme, errors in self.by_scheme.items())]
-        lines.append(f"{'all':12} {self.errors!r}; median above least {self.noise:.1%}")
+        lines.append(f"{'all':12} {self.errors!r}; within a process {self.noise:.1%} above least")
         return "\n".join(lines)
 
 
@@ -210,10 +142,11 @@ def study(
         seed: of cells that nobody has seen, in place of the grid; None is the grid.
     """
     cells = [*calibration(scale), *(grid(scale) if seed is None else unseen(scale, seed))]
+    several = processes_at(scale)
     if folder is not None:
-        return RecoveryStudy.of(measure(cells, folder, progress=progress))
+        return RecoveryStudy.of(measure(cells, folder, processes=several, progress=progress))
     with workplace(scale) as place:
-        return RecoveryStudy.of(measure(cells, place, progress=progress))
+        return RecoveryStudy.of(measure(cells, place, processes=several, progress=progress))
 
 
 @lru_cache(maxsize=2)
