@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from workflow_host import ID, Host
 from flowlab.errors import CorruptionError, InvalidArgumentError
 from flowlab.events import Event
 from flowlab.recovery import (
+    Cached,
     Checkpointed,
     EveryEvents,
     Incremental,
@@ -25,8 +28,20 @@ from flowlab.recovery import (
 )
 from flowlab.runtime import Runtime
 from flowlab.runtime.scheme import Process
-from flowlab.store import EventStore
-from flowlab.workflow import Plan, Program, Sequential, Step, workflow
+from flowlab.store import Disk, EventStore
+from flowlab.store.containers import CHECKPOINT, Container, read_container, write_container
+from flowlab.workflow import (
+    Choreography,
+    Parallel,
+    Plan,
+    Program,
+    Reaction,
+    Sequential,
+    Step,
+    WorkflowContext,
+    result,
+    workflow,
+)
 from flowlab.workflow.savepoints import is_savepoint
 
 
@@ -56,6 +71,129 @@ def test_a_savepoint_in_another_store_is_gone_on_from_as_a_replay_goes_on(
         full = Replay().restore(store, STREAM, process)
         assert asked(restored) == asked(full)
         assert goes_on_alike(restored, history) == goes_on_alike(full, history)
+
+
+@dataclass
+class Progress:
+    next: int = 0
+    total: int = 0
+
+
+@workflow(state=Progress)
+async def adding(ctx: WorkflowContext, count: int, state: Progress) -> int:
+    while state.next < count:
+        number = await ctx.call_activity("square", state.next, agent="clerk")
+        if state.next == 1:
+            number += sum(await ctx.when_all(*(ctx.call_activity("square", n) for n in (2, 3))))
+        state.next, state.total = state.next + 1, state.total + number
+        await ctx.savepoint()
+    await ctx.sleep(1)
+    return state.total + await ctx.call_activity("square", count)
+
+
+SQUARES = Plan(
+    Sequential(
+        Step("one", agent="clerk", activity="square", compensation="undo", input=4),
+        Parallel(
+            Step("n1", agent="clerk", activity="square", input=1, effect=False),
+            Step("n2", agent="clerk", activity="square", input=2, effect=False),
+        ),
+        Step("last", agent="clerk", activity="square", effect=False, input=result("n2")),
+    ),
+    name="squares",
+)
+EVERY_SCHEME = [
+    Replay,
+    lambda: Checkpointed(EveryEvents(3), keep=4, then="truncate"),
+    lambda: Incremental(EveryEvents(2), full_every=3),
+    lambda: Cached(Checkpointed(EveryEvents(4))),
+]
+
+
+def squaring(store: EventStore, process: Any, scheme: Any) -> Any:
+    acts = {"square": lambda value: value * value, "undo": lambda _: None}
+    runtime = Runtime(store, process, activities=acts, agents={"clerk": acts}, recovery=scheme)
+    return runtime.run(process, 3, id=ID)
+
+
+@pytest.mark.parametrize("process", [adding, SQUARES])
+def test_from_a_savepoint_at_any_event_a_workflow_ends_elsewhere_as_it_did_under_every_scheme(
+    process: Any,
+) -> None:
+    # What a function had asked for since its last ctx.savepoint() was known to the savepoint, and
+    # was not in the file: another store could not go on from there, or told no result.
+    with fresh_store() as first:
+        done = squaring(first, process, Replay())
+        history = first.read(f"/workflows/{ID}/events").events()
+    code = process if process is adding else Program.of(process)
+    beyond = 0
+    with fresh_store() as store:
+        for place, event in enumerate(history):
+            own = tuple(cause for cause in event.causes if cause.workflow_id == ID)
+            store.append(ID, event.replace(position=0, agent_sequence=0, causes=own))
+            if process is adding and not any(map(is_savepoint, history[: place + 1])):
+                continue
+            mine = savepoint(store, ID, code)
+            beyond += place + 1 > mine.at
+            path = export_savepoint(store, mine, store.path.parent / "one.file")
+            full = asked(Replay().restore(store, STREAM, code))
+            with fresh_store() as other:
+                assert import_savepoint(other, path).at == mine.at
+                for make in EVERY_SCHEME:
+                    assert asked(make().restore(other, STREAM, code)) == full
+                made = EVERY_SCHEME[place % len(EVERY_SCHEME)]()
+                assert squaring(other, process, made) == done
+    assert (beyond > 0) == (process is adding)
+
+
+def shortened(path: Path) -> Path:
+    """Make of an exported file the one that an older flowlab wrote: its events end at the place."""
+    whole = read_container(path, kind=CHECKPOINT)
+    version, body, events = msgspec.msgpack.decode(whole.body).values()
+    assert version == 2
+    events = [event for event in events if event[3] <= whole.meta["at"]]
+    told = msgspec.msgpack.encode({"version": 1, "body": body, "events": events})
+    write_container(path, Container(CHECKPOINT, whole.meta, told), Disk())
+    return path
+
+
+def test_a_file_that_lacks_events_which_its_savepoint_knows_is_gone_on_from_by_its_history(
+    tmp_path: Path,
+) -> None:
+    with fresh_store() as store:
+        done = squaring(store, adding, Replay())
+        history = [
+            event.replace(position=0, agent_sequence=0, causes=tuple(
+                cause for cause in event.causes if cause.workflow_id == ID))
+            for event in store.read(f"/workflows/{ID}/events").events()
+        ]  # fmt: skip
+        mine = savepoint(store, ID, adding)
+        path = shortened(export_savepoint(store, mine, tmp_path / "one.file"))
+        state = store.load_checkpoint(mine).state
+    with fresh_store() as other:
+        assert import_savepoint(other, path).origin == "incomplete flowlab savepoint"
+        assert other.head(ID) == mine.at < len(history)
+        assert Checkpointed().restore(other, STREAM, adding).checkpoint is None
+        assert squaring(other, adding, Checkpointed(EveryEvents(3))) == done
+    with fresh_store() as apart:
+        apart.append(ID, [*history[: mine.at], history[mine.at].replace(payload=b"{}")])
+        apart.append(ID, history[mine.at + 1 :])
+        with pytest.raises(InvalidArgumentError, match="another history of 'w'"):
+            import_savepoint(apart, path)
+    with fresh_store() as same:
+        same.append(ID, history[:-1])
+        with pytest.raises(InvalidArgumentError, match=f"does not reach event {len(history)}"):
+            import_savepoint(same, path)
+        same.append(ID, history[-1])
+        taken = import_savepoint(same, path)
+        assert Checkpointed().restore(same, STREAM, adding).checkpoint == taken.id
+    with fresh_store() as once:  # an older flowlab had taken it there as it is
+        once.append(ID, history[: mine.at])
+        once.checkpoint(ID, state, at=mine.at, savepoint=True, origin=mine.origin)
+        with pytest.warns(RuntimeWarning, match=f"knows events up to {len(history)}"):
+            assert Checkpointed().restore(once, STREAM, adding).checkpoint is None
+        with pytest.raises(InvalidArgumentError, match="take another savepoint, and export that"):
+            export_savepoint(once, once.checkpoints(ID)[0], path)
 
 
 def test_no_policy_lets_a_savepoint_go_and_recovery_may_begin_from_it() -> None:
@@ -138,6 +276,9 @@ def test_a_plain_function_has_no_savepoint_and_a_delta_no_file(tmp_path: Path) -
         store.append(ID, Host(plain).start(1).history)
         with pytest.raises(InvalidArgumentError, match="by replay, or from its last continue-as"):
             savepoint(store, ID, plain)
+        nobody: Any = Choreography(Reaction("a", on="x", emits="y"), start="x", final=["y"])
+        with pytest.raises(InvalidArgumentError, match="comes back from its whole log"):
+            savepoint(store, ID, nobody)
     process, history = long_history(8)
     with fresh_store() as store:
         Recorded(

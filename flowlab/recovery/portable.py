@@ -11,18 +11,23 @@ import msgspec
 
 from flowlab.errors import CorruptionError, FormatVersionError, InvalidArgumentError
 from flowlab.events import Cause, Event
-from flowlab.recovery.checkpoint import WorkflowCheckpoint
+from flowlab.recovery.checkpoint import CODE, STATE, WorkflowCheckpoint
 from flowlab.recovery.keeping import OURS, newest_savepoint
 from flowlab.recovery.schemes import Checkpointed
-from flowlab.runtime.scheme import Process, RecoveryScheme
-from flowlab.store import Checkpoint, Disk, EventStore
+from flowlab.runtime.scheme import Process, RecoveryScheme, Stream
+from flowlab.runtime.standing import Standing
+from flowlab.store import Checkpoint, Disk, EventStore, Snapshot
 from flowlab.store.closure import least_cut
 from flowlab.store.containers import CHECKPOINT, Container, read_container, write_container
 from flowlab.store.position_read import stream_events
-from flowlab.workflow import PlanExecution
+from flowlab.workflow import Choreography, PlanExecution
 
-VERSION: Final = 1
-"""The version of what is in an exported file."""
+VERSION: Final = 2
+"""The version of what is in an exported file whose events reach beyond the savepoint."""
+UP_TO_IT: Final = 1
+"""The version of one whose events end with it, as all of them once did."""
+SHORT: Final = "incomplete"
+"""How the origin of a savepoint begins that came without all events that it knows."""
 _SAME: Final = ("event_type", "name", "generation", "payload", "step_id")
 """What two histories agree on where they are the same one."""
 
@@ -60,7 +65,8 @@ def savepoint(
 
     Raises:
         InvalidArgumentError: it is a plain function, which recovers by replay, or from its last
-            continue-as-new; or a function that has taken no savepoint yet.
+            continue-as-new; or a function that has taken no savepoint yet; or a choreography,
+            which comes back from its whole log.
         NotFoundError: there is no such workflow.
 
     Example:
@@ -77,6 +83,9 @@ def savepoint(
         >>> there.at, there.savepoint, there.origin
         (1, True, 'flowlab savepoint: before the release')
     """
+    if isinstance(process, Choreography):
+        message = f"{process!r} comes back from its whole log, whatever the scheme: nothing to save"
+        raise InvalidArgumentError(message)
     stream = (namespace, run_id, workflow_id)
     chosen = Checkpointed() if scheme is None else scheme
     restored = chosen.restore(store, stream, process, seed=seed)
@@ -107,8 +116,9 @@ def export_savepoint(
         store: that it is in.
         checkpoint: which one.
         path: of the file, which is replaced whole.
-        history: put the events up to it into the file, too, so that a store without the workflow
-            can take it; without, only one that has the same history.
+        history: put the events that it knows into the file, too, so that a store without the
+            workflow can take it; without, only one that has the same history. Of a function they
+            reach beyond its last `ctx.savepoint()`, to what it had asked for since.
 
     Returns:
         The path.
@@ -122,13 +132,20 @@ def export_savepoint(
     if ", on " in checkpoint.origin:
         message = f"{checkpoint!r} is a delta of another; take a savepoint, and export that"
         raise InvalidArgumentError(message)
-    snapshot = store.snapshot()
+    content = _content(loaded.state, checkpoint.origin, where=checkpoint.path)
+    head = max(checkpoint.at, _head(content))
     first = 1 if history else checkpoint.at
-    events = stream_events(snapshot, checkpoint.stream, first=first, last=checkpoint.at)
+    events = stream_events(store.snapshot(), checkpoint.stream, first=first, last=head)
     if not events or events[0].sequence != first:
         message = (
             f"events from {first} of {checkpoint.stream[2]!r} were truncated; export with "
             "history=False, for a store that has the same history"
+        )
+        raise InvalidArgumentError(message)
+    if events[-1].sequence != head:
+        message = (
+            f"{checkpoint!r} knows events up to {head} of {checkpoint.stream[2]!r}, and the store "
+            f"has them up to {events[-1].sequence}; take another savepoint, and export that"
         )
         raise InvalidArgumentError(message)
     meta = {
@@ -137,7 +154,9 @@ def export_savepoint(
         "causality": loaded.causality,
         "origin": checkpoint.origin,
     }
-    body = msgspec.msgpack.encode(_Exported(VERSION, loaded.state, events))
+    # An older flowlab reads what it can go on from, and refuses the rest by its number.
+    version = UP_TO_IT if head == checkpoint.at else VERSION
+    body = msgspec.msgpack.encode(_Exported(version, loaded.state, events))
     target = Path(path)
     write_container(target, Container(CHECKPOINT, meta, body), Disk())
     return target
@@ -155,7 +174,9 @@ def import_savepoint(
     A store that has the workflow must have the same history up to the savepoint. One that has not
     gets the history from the file, without what it names of other streams, such as those of agents:
     they stay where they are, and one of that name here is another's. The causality vector of the
-    savepoint still tells them.
+    savepoint still tells them. A file that an older flowlab wrote may lack events that the
+    savepoint of a function knows: where the workflow was not here it is then recovered from the
+    history that the file holds, and the savepoint is kept for reading.
 
     Args:
         store: open for writing.
@@ -169,47 +190,84 @@ def import_savepoint(
         InvalidArgumentError: the store has another history of that workflow, or a shorter one; or
             it has none, and the file neither.
     """
-    content = read_container(Path(path), kind=CHECKPOINT)
-    exported = _read(content, Path(path).name)
-    was, at = content.meta["stream"], content.meta["at"]
+    taken = read_container(Path(path), kind=CHECKPOINT)
+    exported = _read(taken, Path(path).name)
+    was, at = taken.meta["stream"], taken.meta["at"]
     space = was[0] if namespace is None else namespace
     run = was[1] if run_id is None else run_id
-    stream = (space, run, was[2])
+    origin = taken.meta.get("origin", "")
+    content = _content(exported.body, origin, where=Path(path).name)
     snapshot = store.snapshot()
-    head = snapshot.head(was[2], namespace=space, run_id=run)
-    if head == 0:
-        if len(exported.events) != at:
+    if snapshot.head(was[2], namespace=space, run_id=run):
+        _check_same(snapshot, (space, run, was[2]), at, exported, content)
+    else:
+        if exported.events[0].sequence != 1:
             message = (
                 f"the store has no workflow {was[2]!r}, and the file does not hold its history; "
                 "export it with history=True"
             )
             raise InvalidArgumentError(message)
+        if exported.events[-1].sequence < _head(content):
+            origin = f"{SHORT} {origin}"
         fresh = [event.replace(position=0, agent_sequence=0, namespace=space, run_id=run,
                                causes=_within(event))
                  for event in exported.events]  # fmt: skip
         store.append(was[2], fresh, expected_version=0, namespace=space, run_id=run)
-    else:
-        mine, theirs = stream_events(snapshot, stream, first=at, last=at), exported.events[-1]
-        if (
-            not mine
-            or any(getattr(mine[0], name) != getattr(theirs, name) for name in _SAME)
-            or _within(mine[0]) != _within(theirs)
-        ):
-            message = (
-                f"the store has another history of {was[2]!r}, or one that does not reach event "
-                f"{at}; a savepoint fits only the history that it was taken of"
-            )
-            raise InvalidArgumentError(message)
     return store.checkpoint(
         was[2],
         exported.body,
         at=at,
-        causality=content.meta.get("causality"),
+        causality=taken.meta.get("causality"),
         savepoint=True,
-        origin=content.meta.get("origin", ""),
+        origin=origin,
         namespace=space,
         run_id=run,
     )
+
+
+def _content(body: bytes, origin: str, *, where: str) -> WorkflowCheckpoint | None:
+    """Return what a checkpoint of flowlab holds; None for the bytes of somebody else."""
+    if not origin.startswith(OURS) or ", on " in origin:
+        return None
+    return WorkflowCheckpoint.decode(body, where=where)
+
+
+def _head(content: WorkflowCheckpoint | None) -> int:
+    """Return the last sequence that a checkpoint knows of, 0 where it says nothing of that."""
+    if content is None or content.kind == STATE:
+        return 0
+    return Standing.from_json(content.standing).head
+
+
+def _check_same(
+    snapshot: Snapshot,
+    stream: Stream,
+    at: int,
+    exported: _Exported,
+    content: WorkflowCheckpoint | None,
+) -> None:
+    """Check that a store has the history that a savepoint was taken of."""
+    head = max(exported.events[-1].sequence, _head(content))
+    theirs = {event.sequence: event for event in exported.events if event.sequence >= at}
+    if content is not None and content.kind == CODE and head not in theirs:
+        # Of an older file: what is beyond its events is compared as far as the savepoint tells it.
+        saved = msgspec.convert(content.state["savepoint"], Event)
+        for event in (saved, *Standing.from_json(content.standing).open.values()):
+            theirs.setdefault(event.sequence, event)
+    mine = {event.sequence: event for event in stream_events(snapshot, stream, first=at, last=head)}
+    if head not in mine or not all(
+        sequence in mine and _alike(mine[sequence], event) for sequence, event in theirs.items()
+    ):
+        message = (
+            f"the store has another history of {stream[2]!r}, or one that does not reach event "
+            f"{head}; a savepoint fits only the history that it was taken of"
+        )
+        raise InvalidArgumentError(message)
+
+
+def _alike(mine: Event, other: Event) -> bool:
+    same = all(getattr(mine, name) == getattr(other, name) for name in _SAME)
+    return same and _within(mine) == _within(other)
 
 
 def _within(event: Event) -> tuple[Cause, ...]:
@@ -230,10 +288,12 @@ def _read(content: Container, where: str) -> _Exported:
     stream, at = content.meta.get("stream"), content.meta.get("at")
     if (
         not (isinstance(stream, list) and len(stream) == 3)  # noqa: PLR2004 - a stream's name
+        or not isinstance(at, int)
         or not found.events
-        or found.events[-1].sequence != at
+        or found.events[0].sequence not in {1, at}
+        or (found.events[-1].sequence > at) != (version > UP_TO_IT)
     ):
-        message = f"{where} is no exported savepoint: it ends at another event than it says"
+        message = f"{where} is no exported savepoint: its events are others than it says"
         raise CorruptionError(message)
     return found
 

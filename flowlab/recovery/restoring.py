@@ -140,7 +140,8 @@ def restored_from(
     """Return a workflow as a checkpoint and the events since leave it, and those events.
 
     Raises:
-        InvalidArgumentError: the checkpoint is of another plan, or holds no workflow.
+        InvalidArgumentError: the checkpoint is of another plan, or holds no workflow, or knows of
+            events that the history does not have.
         CorruptionError: it does not fit the process.
         TruncatedError: events since were truncated.
         NonDeterminismError: the code does not fit the events since.
@@ -155,6 +156,10 @@ def restored_from(
         raise TruncatedError(message)
     execution, standing, place = content.restored(process, stream[2], seed=seed)
     events = stream_events(snapshot, stream, first=place + 1, last=upto)
+    last = events[-1].sequence if events else place
+    if standing.head > last:
+        message = f"{checkpoint!r} knows events up to {standing.head}; there are none after {last}"
+        raise InvalidArgumentError(message)
     begins = [
         at
         for at, event in enumerate(events)
