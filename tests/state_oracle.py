@@ -89,6 +89,39 @@ class Told:
             return str(data["workflow_id"])
         return str(data.get("agent") or request.workflow_id)
 
+    def held(self, request: Event) -> bool:
+        """Say whether something was done for a request, or undone, in time or late."""
+        for answer in self.answers(request):
+            said: Any = answer.data or {}
+            if answer.event_type.endswith("Completed"):
+                result = said.get("result")
+                if not (self.undoes(request) and result == {"compensation": "failed"}):
+                    return True
+            elif answer.event_type == "ChildWorkflowFailed" and not self.undoes(request):
+                return bool(said.get("uncompensated"))
+        return False
+
+    def is_left(self, request: Event) -> bool:
+        """Say whether what was done for a request is there still."""
+        data: Any = request.data
+        if self.undoes(request) or data.get("effect") is False or not self.held(request):
+            return False
+        place = request.coordination_id, request.step_id
+        return request.step_id is None or not any(
+            (other.coordination_id, other.step_id) == place and self.held(other)
+            for other in self.requests
+            if self.undoes(other) and other.sequence > request.sequence
+        )
+
+    @property
+    def left(self) -> set[str]:
+        """The steps, activities and children whose effects are left, by what the end says too."""
+        end: Any = self.events[-1].data
+        told = end.get("uncompensated", []) + end.get("effects_left", [])
+        return set(told) | {
+            request.step_id or request.name for request in self.requests if self.is_left(request)
+        }
+
     @property
     def fields(self) -> dict[str, Any]:
         """Some of the fields of the state, and what they hold."""
@@ -97,4 +130,6 @@ class Told:
         if self.name == "Compensating":
             undoing = [request.step_id for request in self.open if self.undoes(request)]
             return {"compensation_chain": undoing}
+        if self.events[-1].event_type == "WorkflowFailed":
+            return {"final_state": self.left}
         return {}

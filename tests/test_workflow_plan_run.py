@@ -30,6 +30,7 @@ from flowlab.errors import (
     PlanError,
 )
 from flowlab.events import Cause, CauseKind, Event
+from flowlab.events.codec import encode_payload
 from flowlab.workflow import (
     PLAN_COMMAND_TYPES,
     Barrier,
@@ -487,3 +488,18 @@ def test_a_plans_history_with_a_gap_a_second_beginning_or_bad_roles_is_refused()
     bad = Event.of("WorkflowStarted", sequence=1, time_ns=0, payload={"roles": {"a": 7}})
     with pytest.raises(CorruptionError, match="binds roles"):
         PlanExecution(do("a"), ID).advance([bad])
+
+
+def test_a_history_of_before_requests_told_of_steps_without_effect_is_replayed() -> None:
+    plan = Plan(Sequential(Step("look", agent="a", effect=False), do("take")))
+    history = driven(PlanHost(plan), 1, value={}).history
+    assert history[1].data["effect"] is False
+    told = {key: value for key, value in history[1].data.items() if key != "effect"}
+    old = [history[0], history[1].replace(payload=encode_payload(told)), *history[2:]]
+    execution = PlanExecution(plan, ID)
+    assert execution.advance(old) == ()
+    assert execution.closed
+    with pytest.raises(NonDeterminismError, match="differ in arguments"):
+        PlanExecution(plan, ID).advance(
+            [history[0], history[1].replace(payload=encode_payload({**told, "attempt": 2}))]
+        )

@@ -206,6 +206,31 @@ def test_children_at_work_are_current_under_their_ids_and_one_that_is_undone_com
     assert agree(EventLog.from_events(history)) == len(history)
 
 
+def test_what_was_done_late_or_in_vain_is_left_and_what_was_undone_is_not() -> None:
+    one, two = ({"step_id": step, "coordination_id": "c"} for step in ("one", "two"))
+    history = made(
+        ("ActivityScheduled", {"name": "a", **one}),
+        ("ActivityTimedOut", {"causes": after(1)}),
+        ("ActivityScheduled", {"name": "b", **two}),
+        ("ActivityCompleted", {"causes": after(3)}),
+        ("ActivityScheduled", {"name": "see", "payload": {"effect": False}}),
+        ("ActivityCompleted", {"causes": after(5)}),
+        ("ActivityScheduled", {"name": "say"}),
+        ("ActivityCompleted", {"causes": after(7)}),
+        ("ActivityScheduled", {"name": "say"}),
+        ("ActivityCompleted", {"causes": after(9)}),
+        ("CompensationScheduled", {"name": "undo", **two}),
+        ("CompensationCompleted", {"causes": after(11), "payload": {"result": None}}),
+        ("CompensationScheduled", {"name": "undo", **one}),
+        ("CompensationCompleted",
+         {"causes": after(13), "payload": {"result": {"compensation": "failed"}}}),
+        ("ActivityCompleted", {"causes": after(1)}),
+        ("WorkflowFailed", {"payload": {"uncompensated": ["one", "odd"]}}),
+    )  # fmt: skip
+    assert states_of(history)[-1][1] == Failed("", ("say", "say", "one", "odd"))
+    assert agree(EventLog.from_events(history)) == len(history)
+
+
 def test_what_children_came_to_is_among_the_results() -> None:
     history = made(
         ("WorkflowStarted", {}),

@@ -71,7 +71,8 @@ calls AS (
            coalesce(nullif(json_text(payload_json(payload), if(child, '$.workflow_id', '$.agent')),
                            ''),
                     nullif(if(child, name, agent_id), ''), workflow_id) AS agent,
-           coalesce(nullif(step_id, ''), name) AS step, name, saga
+           coalesce(nullif(step_id, ''), name) AS step, name, saga, step_id <> '' AS of_step,
+           coalesce((payload_json(payload)->'$.effect')::VARCHAR, '') <> 'false' AS effect
     FROM placed WHERE event_type IN {_ASKS}),
 refs AS (
     SELECT {_STREAM}, era, sequence, cause.sequence AS cause
@@ -157,6 +158,39 @@ seen AS (
            coalesce(list(value ORDER BY rank, place) FILTER (what = 'chain'), []) AS chain
     FROM held GROUP BY ALL)"""
 
+# A late answer counts, too: what it says was done, was done. What undoes a step undoes all of its
+# attempts that were asked for before.
+_LEFT: Final = f"""
+acts AS (
+    SELECT {_STREAM}, era, call, sequence, c.saga, c.step, c.undoes, coalesce(of_step, false)
+           AS of_step, effect, event_type, payload_json(payload) AS told
+    FROM linked JOIN placed p USING ({_STREAM}, era, sequence)
+    JOIN calls c USING ({_STREAM}, era, call)
+    WHERE event_type IN {(*_DONE, "CompensationCompleted", "ChildWorkflowFailed")}),
+effects AS (
+    SELECT {_STREAM}, era, call, saga, step, of_step, min(sequence) AS done FROM acts
+    WHERE NOT undoes AND effect AND (event_type IN {_DONE} OR event_type = 'ChildWorkflowFailed'
+          AND list_count(TRY_CAST(told->'$.uncompensated' AS VARCHAR[])) > 0)
+    GROUP BY ALL),
+undoings AS (
+    SELECT {_STREAM}, era, saga, step, call, min(sequence) AS sequence FROM acts
+    WHERE undoes AND event_type <> 'ChildWorkflowFailed'
+          AND coalesce(json_text(told, '$.result.compensation'), '') <> 'failed'
+    GROUP BY ALL),
+failures AS (
+    SELECT {_STREAM}, era, sequence AS mark FROM marked
+    WHERE event_type IN ('WorkflowFailed', 'WorkflowTimedOut')),
+remains AS (
+    SELECT {_STREAM}, mark, list(step ORDER BY done) AS remains FROM (
+        SELECT {_STREAM}, mark, e.step, min(done) AS done
+        FROM failures JOIN effects e USING ({_STREAM}, era)
+        LEFT JOIN undoings u ON of_step AND u.call > e.call AND u.sequence < mark
+            AND (u.namespace, u.run_id, u.workflow_id, u.era, u.saga, u.step)
+              = (e.namespace, e.run_id, e.workflow_id, e.era, e.saga, e.step)
+        WHERE done < mark AND u.call IS NULL
+        GROUP BY {_STREAM}, mark, e.saga, e.step, CASE WHEN of_step THEN 0 ELSE e.call END)
+    GROUP BY ALL)"""
+
 _ENDED: Final = f"""
 results AS (
     SELECT {_STREAM}, mark, '{{' || string_agg(
@@ -185,7 +219,7 @@ named AS (
         WHERE event_type IN {(*_MARKS, *_ASKS)}) m USING ({_STREAM}, mark))"""
 
 STATES: Final = f"""
-WITH {_MARKED}, {_CALLS}, {_HELD}, {_ENDED}
+WITH {_MARKED}, {_CALLS}, {_HELD}, {_LEFT}, {_ENDED}
 SELECT {_STREAM}, sequence, time_ns, state,
        CASE state WHEN 'Initiated' THEN coalesce(i.agents, []) WHEN 'AgentExecuting'
             THEN coalesce(current, []) WHEN 'Compensating' THEN coalesce(failed, [])
@@ -201,12 +235,17 @@ SELECT {_STREAM}, sequence, time_ns, state,
                 nullif(told->>'$.error.message', ''),
                 nullif(told->>'$.error.type', ''),
                 CASE marked_by WHEN 'WorkflowTimedOut' THEN 'timed out' ELSE '' END),
-                'final_state', coalesce(TRY_CAST(told->'$.uncompensated' AS VARCHAR[]), []))
+                'final_state', list_concat(coalesce(remains, []), list_filter(
+                    list_concat(coalesce(TRY_CAST(told->'$.uncompensated' AS VARCHAR[]), []),
+                                coalesce(TRY_CAST(told->'$.effects_left' AS VARCHAR[]), [])),
+                    lambda name: name IS NOT NULL
+                                 AND NOT list_contains(coalesce(remains, []), name))))
             WHEN 'Canceled'
             THEN json_object('reason', coalesce(json_text(told, '$.reason'), ''))
             WHEN 'ContinuedAsNew' THEN json_object('generation', generation + 1)
             END AS VARCHAR) AS detail
 FROM named LEFT JOIN seen USING ({_STREAM}, sequence) LEFT JOIN results USING ({_STREAM}, mark)
+LEFT JOIN remains USING ({_STREAM}, mark)
 LEFT JOIN (SELECT namespace, run_id, list_sort(list_distinct(agents)) AS agents FROM run_info) i
 USING (namespace, run_id)
 """

@@ -142,6 +142,7 @@ class PlanShapes:
                 tail = b',"timeout_ns":%d}' % op.timeout_ns
             if op.input.constant:
                 tail = encode_json(op.constant_input) + tail
+            effect = b"" if op.has_effect else b'"effect":false,'
             kinds = [each for _, each in causes[:2]] + [0]
             code = self._scheduled[known] = self._recorder.shape(
                 "ActivityScheduled",
@@ -149,7 +150,7 @@ class PlanShapes:
                 step_id=op.name,
                 value=Value.NONE if op.input.constant else Value.JSON,
                 head=b'{"agent":',
-                agent=b',"attempt":%d,"input":' % attempt,
+                agent=b',"attempt":%d,%b"input":' % (attempt, effect),
                 tail=tail,
                 kind_a=kinds[0],
                 kind_b=kinds[1],

@@ -180,7 +180,15 @@ class ChoreographyState(Generic[R]):
         left = [deed.step for deed in self.deeds.values() if self._is_left(deed)]
         if left:
             payload["uncompensated"] = left
+        # Nothing undoes these; nobody else in the log says that they were done.
+        others = [deed.step for deed in self.deeds.values() if self._stays(deed)]
+        if others:
+            payload["effects_left"] = others
         return "failed", payload
+
+    def _stays(self, deed: Deed) -> bool:
+        reaction = self.routes.reactions[deed.index]
+        return reaction.effect and reaction.compensation is None and deed.state == "done"
 
     def _is_left(self, deed: Deed) -> bool:
         undoable = self.routes.reactions[deed.index].compensation is not None

@@ -10,6 +10,7 @@ import msgspec
 
 from flowlab.errors import CorruptionError, InvalidArgumentError
 from flowlab.events import Cause, Event
+from flowlab.events.codec import encode_payload
 from flowlab.workflow.answers import STARTS, data_of, error_of
 from flowlab.workflow.chance import stream
 from flowlab.workflow.matching import COMMAND_TYPES, Grade, check_command
@@ -130,6 +131,8 @@ class PlanExecution:
             raise CorruptionError(message)
         if event.event_type in PLAN_COMMAND_TYPES:
             command, draft = self._asked[0] if self._asked else (None, None)
+            if draft is not None and draft.payload != event.payload:
+                draft = _as_once(draft, event)
             check_command(event, draft, self.workflow_id, self._grade)
             assert command is not None
             self._asked.popleft()
@@ -208,6 +211,8 @@ class PlanExecution:
                 payload = {"input": command.value, "attempt": command.attempt, "agent": agent}
                 if asked.timeout_ns is not None:
                     payload["timeout_ns"] = asked.timeout_ns
+                if kind == SCHEDULE and not op.has_effect:
+                    payload["effect"] = False
         causes = tuple(Cause(self.workflow_id, ref, why) for ref, why in sorted(command.causes))
         return Event.of(
             EVENT_TYPES[kind],
@@ -274,6 +279,15 @@ _ANSWERS: Final = {
     UNDO_TIMER: frozenset({"TimerFired"}),
 }
 _REQUESTS: Final = frozenset(_ANSWERS)
+
+
+def _as_once(draft: Event, recorded: Event) -> Event:
+    """Return a request as it was written before requests said that a step has no effect."""
+    asked, known = data_of(draft), data_of(recorded)
+    if draft.event_type != "ActivityScheduled" or "effect" not in asked or "effect" in known:
+        return draft
+    once = {key: asked[key] for key in asked if key != "effect"}
+    return draft.replace(payload=encode_payload(once))
 
 
 def _told(instance: PlanInstance, command: Command, event: Event) -> Commands:

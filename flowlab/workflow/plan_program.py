@@ -88,6 +88,16 @@ class StepOp(Op):
     is_last: bool
     wants_ref: bool
 
+    @property
+    def has_effect(self) -> bool:
+        """Whether it changes something: a compensable step that nothing undoes says it does not.
+
+        Example:
+            >>> Program.of(Step("look", agent="bank", effect=False)).steps[0].has_effect
+            False
+        """
+        return self.kind != "compensable" or self.undo is not None
+
     def __repr__(self) -> str:
         return f"StepOp({self.name!r})"
 

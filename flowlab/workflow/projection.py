@@ -12,7 +12,7 @@ from typing import Any, Final
 from flowlab.errors import IllegalTransitionError, InvalidArgumentError
 from flowlab.events import Event
 from flowlab.workflow.answers import data_of, error_of
-from flowlab.workflow.projection_calls import Calls
+from flowlab.workflow.projection_calls import Calls, names_in
 from flowlab.workflow.state import (
     TRANSITIONS,
     AgentExecuting,
@@ -48,7 +48,15 @@ def states_of(
       `compensation_chain` holds the steps whose compensation is asked for and not done, then the
       compensable steps of that saga that committed and whose turn is still to come, the latest
       first.
-    - Of several answers to one request the first counts.
+    - `final_state` lists what was done and not undone: every call that was completed, of whatever
+      kind its step is and in a saga or not, under the name of its step, else of its activity. A
+      child that completed is one such effect; one that failed has its own `final_state`, and
+      stands in its parent's where it said that something is `uncompensated`. Not listed are steps
+      with `effect=False`. A step was undone by a compensation that completed, and did not say that
+      it failed. Last come what the end itself says is left: steps that nobody knows the outcome of,
+      and what a choreography did. Effects of earlier generations are not listed: those ended well.
+    - Of several answers to one request the first counts; but what a late one says was done, was
+      done.
 
     Args:
         events: the history, in order.
@@ -121,7 +129,7 @@ class _Fold:
 
     def take(self, event: Event) -> None:
         """Take the next event."""
-        kind, end = event.event_type, _end(event, self.calls.results)
+        kind, end = event.event_type, _end(event, self.calls)
         if kind == "WorkflowStarted":
             self.calls = Calls()
             self._move(Initiated(self.agents))
@@ -139,17 +147,18 @@ class _Fold:
             self.state = transition(self.state, following)
 
 
-def _end(event: Event, results: dict[str, Any]) -> WorkflowState | None:
+def _end(event: Event, calls: Calls) -> WorkflowState | None:
     """Return the state that an event ends a workflow in, or None."""
     data = data_of(event)
     match event.event_type:
         case "WorkflowCompleted":
-            return Completed(results)
+            return Completed(calls.results)
         case "WorkflowFailed" | "WorkflowTimedOut" as kind:
             otherwise = "timed out" if kind == "WorkflowTimedOut" else ""
-            left = data.get("uncompensated")
-            steps = tuple(map(str, left)) if isinstance(left, list) else ()
-            return Failed(error_of(event, otherwise)[1], steps)
+            left = calls.left()
+            told = names_in(data, "uncompensated") + names_in(data, "effects_left")
+            more = tuple(name for name in told if name not in left)
+            return Failed(error_of(event, otherwise)[1], left + more)
         case "WorkflowCanceled" | "WorkflowTerminated":
             reason = data.get("reason")
             return Canceled(reason if isinstance(reason, str) else "")

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from flowlab.events import Event
 from flowlab.workflow.answers import data_of
 from flowlab.workflow.state import AgentExecuting, Compensating
+from flowlab.workflow.undoing import CompensationResult
 
 CHILD: Final = "ChildWorkflowInitiated"
 
@@ -84,6 +85,8 @@ class Calls:
     _acts: dict[int, int] = field(default_factory=dict)
     _committed: list[tuple[str, str]] = field(default_factory=list)
     _children: set[tuple[str, str]] = field(default_factory=set)
+    _effects: dict[int, Call] = field(default_factory=dict)
+    _undone: dict[tuple[str, str], int] = field(default_factory=dict)
     _starts: bool = False
 
     def take(self, event: Event) -> Asked:
@@ -119,6 +122,19 @@ class Calls:
         chain += [step for saga, step in reversed(self._committed) if saga in sagas]
         return Compensating(failed, tuple(chain))
 
+    def left(self) -> tuple[str, ...]:
+        """Return what was done and not undone, in the order in which it was done: see `states_of`.
+
+        Each step of a saga or a plan stands there once, however many of its attempts were done.
+        """
+        found: dict[object, str] = {}
+        for sequence, call in self._effects.items():
+            of_step = bool(call.event.step_id)
+            # What undoes a step undoes every attempt that was asked for before.
+            if not of_step or self._undone.get(call.place, 0) < sequence:
+                found.setdefault(call.place if of_step else sequence, call.step)
+        return tuple(found.values())
+
     def _ask(self, event: Event) -> Asked:
         call = Call(event, _agent_of(event), self._undoes(event))
         self._calls[event.sequence] = call
@@ -152,6 +168,7 @@ class Calls:
         if not direct and not through:
             return
         call = self._calls[max(direct + through)]
+        self._act(call, event)
         if kind in _STARTS:
             call.status = "begun"
         elif call.is_open:
@@ -160,11 +177,37 @@ class Calls:
             if kind in _DONE and not call.undoes:
                 self.results[call.step] = data_of(event).get("result")
 
+    def _act(self, call: Call, event: Event) -> None:
+        """Take note of what was done or undone, though nobody waited for it any more."""
+        kind, data = event.event_type, data_of(event)
+        if call.undoes:
+            held = CompensationResult.of(data.get("result")) is not CompensationResult.FAILED
+            if held and (kind in _DONE or kind == "CompensationCompleted"):
+                sequence = call.event.sequence
+                self._undone[call.place] = max(sequence, self._undone.get(call.place, 0))
+            return
+        held = kind in _DONE or (
+            kind == "ChildWorkflowFailed" and bool(names_in(data, "uncompensated"))
+        )
+        if held and data_of(call.event).get("effect") is not False:
+            self._effects.setdefault(call.event.sequence, call)
+
     def _retry(self, event: Event) -> None:
         own = {it.sequence for it in event.causes if it.workflow_id == event.workflow_id}
         for call in self._calls.values():
             if call.ended in own and call.status == "failed":
                 call.status = "retried"
+
+
+def names_in(data: dict[str, Any], key: str) -> list[str]:
+    """Return the names that a payload lists.
+
+    Example:
+        >>> names_in({"uncompensated": ["flight"]}, "uncompensated"), names_in({}, "uncompensated")
+        (['flight'], [])
+    """
+    found = data.get(key)
+    return [str(name) for name in found if name is not None] if isinstance(found, list) else []
 
 
 def _agent_of(event: Event) -> str:

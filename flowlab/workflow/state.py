@@ -85,8 +85,9 @@ class Failed(_Shown):
 
     Args:
         error: what failed.
-        final_state: the effects left uncompensated, by the compensable steps that they are of;
-            empty where each was undone. What steps of other kinds did stays, and is not listed.
+        final_state: the effects left uncompensated, by the steps, activities or children that they
+            are of: whatever was done and not undone, the pivot and retryable steps included;
+            `states_of` says which are listed.
     """
 
     error: str = ""
