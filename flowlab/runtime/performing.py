@@ -15,10 +15,10 @@ from concurrent.futures import (
 from typing import Any, Final
 
 from flowlab.runtime.agents import Lane, Performer
+from flowlab.runtime.calling import at_once, in_process, in_thread
 from flowlab.runtime.context import ActivityContext, Flag
 from flowlab.runtime.effect import Done, Effect, Gone, Outcome, failed
 from flowlab.workflow.cells import Cells
-from flowlab.workflow.handlers import Handler, Wants, adapted
 
 Answered = Callable[[Lane | None, Effect, Outcome | None, Cells | None], None]
 """Hears how an effect ended; None says that it was canceled."""
@@ -92,7 +92,7 @@ class Performing:
         if performer.place == "inline":
             cells = Cells(lane.state) if lane is not None and lane.stateful else None
             ctx = ActivityContext(effect, None if lane is None else lane.name, cells, Flag())
-            self._answered(lane, effect, _at_once(performer, ctx, effect.value), cells)
+            self._answered(lane, effect, at_once(performer.call, ctx, effect.value), cells)
             return
         if effect.place not in self._ready:
             self.prepare(lane, effect, performer)
@@ -143,12 +143,11 @@ class Performing:
             if ctx.is_canceled:
                 raise asyncio.CancelledError  # noqa: TRY301 - before it has done anything
             if performer.place == "async":
-                result = await performer.call(ctx, effect.value)
+                outcome = Done(await performer.call(ctx, effect.value))
             elif performer.place == "thread":
-                result = await self._in_thread(place, performer, ctx, effect.value)
+                outcome = await self._in_thread(place, performer, ctx, effect.value)
             else:
-                result = await self._in_process(place, performer, ctx, effect)
-            outcome = Done(result)
+                outcome = await self._in_process(place, performer, ctx, effect)
         except asyncio.CancelledError as error:
             mine = asyncio.current_task()
             if ctx.is_canceled:
@@ -171,14 +170,16 @@ class Performing:
 
     async def _in_thread(
         self, place: tuple[str, int], performer: Performer, ctx: ActivityContext, value: Any
-    ) -> Any:
+    ) -> Outcome:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._thread_count, "flowlab-activity")
-        return await self._called(place, self._threads.submit(performer.call, ctx, value))
+        return await self._called(
+            place, self._threads.submit(in_thread, performer.call, ctx, value)
+        )
 
     async def _in_process(
         self, place: tuple[str, int], performer: Performer, ctx: ActivityContext, effect: Effect
-    ) -> Any:
+    ) -> Outcome:
         if self._pool is None:
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._processes, mp_context=spawn)
@@ -192,23 +193,9 @@ class Performing:
             pool.shutdown(wait=False)
             raise
 
-    async def _called(self, place: tuple[str, int], call: Future[Any]) -> Any:
+    async def _called(self, place: tuple[str, int], call: Future[Outcome]) -> Outcome:
         self._calls[place] = call
         try:
             return await asyncio.wrap_future(call)
         finally:
             del self._calls[place]
-
-
-def in_process(function: Handler, wants: Wants, effect: Effect, agent: str | None) -> Any:
-    """Carry out an effect in another process, where no agent's state is."""
-    return adapted(function, wants)(ActivityContext(effect, agent), effect.value)
-
-
-def _at_once(performer: Performer, ctx: ActivityContext, value: Any) -> Outcome:
-    try:
-        return Done(performer.call(ctx, value))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - how it failed
-        return failed(error)
