@@ -14,20 +14,27 @@ from recovery_host import STREAM, Recorded, asked, fresh_store, goes_on_alike
 from test_recovery_schemes import histories, long_history
 from workflow_host import ID, Host
 
+from flowlab import Agent
 from flowlab.errors import CorruptionError, InvalidArgumentError
-from flowlab.events import Event
+from flowlab.events import Cell, Event
 from flowlab.recovery import (
     Cached,
     Checkpointed,
     EveryEvents,
     Incremental,
     Replay,
+    agent_states,
     export_savepoint,
     import_savepoint,
     savepoint,
+    state_at,
 )
+from flowlab.recovery.agent_states import held_cells
+from flowlab.recovery.checkpoint import WorkflowCheckpoint
 from flowlab.runtime import Runtime
+from flowlab.runtime.ledger import ledger
 from flowlab.runtime.scheme import Process
+from flowlab.runtime.states import agent_values
 from flowlab.store import Disk, EventStore
 from flowlab.store.containers import CHECKPOINT, Container, read_container, write_container
 from flowlab.workflow import (
@@ -194,6 +201,97 @@ def test_a_file_that_lacks_events_which_its_savepoint_knows_is_gone_on_from_by_i
             assert Checkpointed().restore(once, STREAM, adding).checkpoint is None
         with pytest.raises(InvalidArgumentError, match="take another savepoint, and export that"):
             export_savepoint(once, once.checkpoints(ID)[0], path)
+
+
+def count(ctx: Any, value: int) -> list[Any]:
+    ctx.state["n"] += value
+    return [ctx.state["n"], ctx.state.pop("first", None)]
+
+
+@workflow(state=Progress)
+async def tallied(ctx: WorkflowContext, times: int, state: Progress) -> list[int]:
+    while state.next < times:
+        state.total, _ = await ctx.call_activity("count", state.next + 1, agent="tally")
+        state.next += 1
+        await ctx.savepoint()
+    return [state.total, *await ctx.call_activity("count", 1, agent="tally")]
+
+
+TALLIES = Plan(
+    Sequential(
+        *(Step(f"c{n}", agent="tally", activity="count", effect=False, input=n) for n in range(3))
+    ),
+    name="tallies",
+)
+COUNTED = {"n": 10, "first": "there from the beginning"}
+
+
+def tallying(store: EventStore, process: Any, scheme: Any, name: str = ID) -> Any:
+    tally = Agent("tally", count, state=COUNTED)
+    return Runtime(store, process, agents=[tally], recovery=scheme).run(process, 3, id=name)
+
+
+@pytest.mark.parametrize("process", [tallied, TALLIES])
+def test_a_savepoint_brings_the_states_of_its_agents_along(process: Any, tmp_path: Path) -> None:
+    # Every checkpoint once said "agents": {}, and in another store the agents began anew.
+    with fresh_store() as first:
+        done = tallying(first, process, Replay())
+        left = agent_values(first, "tally")
+        told = sorted(first.log().events(), key=lambda event: event.position)
+        history = [event.replace(position=0, agent_sequence=0) for event in told]
+    code = process if process is tallied else Program.of(process)
+    with fresh_store() as store:
+        for place, event in enumerate(history):
+            store.append_together([event])
+            if event.workflow_id != ID:
+                continue
+            if process is tallied and not any(map(is_savepoint, history[: place + 1])):
+                continue
+            mine = savepoint(store, ID, code)
+            held = WorkflowCheckpoint.decode(store.load_checkpoint(mine).state).agents
+            path = export_savepoint(store, mine, tmp_path / "one.file")
+            with fresh_store() as other:
+                import_savepoint(other, path)
+                if held:
+                    cells = held["tally"]
+                    then = state_at(store, "/agents/tally", event=cells["at"]).state
+                    assert agent_values(other, "tally") == cells["values"] == then
+                    assert cells["deleted"] == ["first"]
+                import_savepoint(other, path)
+                assert other.head("@tally") == len(held)
+                assert tallying(other, process, Checkpointed(EveryEvents(3))) == done
+                assert agent_values(other, "tally") == left
+                if place == len(history) - 1:
+                    assert other.verify().ok
+                    assert set(ledger(other)["status"]) == {"done"}
+
+
+def test_an_agent_of_which_a_store_has_something_keeps_its_state_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fresh_store() as store:
+        tallying(store, TALLIES, Replay())
+        mine = savepoint(store, ID, Program.of(TALLIES))
+        path = export_savepoint(store, mine, tmp_path / "one.file")
+        store.append("@wide", [
+            Event.of("TransactionCommitted", payload={"values": {f"c{n}": "x" * 40}},
+                     writes=(Cell("wide", f"c{n}"),)) for n in range(7)
+        ])  # fmt: skip
+        held = held_cells(store.snapshot(), STREAM, {"@wide": 6, "@nobody": 3})
+        assert [*held] == ["wide"]
+        store.truncate("@tally", upto=1, discard=True)
+        with pytest.warns(RuntimeWarning, match="savepoint of 'w' is without agent 'tally'"):
+            savepoint(store, ID, Program.of(TALLIES))
+    monkeypatch.setattr(agent_states, "MOST_BYTES", 100)
+    told = [*agent_states.told_again("wide", held["wide"], 7)]
+    with fresh_store() as other:
+        tallying(other, TALLIES, Replay(), "mine")
+        before = agent_values(other, "tally")
+        import_savepoint(other, path)
+        assert agent_values(other, "tally") == before
+        other.append_together(told)
+        assert agent_values(other, "wide") == {f"c{n}": "x" * 40 for n in range(6)}
+        assert len(told) == 3
 
 
 def test_no_policy_lets_a_savepoint_go_and_recovery_may_begin_from_it() -> None:

@@ -51,7 +51,9 @@ class WorkflowCheckpoint:
         standing: what it has asked for and has no answer to, as JSON; its `head` may be beyond
             `at`, where a savepoint lies back. None for a `state`.
         pending: the steps whose effects a compensation would still have to undo, the next first.
-        agents: states of agents, by name, as far as they were given.
+        agents: of a savepoint the cells that the agents' transactions had left, by name: `values`,
+            `deleted` and the sequence `at` that they hold. A scheme keeps agents' states in
+            checkpoints of their own, and here none: `vector` tells up to where they count.
         learned: running estimates of what checkpoints cost, for `Lawful()`.
     """
 

@@ -11,6 +11,7 @@ import msgspec
 
 from flowlab.errors import CorruptionError, FormatVersionError, InvalidArgumentError
 from flowlab.events import Cause, Event
+from flowlab.recovery.agent_states import held_cells, told_again
 from flowlab.recovery.checkpoint import CODE, STATE, WorkflowCheckpoint
 from flowlab.recovery.keeping import OURS, newest_savepoint
 from flowlab.recovery.schemes import Checkpointed
@@ -51,7 +52,9 @@ def savepoint(
 ) -> Checkpoint:
     """Take a savepoint of a workflow as it stands in a store; it is durable on return.
 
-    It is a checkpoint that recovery may go on from, and that stays until its user removes it.
+    It is a checkpoint that recovery may go on from, and that stays until its user removes it. It
+    holds the states of the agents that the workflow depends on, too, for other stores: as their
+    transactions had left them when they gave the last results that it knows.
 
     Args:
         store: open for writing.
@@ -93,8 +96,11 @@ def savepoint(
     if not isinstance(restored.execution, PlanExecution):
         mark = newest_savepoint(store, stream, restored.standing)
     content = WorkflowCheckpoint.of(restored.execution, restored.standing, savepoint=mark)
-    cut = least_cut(store.snapshot(), stream, content.at)
-    content = replace(content, vector=cut)
+    snapshot = store.snapshot()
+    cut = least_cut(snapshot, stream, content.at)
+    # What is known beyond the place, the results of agents among it, goes with the savepoint.
+    known = least_cut(snapshot, stream, restored.standing.head, cut)
+    content = replace(content, vector=cut, agents=held_cells(snapshot, stream, known))
     return store.checkpoint(
         workflow_id,
         content.encode(),
@@ -172,11 +178,14 @@ def import_savepoint(
     """Take a savepoint from a file; it is durable on return.
 
     A store that has the workflow must have the same history up to the savepoint. One that has not
-    gets the history from the file, without what it names of other streams, such as those of agents:
-    they stay where they are, and one of that name here is another's. The causality vector of the
-    savepoint still tells them. A file that an older flowlab wrote may lack events that the
-    savepoint of a function knows: where the workflow was not here it is then recovered from the
-    history that the file holds, and the savepoint is kept for reading.
+    gets the history from the file, without what it names of other streams, such as those of agents.
+    An agent of which the store has nothing gets the state that the savepoint holds, told by a
+    transaction named `savepoint`; of one that has a stream here the state stays as it is: it may be
+    another's. The causality vector of the savepoint tells the streams of the store it came from.
+
+    A file that an older flowlab wrote may lack events that the savepoint of a function knows: where
+    the workflow was not here it is then recovered from the history that the file holds, and the
+    savepoint is kept for reading.
 
     Args:
         store: open for writing.
@@ -198,6 +207,13 @@ def import_savepoint(
     origin = taken.meta.get("origin", "")
     content = _content(exported.body, origin, where=Path(path).name)
     snapshot = store.snapshot()
+    told = [
+        event
+        for agent, held in ({} if content is None else content.agents).items()
+        if not snapshot.head(f"@{agent}", namespace=space, run_id=run)
+        for event in told_again(agent, held, exported.events[-1].time_ns)
+    ]
+    fresh: list[Event] = []
     if snapshot.head(was[2], namespace=space, run_id=run):
         _check_same(snapshot, (space, run, was[2]), at, exported, content)
     else:
@@ -212,7 +228,9 @@ def import_savepoint(
         fresh = [event.replace(position=0, agent_sequence=0, namespace=space, run_id=run,
                                causes=_within(event))
                  for event in exported.events]  # fmt: skip
-        store.append(was[2], fresh, expected_version=0, namespace=space, run_id=run)
+    if events := [*fresh, *told]:
+        new = dict.fromkeys((event.workflow_id for event in events), 0)
+        store.append_together(events, expected_versions=new, namespace=space, run_id=run)
     return store.checkpoint(
         was[2],
         exported.body,

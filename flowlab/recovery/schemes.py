@@ -77,9 +77,12 @@ class Checkpointed:
     after any event; a function that declares its state, at its newest savepoint; a plain function
     cannot, and is replayed. Of an agent with state, checkpoints are taken as its stream grows, by
     the same policy; its stream is never truncated here, for it tells what the agent had begun. A
-    checkpoint that is damaged, of a newer flowlab or of another plan is
-    passed over with a warning, for the one before and at last for the log. One that cannot be
-    written (a full disk) is a warning, too: the log is enough.
+    workflow's own hold no agent's state, but up to where they depend on whose stream: an agent is
+    shared, and held once. (A savepoint, which may go to another store, holds both.)
+
+    A checkpoint that is damaged, of a newer flowlab or of another plan is passed over with a
+    warning, for the one before and at last for the log. One that cannot be written (a full disk) is
+    a warning, too: the log is enough.
 
     Args:
         policy: when one is due; None is every 1 000 events.
