@@ -126,6 +126,7 @@ def calibration(scale: Scale) -> list[Cell]:
         ]
         if scale.largest >= LONG_STREAM:
             shapes += [(Shape(events, every=900), 1, 1) for events in (120_000, 500_000)]
+            shapes += [(Shape(250_000, every=500), 1, 2), (Shape(800_000, every=1_300), 1, 1)]
     repeats = repeats_at(scale)
     return [Cell("calibration", shape, count, deltas, repeats) for shape, count, deltas in shapes]
 

@@ -1,9 +1,10 @@
 """What each scheme costs, fitted from calibration runs, and how well that predicts other runs.
 
 The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + row groups g +
-state bytes l + files f + tail events t + tail bytes u, with O to open the store. All of it is known
-before: n events since the checkpoint and their bytes, the row groups that hold them, the
-checkpoint's files. A store that was just opened also reads its whole tail, whoever asks.
+state bytes l + files f + tail events t + tail bytes u + sealed files h, with O to open the store.
+All of it is known before: n events since the checkpoint and their bytes, the row groups that hold
+them, the checkpoint's files. A store that was just opened also reads its whole tail and the list of
+its sealed files, whoever asks.
 
 At a savepoint that replayed code passes it saves its whole state once more, to be held against what
 is recorded: by the byte that is dearer than an event's payload. A cache that is warm reads what it
@@ -26,7 +27,8 @@ from flowlab.recovery import Costs
 
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "warm cache", "parallel")
 _OPENED: Final = (
-    "once", "workflows", "events", "payload_bytes", "tail_events", "tail_bytes", "groups",
+    "once", "workflows", "events", "payload_bytes", "tail_events", "tail_bytes", "sealed_files",
+    "groups",
 )  # fmt: skip
 _SINCE: Final = (*_OPENED, "group_bytes", "state_bytes", "files")
 _MISSED: Final = (

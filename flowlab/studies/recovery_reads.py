@@ -60,6 +60,7 @@ def reads_of(folder: Path, cell: Cell, events: Sequence[int], *, chains: bool) -
         "state_bytes": state,
         "tail_events": len(tail),
         "tail_bytes": sum(len(event.payload or b"") for event in tail),
+        "sealed_files": len(snapshot.state.files),
         "groups": groups,
         "group_bytes": group_bytes,
     }
