@@ -17,7 +17,8 @@ from workflow_host import ID
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import Event
 from flowlab.recovery import provenance_plan, provenance_rerun, recorded_twin
-from flowlab.recovery.redoing import Again, Record, Redone
+from flowlab.recovery.record import Record
+from flowlab.recovery.redoing import Again, Redone
 from flowlab.runtime.scheme import Process
 from flowlab.scenarios.relief import relief
 from flowlab.scenarios.trip import trip
@@ -289,9 +290,13 @@ def test_a_change_that_is_none_is_refused() -> None:
         recorded_twin(history, batch, at=answer, execute={}, result=1, without=True)
     with pytest.raises(NotFoundError, match="no event 999"):
         recorded_twin(history, batch, at=999, execute={}, result=1)
-    with pytest.raises(InvalidArgumentError, match="no result and no error to change"):
+    with pytest.raises(InvalidArgumentError, match=r"give execute=\{'add': \.\.\.\}"):
         recorded_twin(history, batch, at=asked, execute={}, result=1)
-    with pytest.raises(InvalidArgumentError, match="answers nothing"):
-        recorded_twin(history, batch, at=asked, execute={}, without=True)
+    with pytest.raises(InvalidArgumentError, match="give the event itself"):
+        recorded_twin(
+            [*history, answer.replace(workflow_id="v")], batch, at=1, execute={}, result=1
+        )
+    with pytest.raises(InvalidArgumentError, match="give result=..., another input"):
+        recorded_twin(history, batch, at=1, execute={}, without=True)
     twin = recorded_twin(history, batch, at=answer, execute={"add": lambda v: v}, result=100)
     assert twin.result == 103

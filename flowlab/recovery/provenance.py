@@ -13,7 +13,8 @@ from typing import Any
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import Event
 from flowlab.events.vocabulary import TERMINAL_STATUS
-from flowlab.recovery.redoing import Again, Execute, Record, Redone
+from flowlab.recovery.record import Record
+from flowlab.recovery.redoing import Again, Execute, Redone
 from flowlab.workflow import Conditional, Node, Plan, Program, Step, locate
 
 

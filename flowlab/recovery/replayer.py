@@ -17,17 +17,17 @@ from flowlab.events import Event, EventId, EventLog
 from flowlab.events.keys import Key
 from flowlab.events.vocabulary import TERMINAL_STATUS
 from flowlab.events.wording import brief
+from flowlab.recovery.known import Process, by_name
 from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport, ReplayStatus
 from flowlab.store import EventStore, Snapshot
 from flowlab.store.stream_tables import stream_table, stream_tables
-from flowlab.workflow import Execution, Plan, PlanExecution, Program, Workflow
+from flowlab.workflow import Execution, PlanExecution, Program, Workflow
 from flowlab.workflow.columns import REPLAYED_COLUMNS, Generation, generations
 from flowlab.workflow.guard import armed
 from flowlab.workflow.matching import Grade
 
 Progress = Callable[[int, int], object]
 """Told how many events are done, and how many there are."""
-Process = Workflow | Program | Plan
 Source = EventLog | EventStore | Snapshot
 
 MAX_CONES: Final = 20
@@ -78,7 +78,12 @@ class Replayer:
         *,
         seed: object = 0,
     ) -> None:
-        self._known = _by_name(workflows)
+        self._known = by_name(workflows)
+        if not self._known:
+            message = (
+                "there is no workflow to replay with; declare one with @workflow, or make a Plan"
+            )
+            raise InvalidArgumentError(message)
         self._seed = seed
 
     def __repr__(self) -> str:
@@ -166,46 +171,6 @@ class Replayer:
             divergence=parted,
             detail=detail,
         )
-
-
-def _by_name(
-    workflows: Iterable[Process] | Mapping[str, Process] | ModuleType,
-) -> dict[str, Workflow | Program]:
-    known: dict[str, Workflow | Program] = {}
-    pairs: list[tuple[str, Process]]
-    if isinstance(workflows, Mapping):
-        pairs = list(workflows.items())
-    else:
-        given: Iterable[Process] = workflows if isinstance(workflows, Iterable) else ()
-        if isinstance(workflows, ModuleType):
-            kinds = (Workflow, Program, Plan)
-            held = (value for value in vars(workflows).values() if isinstance(value, kinds))
-            given = {id(value): value for value in held}.values()
-        pairs = [(_name_of(value), value) for value in given]
-    for name, value in pairs:
-        _name_of(value)
-        process = Program.of(value) if isinstance(value, Plan) else value
-        if name in known:
-            message = f"two workflows are called {name!r}; give one, or a mapping from names"
-            raise InvalidArgumentError(message)
-        known[name] = process
-    if not known:
-        message = "there is no workflow to replay with; declare one with @workflow, or make a Plan"
-        raise InvalidArgumentError(message)
-    for process in list(known.values()):
-        undo = process.compensation if isinstance(process, Workflow) else None
-        if undo is not None:
-            known.setdefault(undo.name, undo)
-    return known
-
-
-def _name_of(value: object) -> str:
-    if isinstance(value, (Workflow, Plan)):
-        return value.name
-    if isinstance(value, Program):
-        return value.plan.name
-    message = f"a Replayer takes workflows and plans, not {brief(value)}"
-    raise InvalidArgumentError(message)
 
 
 def _tables(source: EventLog | Snapshot, workflow_id: str | None) -> Iterator[pa.Table]:

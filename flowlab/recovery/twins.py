@@ -1,18 +1,21 @@
-"""The twin of a recorded workflow: one answer changed, and only what it affects done again."""
+"""The twin of a recorded workflow: one event changed, and only what it affects done again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
 from typing import Any, Literal
 
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import Event
-from flowlab.events.wording import brief, error_facts
-from flowlab.recovery.redoing import OUTSIDE, Again, Answer, Execute, Record, Redone
+from flowlab.events.wording import brief
+from flowlab.recovery.children import NestedRedo, generations
+from flowlab.recovery.forking import KEEP, fork_of
+from flowlab.recovery.known import Process as Code
+from flowlab.recovery.known import by_name
+from flowlab.recovery.record import Record
+from flowlab.recovery.redoing import OUTSIDE, Again, Execute, Redone
 from flowlab.runtime.scheme import Process
-from flowlab.runtime.standing import ANSWERS
-
-_KEEP: Any = object()
 
 
 def recorded_twin(
@@ -21,10 +24,11 @@ def recorded_twin(
     *,
     at: Event | int,
     execute: Execute,
-    result: Any = _KEEP,
+    result: Any = KEEP,
     error: Exception | None = None,
     without: bool = False,
     reuse: Literal["causal", "data"] = "causal",
+    workflows: Iterable[Code] | Mapping[str, Code] | ModuleType = (),
     seed: object = 0,
 ) -> Redone:
     """Do a recorded workflow again from one of its events, with that event changed.
@@ -32,20 +36,31 @@ def recorded_twin(
     Up to the event the history is taken as it is. From there the code goes on: what it asks for as
     before is answered from the record, as long as the event did not affect it; what it asks for
     anew, and what is in the event's causal future, is carried out now. The first time's order and
-    durations are kept where they are known.
+    durations are kept where they are known. A change to what was recorded changes nothing.
+
+    Any event can be named. The start stands for the workflow's input; a request for its answer,
+    where it has none the twin parts right after it; what the code itself makes of others (an end, a
+    marker, a barrier, a request to cancel) cannot be chosen: the error names what led to it.
+
+    A child is answered from the record if it is asked for as before, by whatever id, and its code
+    is not among `workflows`, or the event did not affect it; else its code is run within this one.
 
     Args:
-        events: the history of one workflow, or the generation that the event is in.
+        events: the history of one workflow, or more of its run: recorded histories of children are
+            used where those are done again.
         process: its plan or code.
-        at: an answer of an activity, a timer or a child, or an event from outside; or its sequence.
+        at: the event, or its sequence where `events` hold one workflow. The twin is of the
+            generation that it is in.
         execute: carries an activity out: a function of (activity, input), or one of the input for
             each activity by name.
-        result: what the activity or the child returns instead, or the value of the signal.
-        error: what the activity raises instead.
-        without: the answer, or the event from outside, never comes.
+        result: what the activity or the child returns instead, the value of the signal, or the
+            input of the workflow.
+        error: what the activity or the child raises instead.
+        without: the answer, the timer's firing, or the event from outside, never comes.
         reuse: `causal`: what follows causally from the event is carried out again, as agents with
             state need; `data`: whatever is asked for with the input that it had is answered as it
             was, as for activities whose result follows from their input.
+        workflows: code and plans of children; a module that holds them; or a mapping from names.
         seed: of the streams of chance, as of the recorded run.
 
     Returns:
@@ -53,8 +68,9 @@ def recorded_twin(
 
     Raises:
         NotFoundError: the history has no such event.
-        InvalidArgumentError: the event is no answer, or not exactly one change is given; or a child
-            is asked for anew.
+        InvalidArgumentError: not exactly one change is given, or one that the event does not allow;
+            an activity or a child is to be carried out and is not given. The message says what to
+            give.
 
     Example:
         >>> from flowlab.events import Cause
@@ -70,34 +86,40 @@ def recorded_twin(
         >>> twin, twin.result
         (Redone(completed, 1 call executed, 0 reused), {'a': 7, 'b': 7})
     """
-    history = list(events)
-    place = _place(history, at)
-    changed = history[place]
-    if sum((result is not _KEEP, error is not None, without)) != 1:
+    if sum((result is not KEEP, error is not None, without)) != 1:
         message = "give one change: result=..., error=... or without=True"
         raise InvalidArgumentError(message)
-    future = affected(history, changed.sequence)
-    record = Record(history, without=future if reuse == "causal" else ())
-    again = Again(process, changed.workflow_id, record, execute, seed=seed)
-    told = None if without else _instead(changed, result, error)
-    asked = next((s for s, answer in record.answers.items() if answer.event == changed), None)
-    if asked is not None and told is None:
-        again.never.add(asked)
-    elif asked is not None and told is not None:
-        record.answers[asked] = Answer(told, record.answers[asked].took_ns)
-    again.changed = asked
-    outside = [event for event in history[place:] if event.event_type in OUTSIDE]
-    if changed in outside:
-        outside.remove(changed)
-        outside += [] if told is None else [told]
-    elif asked is None:
-        message = (
-            f"{changed!r} answers nothing that the workflow asked for; give an answer of an "
-            "activity, a timer or a child, or an event from outside"
-        )
-        raise InvalidArgumentError(message)
-    again.outside(outside)
-    again.replay(history[:place])
+    streams = _streams(events, at)
+    history, place = _place(streams, at)
+    fork = fork_of(history, place, Record(history))
+    told = None if without else fork.instead(result, error)
+    if told is None:
+        fork.check_missing()
+    same = told is None if fork.is_open else _same(told, fork.event)
+    future = set() if same else affected(history, fork.event.sequence)
+    again = Again(
+        process,
+        fork.event.workflow_id,
+        Record(history, without=future if reuse == "causal" else ()),
+        execute,
+        seed=seed,
+        first=history[0].sequence,
+        children=NestedRedo(
+            by_name(workflows),
+            {key[2]: stream for key, stream in streams.items()},
+            reuse == "causal",
+            seed,
+        ),
+    )
+    changed = fork.event.sequence
+    later = history[fork.place :]
+    again.outside([e for e in later if e.event_type in OUTSIDE and e.sequence != changed])
+    again.replay(history[: fork.place], never=fork.asked)
+    if told is None or fork.is_open:
+        again.go_on()
+    if told is not None:
+        again.now_ns = max(again.now_ns, told.time_ns)
+        again.tell(fork.event if same else told)
     return again.run()
 
 
@@ -120,29 +142,39 @@ def affected(history: Sequence[Event], sequence: int) -> set[int]:
     return found
 
 
-def _place(history: Sequence[Event], at: Event | int) -> int:
-    sequence = at.sequence if isinstance(at, Event) else at
-    for place, event in enumerate(history):
-        if event.sequence == sequence:
-            return place
-    message = f"the history has no event {brief(at)}; it holds {len(history)}"
-    raise NotFoundError(message)
+def _same(told: Event | None, event: Event) -> bool:
+    """Say whether an event is told as it was."""
+    return told is not None and (told.event_type, told.payload) == (event.event_type, event.payload)
 
 
-def _instead(event: Event, result: Any, error: Exception | None) -> Event:
-    """Return an answer, or an event from outside, that says something else."""
-    kind = event.event_type
-    if kind == "Signaled" and error is None:
-        return event.replace(payload=Event.of(kind, payload={"value": result}).payload)
-    families = ("Activity", "Compensation", "ChildWorkflow")
-    family = next((name for name in families if kind.startswith(name)), "")
-    if kind not in ANSWERS or not family:
-        message = f"{event!r} has no result and no error to change; give without=True"
+def _streams(events: Iterable[Event], at: Event | int) -> dict[tuple[str, str, str], list[Event]]:
+    """Return histories by stream: of one run, where the event says which."""
+    found: dict[tuple[str, str, str], list[Event]] = {}
+    for event in events:
+        if event.workflow_id.startswith("@"):
+            continue
+        if isinstance(at, int) or (event.namespace, event.run_id) == (at.namespace, at.run_id):
+            stream = (event.namespace, event.run_id, event.workflow_id)
+            found.setdefault(stream, []).append(event)
+    return found
+
+
+def _place(
+    streams: Mapping[tuple[str, str, str], list[Event]], at: Event | int
+) -> tuple[list[Event], int]:
+    """Return the generation that an event is in, and its place there."""
+    if isinstance(at, int) and len(streams) > 1:
+        message = (
+            f"at is {at}, and there are events of {len(streams)} workflows; give the event itself"
+        )
         raise InvalidArgumentError(message)
-    if error is None:
-        told = Event.of(f"{family}Completed", payload={"result": result})
-    else:
-        data = event.data if isinstance(event.data, dict) else {}
-        facts = {"attempt": data.get("attempt", 1), "error": error_facts(error)}
-        told = Event.of(f"{family}Failed", payload=facts)
-    return event.replace(event_type=told.event_type, payload=told.payload)
+    sequence, mine = at, next(iter(streams.values()), [])
+    if not isinstance(at, int):
+        sequence = at.sequence
+        mine = streams.get((at.namespace, at.run_id, at.workflow_id), [])
+    for history in generations(mine):
+        for place, event in enumerate(history):
+            if event.sequence == sequence:
+                return history, place
+    message = f"the history has no event {brief(at)}; it holds {len(mine)}"
+    raise NotFoundError(message)

@@ -78,12 +78,7 @@ class Families(Hosting):
         if parent is None or child.parent.sequence not in parent.standing.open:
             return
         asked = parent.standing.open[child.parent.sequence]
-        status, result = child.standing.status, child.result
-        payload = {"result": result}
-        if status != "completed":
-            left = result.get("uncompensated") if isinstance(result, dict) else None
-            payload = {"error": _error_in(result)} | ({"uncompensated": left} if left else {})
-        kind = _CHILD_ENDS.get(status, "ChildWorkflowFailed")
+        kind, payload = child_answer(child.standing.status, child.result)
         self._child_ended(parent, asked, kind, payload, Cause(end.workflow_id, end.sequence, JOIN))
 
     def stop_parent(self, child: Instance) -> None:
@@ -140,6 +135,20 @@ class Families(Hosting):
             causes=(cause,),
             coordination_id=cause.workflow_id,
         )
+
+
+def child_answer(status: str, result: Any) -> tuple[str, dict[str, Any]]:
+    """Return what a parent hears of how a child has ended: the type and the payload of the event.
+
+    Example:
+        >>> child_answer("completed", 7)
+        ('ChildWorkflowCompleted', {'result': 7})
+    """
+    payload = {"result": result}
+    if status != "completed":
+        left = result.get("uncompensated") if isinstance(result, dict) else None
+        payload = {"error": _error_in(result)} | ({"uncompensated": left} if left else {})
+    return _CHILD_ENDS.get(status, "ChildWorkflowFailed"), payload
 
 
 def _error_in(result: Any) -> dict[str, Any]:
