@@ -132,6 +132,47 @@ def test_clocks_and_chance_are_put_back_once_no_turn_follows() -> None:
     assert seen == [True] * 10
 
 
+def test_a_guard_that_stayed_while_turns_followed_is_gone_a_moment_after_the_last() -> None:
+    clock, seen = time.time, []
+
+    async def give(number: int) -> int:
+        if number == 19:
+            await asyncio.sleep(0.1)
+            seen.append(time.time is clock)
+        return number
+
+    async def whole(folder: Path) -> int:
+        async with Runtime(EventStore(folder), [one_by_one], activities=[give]) as runtime:
+            return int(await (await runtime.start(one_by_one, 20, id="w")).result())
+
+    with TemporaryDirectory() as folder:
+        assert asyncio.run(whole(Path(folder))) == 190
+    assert seen == [True]
+    assert time.time is clock
+
+
+@workflow
+async def two_and_more(ctx: WorkflowContext, _: None) -> None:
+    await ctx.when_all([ctx.call_activity("give", number) for number in range(2)])
+    await ctx.wait_for_event("go")
+
+
+def test_whoever_waits_until_all_is_quiet_hears_of_the_last_answer_of_several() -> None:
+    async def give(number: int) -> int:
+        await asyncio.sleep(number / 100)
+        return number
+
+    async def whole(folder: Path) -> str:
+        async with Runtime(EventStore(folder), [two_and_more], activities=[give]) as runtime:
+            await runtime.start(two_and_more, None, id="w")
+            async with asyncio.timeout(30):
+                await runtime.quiet()
+            return str(runtime)
+
+    with TemporaryDirectory() as folder:
+        assert asyncio.run(whole(Path(folder)))
+
+
 def test_a_guard_that_is_left_in_another_thread_is_that_of_the_thread_that_entered_it() -> None:
     clock, entered = time.time, armed()
     there = threading.Thread(target=entered.__enter__)

@@ -70,6 +70,15 @@ class Families(Hosting):
             return
         self.begin(asked.name, workflow_id, data["input"], parent=cause)
 
+    def _end(self, instance: Instance, end: Event) -> None:
+        data = end.data or {}
+        if end.event_type == "WorkflowContinuedAsNew":
+            return
+        instance.result = data.get("result") if end.event_type == "WorkflowCompleted" else data
+        self._turn.ended.append(instance)
+        if instance.parent is not None:
+            self._later.append(lambda: self.tell_parent(instance, end))
+
     def tell_parent(self, child: Instance, end: Event) -> None:
         """Tell whoever asked for a workflow that it has ended."""
         assert child.parent is not None

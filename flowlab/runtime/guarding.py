@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flowlab.workflow import armed
 
 if TYPE_CHECKING:
     import asyncio
     from contextlib import AbstractContextManager
+
+LINGER_S: Final = 0.001
+"""How often it is looked whether turns still follow, once one has followed at once."""
 
 
 class Guarding:
@@ -43,15 +46,20 @@ class Guarding:
             guard.__exit__(None, None, None)
 
     def leave_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take it away after what the loop is about to do, unless there is a turn in that."""
+        """Take it away after what the loop is about to do, unless there is a turn in that.
+
+        Where there is, turns follow each other: it stays then until a moment goes by without one.
+        """
         if not self._is_looking:
             self._is_looking = True
             self._turns_seen = self._turns
             loop.call_soon(self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._is_looking = False
         if self._turns == self._turns_seen:
+            self._is_looking = False
             self.leave()
         else:
-            self.leave_later(loop)
+            # To look each time the loop goes round would be work at every step, as well.
+            self._turns_seen = self._turns
+            loop.call_later(LINGER_S, self._look, loop)

@@ -222,10 +222,13 @@ class Host(Errands, Families, HandingBack, Pooling):
 
         def prepare() -> None:
             self._hand_back()
+            turn.read_requests()
             if meanwhile is not None:
                 meanwhile(turn)
 
         turn.events = self.recording.commit(prepare)
+        if turn.requests:  # of a turn without events, after a crash
+            turn.read_requests()
         if turn.events:
             self._hearing.tell(self, turn.events, touched)
         return turn
@@ -359,6 +362,10 @@ class Host(Errands, Families, HandingBack, Pooling):
     def ask(self, instance: Instance, request: Event, *, delivery: int = 1) -> None:
         """Hand a request to whoever carries it out, once the turn is durable."""
         key = instance.standing.keys[request.sequence]
+        if not self.agents.lanes and request.name in self.agents.free:
+            # It waits for no lane: what it says is read while the device writes it.
+            self._turn.requests.append((request, key, delivery))
+            return
         effect = Effect.of(request, key, delivery=delivery)
         lane, performer = self.agents.find(effect.agent, effect.activity)
         if performer is None:
@@ -386,12 +393,3 @@ class Host(Errands, Families, HandingBack, Pooling):
                     self._later.append(lambda effect=effect: self.canceled(effect))  # type: ignore[misc]
                     return
             self._turn.stopped.append(place)
-
-    def _end(self, instance: Instance, end: Event) -> None:
-        data = end.data or {}
-        if end.event_type == "WorkflowContinuedAsNew":
-            return
-        instance.result = data.get("result") if end.event_type == "WorkflowCompleted" else data
-        self._turn.ended.append(instance)
-        if instance.parent is not None:
-            self._later.append(lambda: self.tell_parent(instance, end))

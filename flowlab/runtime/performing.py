@@ -39,7 +39,9 @@ class Performing:
     __slots__ = (
         "_answered",
         "_calls",
+        "_done",
         "_flags",
+        "_gone",
         "_pool",
         "_processes",
         "_ready",
@@ -57,6 +59,8 @@ class Performing:
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._ready: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._flags: dict[tuple[str, int], Flag] = {}
+        self._done: list[asyncio.Task[None] | None] = []
+        self._gone = self._done
         self._calls: dict[tuple[str, int], Future[Any]] = {}
 
     def __repr__(self) -> str:
@@ -67,10 +71,17 @@ class Performing:
         """How many are at work."""
         return len(self._tasks)
 
-    def prepare(self, lane: Lane | None, effect: Effect, performer: Performer) -> None:
-        """Get ready to begin an effect, in the same step of the loop: or it is to be taken back."""
+    def prepare(self, lane: Lane | None, effect: Effect, performer: Performer) -> bool:
+        """Get ready to begin an effect, in the same step of the loop: or it is to be taken back.
+
+        Returns:
+            Whether it could be: what is done at once, when it begins, is never ready.
+        """
+        # Tasks that are done go here, while the device writes, and not before the next commit: all
+        # but the one whose step this is.
+        self._gone, self._done = self._done, []
         if performer.place == "inline":
-            return
+            return False
         place = effect.place
         cells = Cells(lane.state) if lane is not None and lane.stateful else None
         flag = self._flags[place] = Flag()
@@ -80,6 +91,11 @@ class Performing:
         # `create_task` may be an eager one, which would take that step here.
         task = asyncio.Task(coroutine, loop=asyncio.get_running_loop())
         self._tasks[place] = self._ready[place] = task
+        return True
+
+    def begin_ready(self) -> None:
+        """Begin all that was prepared: the loop takes their first steps."""
+        self._ready.clear()
 
     def take_back(self) -> None:
         """Let nothing begin that was prepared: its request did not become durable."""
@@ -164,7 +180,7 @@ class Performing:
         except BaseException as error:  # noqa: BLE001 - how it failed; else nobody would hear of it
             outcome = failed(error)
         finally:
-            self._tasks.pop(place, None)
+            self._done.append(self._tasks.pop(place, None))
             self._flags.pop(place, None)
         self._answered(lane, effect, outcome, cells)
 

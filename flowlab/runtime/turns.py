@@ -217,10 +217,12 @@ class Turns:
         """Get ready for what the turn asks for, which is not durable yet: nothing begins."""
         if turn.stopped:
             return  # some of it may never begin
+        are_ready = bool(turn.effects)
         for lane, effect in turn.effects:
             _, performer = self._host.agents.find(effect.agent, effect.activity)
-            if performer is not None:
-                self._performing.prepare(lane, effect, performer)
+            assert performer is not None
+            are_ready &= self._performing.prepare(lane, effect, performer)
+        turn.is_ready = are_ready and turn.is_simple
 
     @staticmethod
     def _take(
@@ -245,6 +247,9 @@ class Turns:
             self._performing.tell(place)
 
     def _carry_out(self, turn: Turn) -> None:
+        if turn.is_ready:
+            self._performing.begin_ready()  # so it is at nearly every step
+            return
         if turn.stopped or turn.late:
             self._tell_at_work(turn)
         # What was asked for and given up in one turn is never begun.
