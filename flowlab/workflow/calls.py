@@ -83,6 +83,17 @@ class Call(Handle, eq=False):
             raise self._error
         return self._value
 
+    def tell(self) -> None:
+        """Let everyone know that it is done."""
+        fiber = self.waiter
+        if fiber is None or fiber.loop is None or fiber.waits is not self or self.told:
+            Handle.tell(self)
+            return
+        # Nearly always one fiber waits: its answer tells of what led to the first attempt, too.
+        self.waiter = fiber.waits = None
+        fiber.learn_next(self.because, fiber.loop.past.of(self.sequence))
+        fiber.loop.ready.append((fiber, None))
+
     @property
     def what(self) -> str:
         """A word for what is waited for."""

@@ -254,7 +254,11 @@ class Commands:
             why = self._loop.why
         mine = self.workflow_id
         # Causes stand in the order of the stream; nearly always there is one.
-        pairs = why.items() if len(why) == 1 else sorted(why.items())
+        if len(why) == 1:
+            ((first, its_kind),) = why.items()
+            causes: tuple[Cause, ...] = (Cause(mine, first, its_kind),)
+        else:
+            causes = tuple([Cause(mine, place, kind) for place, kind in sorted(why.items())])
         command.draft = Event(
             event_type=command.event_type,
             name=command.name,
@@ -262,7 +266,7 @@ class Commands:
             workflow_id=mine,
             generation=self.generation,
             follows_lane=False,
-            causes=tuple([Cause(mine, sequence, kind) for sequence, kind in pairs]),
+            causes=causes,
             step_id=command.step_id,
             coordination_id=command.coordination_id,
         )

@@ -84,12 +84,13 @@ def take_back(execution: Execution, written: Sequence[Event]) -> None:
 
 def _one_by_one(execution: Execution, batch: list[Event]) -> None:
     progress = execution.progress
-    longest = MAX_HISTORY_EVENTS - progress.length - 1
+    length = progress.length
+    longest, most = MAX_HISTORY_EVENTS - length - 1, MOST_EVENTS - length
     progress.begin(batch)
     try:
         add, take = execution.past.add, execution.take
         for progress.place, event in enumerate(batch):
-            if event.sequence != progress.last + 1 or progress.length >= MOST_EVENTS:
+            if event.sequence != progress.last + 1 or progress.place >= most:
                 _check_next(execution, event)
             progress.take(event)
             add(event)

@@ -81,7 +81,7 @@ class Past:
         implied: set[int] = set()
         waiting = list(why)
         while waiting:
-            causes = self._of(waiting.pop())
+            causes = self.of(waiting.pop())
             for cause in (causes,) if isinstance(causes, int) else causes:
                 if cause >= floor and cause not in implied:
                     implied.add(cause)
@@ -112,7 +112,8 @@ class Past:
         left = {s: kind for s, kind in why.items() if s not in implied or s < first}
         return left if len(left) <= MAX_CAUSES else self.minimal(left)
 
-    def _of(self, sequence: int) -> Own:
+    def of(self, sequence: int) -> Own:
+        """Return the causes of an event; 0 of one that is not known."""
         place = sequence - self._base
         known = sequence >= self._first and place < len(self._causes)
         return self._causes[place] if known else 0
