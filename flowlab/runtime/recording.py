@@ -74,10 +74,10 @@ class Recording:
         "_bases",
         "_clock",
         "_heads",
+        "_is_stamped",
         "_last_ns",
         "_namespace",
         "_size",
-        "_stamp_ns",
         "_store",
         "events",
     )
@@ -91,7 +91,7 @@ class Recording:
         self._bases: dict[str, int] = {}
         self.events: list[Event] = []
         self._size = 0
-        self._stamp_ns = 0
+        self._is_stamped = False
 
     def __repr__(self) -> str:
         return f"Recording({len(self.events)} events)"
@@ -108,9 +108,10 @@ class Recording:
 
     def _stamp(self) -> int:
         """Return the time of this turn's events: that of its first one, or what the log has."""
-        if not self._stamp_ns:
-            self._stamp_ns = self.now_ns()
-        return max(self._stamp_ns, self._last_ns)
+        if not self._is_stamped:
+            self._is_stamped = True
+            self.now_ns()
+        return self._last_ns
 
     def went_on_until(self, time_ns: int) -> None:
         """Take note that the log has an event of that time."""
@@ -129,18 +130,20 @@ class Recording:
 
     def history(self, instance: Instance, event: Event) -> Event:
         """Write the next event of a workflow's history."""
-        standing = instance.standing
-        self._bases.setdefault(instance.workflow_id, standing.head)
+        standing, workflow_id = instance.standing, instance.workflow_id
+        head = standing.head
+        self._bases.setdefault(workflow_id, head)
         written = structs.replace(
             event,
-            workflow_id=instance.workflow_id,
-            sequence=standing.head + 1,
+            workflow_id=workflow_id,
+            sequence=head + 1,
             time_ns=self._stamp(),
             follows_lane=False,
         )
         standing.take(written)
         self.events.append(written)
-        self._size += len(written.payload or b"")
+        if event.payload is not None:
+            self._size += len(event.payload)
         return written
 
     def beside(
@@ -254,7 +257,7 @@ class Recording:
         Raises:
             FlowlabError: why the store refused.
         """
-        events, self.events, self._size, self._stamp_ns = self.events, [], 0, 0
+        events, self.events, self._size, self._is_stamped = self.events, [], 0, False
         bases, self._bases = self._bases, {}
         # Others write of checkpoints and of truncations there: where it ends is read anew.
         self._heads.pop(WORLD_STREAM, None)

@@ -135,7 +135,7 @@ class Standing:
     def _name(self, request: Event) -> None:
         """Give a request the key that its earlier attempts had, or one of its own."""
         key = None
-        for cause in request.causes:
+        for cause in request.causes if self.keys else ():
             if cause.workflow_id == request.workflow_id and cause.sequence in self.keys:
                 key = self.keys[cause.sequence]
                 if cause.sequence not in self.open:
@@ -151,10 +151,11 @@ class Standing:
     def _new_key(self, request: Event) -> str:
         undo = "~" if request.event_type == "CompensationScheduled" else ""
         label = request.step_id or f"{request.name}.{request.sequence}"
-        owner = request.workflow_id
-        if request.coordination_id not in {None, owner}:
-            label = f"{label}#{str(request.coordination_id).removeprefix(f'{owner}#')}"
-        later = f"@{self.generation}" if self.generation else ""
+        owner, saga = request.workflow_id, request.coordination_id
+        if saga is not None and saga != owner:
+            label = f"{label}#{saga.removeprefix(f'{owner}#')}"
+        generation = self.generation
+        later = f"@{generation}" if generation else ""
         return f"{owner}{later}/{undo}{label}"
 
     def _begin(self, started: Event) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
@@ -120,17 +121,13 @@ class Batch:
     def __init__(
         self, stream: tuple[str, str, str], events: Sequence[Event | Mapping[str, Any]]
     ) -> None:
-        namespace, run_id, workflow_id = stream
-        check_id(namespace, "namespace", 0, empty=False)
-        if not fits_folder(namespace):
-            message = f"event 0 of the batch: field 'namespace' {TOO_LONG_FOR_A_FOLDER}"
-            raise InvalidEventError(message)
-        check_id(run_id, "run_id", 0, empty=True)
-        check_id(workflow_id, "workflow_id", 0, empty=False)
-        self.stream = stream
+        namespace, run_id, workflow_id = self.stream = stream
+        try:
+            _check_stream(*stream)
+        except TypeError:  # what is no text may be no key of a cache either
+            _check_stream.__wrapped__(*stream)
         if isinstance(events, (str, bytes)) or not isinstance(events, (list, Iterable)):
-            shown = _shown(events)
-            message = f"the batch is {shown}; expected events, or mappings of their fields"
+            message = f"the batch is {_shown(events)}; expected events, or mappings of their fields"
             raise InvalidEventError(message)
         self._events = [
             event if isinstance(event, Event) else _event(event, index)
@@ -140,18 +137,12 @@ class Batch:
             message = "the batch is empty; give at least one event"
             raise InvalidEventError(message)
         self.encoded, self._drafts = _checked(self._events)
-        given = {(draft.namespace, draft.run_id, draft.workflow_id) for draft in self._drafts}
-        for home in given if given != {stream} else ():
-            if not (
-                home[0] in {namespace, "default"}
-                and home[1] in {run_id, ""}
-                and home[2] in {workflow_id, ""}
+        for index, draft in enumerate(self._drafts):
+            if (
+                draft.workflow_id not in (workflow_id, "")
+                or draft.run_id not in (run_id, "")
+                or draft.namespace not in (namespace, "default")
             ):
-                index = next(
-                    index
-                    for index, draft in enumerate(self._drafts)
-                    if (draft.namespace, draft.run_id, draft.workflow_id) == home
-                )
                 raise _elsewhere(self._events[index], index, stream)
 
     def __len__(self) -> int:
@@ -239,6 +230,16 @@ def _event(value: Mapping[str, Any], index: int) -> Event:
     except InvalidEventError as error:
         message = f"event {index} of the batch: {error}"
         raise InvalidEventError(message) from error
+
+
+@lru_cache(maxsize=1_024, typed=True)
+def _check_stream(namespace: str, run_id: str, workflow_id: str) -> None:
+    check_id(namespace, "namespace", 0, empty=False)
+    if not fits_folder(namespace):
+        message = f"event 0 of the batch: field 'namespace' {TOO_LONG_FOR_A_FOLDER}"
+        raise InvalidEventError(message)
+    check_id(run_id, "run_id", 0, empty=True)
+    check_id(workflow_id, "workflow_id", 0, empty=False)
 
 
 def check_id(value: object, field: str, index: int, *, empty: bool) -> None:

@@ -45,6 +45,8 @@ class InlineViews:
     def begin(self, position: int) -> None:
         """Begin a commit after a position; what an earlier one left undone is forgotten."""
         self._pending = []
+        if not self._held:
+            return
         stale = [name for name, (_, held) in self._held.items() if held.position != position]
         for name in stale:
             del self._held[name]

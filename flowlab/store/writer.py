@@ -213,8 +213,8 @@ class Writer:
                 continue
             transactions += found
             first, end = position + 1, found[-1]
-            position = end.first_position + len(end.ticks) - 1
-            last = end.first_sequence + len(end.ticks) - 1
+            more = len(end.ticks) - 1
+            position, last = end.first_position + more, end.first_sequence + more
             accepted.append((request, AppendResult(found[0].first_sequence, last, first, position)))
             size += _most_bytes(request)
         if transactions:
