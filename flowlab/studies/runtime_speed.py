@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import Callable
+import struct
+import zlib
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -33,6 +36,8 @@ STEPS: Final = 40
 LONG: Final = 200
 GROWN_BYTES: Final = 200_000
 PIECE_BYTES: Final = 1_000
+FILE_BYTES: Final = 1 << 20
+"""Zeros that the file of a step by hand grows by."""
 _NEVER: Final = 1 << 40
 
 
@@ -137,13 +142,83 @@ class BareFile:
         os.close(self._descriptor)
 
 
+class _Asked:
+    """What a workflow by hand waits for: an activity's result."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __await__(self) -> Generator[_Asked, Any, Any]:
+        return (yield self)
+
+
+class ByHand:
+    """The least of a durable step that Python can do: no id, cause, time, lock or check, no replay.
+
+    A coroutine asks for an activity, which is a task of the loop; its result and the next request
+    are one frame of JSON with a checksum, appended into a file made at full length, and synced.
+
+    Args:
+        folder: of its two files.
+        size: bytes of each frame.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        flags = os.O_CREAT | os.O_RDWR
+        self._frames = os.open(folder / "by-hand.log", flags, 0o644)
+        self._mark = os.open(folder / "by-hand.mark", flags, 0o644)
+        self._size = size
+        self._offset = 0
+        self._end = 0
+        self._loop = asyncio.new_event_loop()
+
+    def run(self, count: int) -> int:
+        """Take so many steps."""
+        return self._loop.run_until_complete(self._whole(count))
+
+    async def _whole(self, count: int) -> int:
+        code, result = self._code(count), None
+        while True:
+            try:
+                asked = code.send(result)
+            except StopIteration as end:
+                self._commit({"result": result, "end": end.value})
+                return int(end.value)
+            self._commit({"result": result, "activity": "step", "input": asked.value})
+            result = await asyncio.create_task(step(asked.value))
+
+    @staticmethod
+    async def _code(count: int) -> int:
+        total = 0
+        for _ in range(count):
+            total += await _Asked(1)
+        return total
+
+    def _commit(self, told: dict[str, Any]) -> None:
+        if self._offset + self._size > self._end:
+            self._end = self._offset + FILE_BYTES
+            os.pwrite(self._frames, bytes(FILE_BYTES), self._offset)
+        body = json.dumps(told).encode()
+        frame = struct.pack("<II", len(body), zlib.crc32(body)) + body
+        os.pwrite(self._frames, frame.ljust(self._size, b"\0"), self._offset)
+        getattr(os, "fdatasync", os.fsync)(self._frames)
+        self._offset += self._size
+        os.pwrite(self._mark, struct.pack("<Q", self._offset), 0)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._loop.close()
+        os.close(self._frames)
+        os.close(self._mark)
+
+
 def durable_steps(scale: Scale) -> Measurement:
     """Time a sequential workflow of 40 steps against 41 bare appends and syncs of equal bytes.
 
     Its activity is async and returns at once. A step's result and the next intent share a commit,
     so 40 steps are 41 commits: one more for the start. The value is the rate of the workflow's
-    commits as a part of that of the bare ones, in alternating blocks; other engines that are
-    installed take their turns.
+    commits as a part of that of the bare ones, in alternating blocks; the same steps by hand, and
+    other engines that are installed, take their turns.
     """
     with ExitStack() as held:
         folder = held.enter_context(workplace(scale))
@@ -158,6 +233,9 @@ def durable_steps(scale: Scale) -> Measurement:
             "workflow": lambda n: ours.run("steps", STEPS, f"w-{n}"),
             "bare": lambda _: floor.append(data, STEPS + 1),
         }
+        if hasattr(os, "pwrite"):
+            by_hand = held.enter_context(closing(ByHand(folder, size)))
+            contestants["by hand"] = lambda _: by_hand.run(STEPS)
         peers = _peers(folder, held)
         found = race(contestants | peers, blocks=scale.blocks * 2, repeats=3, warm=1)
     rate = found.ratio("bare", "workflow")
@@ -167,6 +245,10 @@ def durable_steps(scale: Scale) -> Measurement:
         "bytes of a step": str(size),
         "syncs of 40 steps": str(syncs["data"]),
     }
+    if "by hand" in contestants:
+        beside["the least in Python, by hand"] = found.shown("by hand", STEPS + 1)
+        reachable = found.ratio("bare", "by hand").median
+        beside["of the bare rate, by hand"] = f"{reachable:.2f}"
     for name in peers:
         beside[name] = found.shown(name, STEPS + 1)
         beside[f"steps for each of {name}"] = f"{found.ratio(name, 'workflow').median:.2f}"
