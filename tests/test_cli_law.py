@@ -80,5 +80,11 @@ def test_law_recommend_answers_for_a_store(
     assert main([*asked, "--json"]) == 0
     unknown = json.loads(capsys.readouterr().out)
     assert (unknown["every"], len(unknown["table"])) == (None, 5)
+    assert unknown["costs_from"] == "given"
+    bare = [*asked[:3], "--failures", "60"]
+    assert main(bare) == 0
+    assert "The costs are assumed, and nothing that was measured." in capsys.readouterr().out
+    assert main([*bare, "--S", "1"]) != 0
+    assert "--L and --r not given; give --S, --L and --r, or none" in capsys.readouterr().err
     assert main([*asked, "--p", "2"]) != 0
     assert "p is 2" in capsys.readouterr().err

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 import flowlab as fl
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import Event, EventLog
-from flowlab.recovery.estimates import Costs, Estimates
+from flowlab.recovery.estimates import Costs, Estimates, Prior
 from flowlab.recovery.failures import Exponential, Weibull
 from flowlab.recovery.measured import fit_costs
 from flowlab.recovery.observed import observe
+from flowlab.recovery.policies import EveryEvents, Lawful
 from flowlab.recovery.recommending import poisson_interval, recommend
 from flowlab.recovery.replaying import band, best_interval, cost
+from flowlab.recovery.schemes import Checkpointed
 from flowlab.runtime import Runtime
 from flowlab.scenarios import SCENARIOS
 from flowlab.store import EventStore
@@ -263,6 +265,39 @@ def test_costs_may_be_measured_or_learned() -> None:
     assert recommend(LONG, costs=learned).costs == learned.costs()
 
 
+def test_costs_that_nobody_gives_are_those_that_the_store_has_learned_or_else_the_prior(
+    tmp_path: Path,
+) -> None:
+    # It raised "costs are None", though a log and its failures were given.
+    prior = Estimates.start().costs()
+    for log in (LONG, SEEN):
+        found = recommend(log, failures=60)
+        assert (found.costs, found.costs_from) == (prior, "assumed")
+        assert found.every == recommend(log, failures=60, costs=prior).every
+        assert found.words.endswith("The costs are assumed, and nothing that was measured.")
+        assert any("the prior of Estimates.start()" in told for told in found.assumptions)
+        assert found.to_json()["costs_from"] == "assumed"
+    steps = [fl.Step(f"s{n}", agent="a", activity="act", effect=False) for n in range(9)]
+    plan = fl.Plan(fl.Sequential(*steps), name="steps")
+    with EventStore(tmp_path / "s") as store:
+        for name, policy in {"a": EveryEvents(3), "b": Lawful(), "c": EveryEvents(2)}.items():
+            if isinstance(policy, Lawful):
+                assert recommend(store, failures=60).costs_from == "assumed"
+                # A checkpoint is due at once.
+                policy.resume(Estimates.start(Prior(replay_s=1e3)).to_json())
+            scheme = Checkpointed(policy, keep=5)
+            agents = {"a": {"act": lambda _: 1}}
+            Runtime(store, plan, agents=agents, recovery=scheme).run(plan, id=name)
+        for source in (store, store.snapshot()):
+            found = recommend(source, failures=60)
+            assert found.costs_from == "learned"
+            assert found.costs.replay_s > prior.replay_s * 1e3
+            assert found.words.endswith("The costs are those that the store's policy has learned.")
+        assert any(" of 'b' tells it." in told for told in found.assumptions)
+        given = recommend(store, failures=60, costs=COSTS)
+        assert (given.costs, given.costs_from) == (COSTS, "given")
+
+
 def test_where_failures_are_not_known_none_are_invented() -> None:
     found = recommend(QUIET, costs=COSTS)
     assert (found.every, found.cost, found.band, found.p, found.sure) == (None,) * 5
@@ -376,7 +411,7 @@ def test_what_a_notebook_shows_is_the_words_and_a_table_and_the_same_each_time()
     [
         (lambda: recommend(EventLog.from_events([]), costs=COSTS), "holds no event"),
         (lambda: recommend("log", costs=COSTS), "expected an EventLog"),  # type: ignore[arg-type]
-        (lambda: recommend(LONG), "a log does not hold what a checkpoint costs"),
+        (lambda: recommend(LONG, costs=lambda _: None), "a log does not hold what a checkpoint"),
         (lambda: recommend(LONG, costs=3), "costs are 3"),  # type: ignore[arg-type]
         (lambda: recommend(LONG, -5, COSTS), "mean_s is -5"),
         (lambda: recommend(LONG, [], COSTS), "0 gaps"),

@@ -8,6 +8,7 @@ from typing import Final
 from flowlab.cli.output import answer, answer_json
 from flowlab.cli.stores import add_store, open_store
 from flowlab.cli.verb import OK, Verb, add_json
+from flowlab.errors import InvalidArgumentError
 
 
 def _number(parser: ArgumentParser, name: str, what: str, *, default: float | None = None) -> None:
@@ -85,10 +86,11 @@ def _checkpoint(arguments: Namespace) -> int:
 
 def _recommend_arguments(parser: ArgumentParser) -> None:
     add_store(parser)
-    _number(parser, "--S", "seconds to write a snapshot")
-    _number(parser, "--L", "seconds to load one")
-    _number(parser, "--r", "seconds to replay an event")
+    learned = "(with the others, or as the store has learned, or assumed)"
     for name, what in (
+        ("--S", f"seconds to write a snapshot {learned}"),
+        ("--L", f"seconds to load one {learned}"),
+        ("--r", f"seconds to replay an event {learned}"),
         ("--failures", "mean seconds between failures of a workflow's host (as in the store)"),
         ("--p", "probability of a recovery at an event, instead"),
         ("--D", "seconds of downtime before a recovery (as in the store)"),
@@ -101,7 +103,12 @@ def _recommend_arguments(parser: ArgumentParser) -> None:
 def _recommend(arguments: Namespace) -> int:
     from flowlab.recovery import Costs, recommend  # noqa: PLC0415
 
-    costs = Costs(arguments.S, arguments.L, arguments.r)
+    given = (arguments.S, arguments.L, arguments.r)
+    missing = [f"--{name}" for name, value in zip("SLr", given, strict=True) if value is None]
+    if 0 < len(missing) < len(given):
+        message = f"{' and '.join(missing)} not given; give --S, --L and --r, or none of them"
+        raise InvalidArgumentError(message)
+    costs = None if missing else Costs(*given)
     with open_store(arguments.store) as store:
         found = recommend(
             store,
@@ -141,8 +148,8 @@ VERBS: Final = (
         name="law recommend",
         summary="Say when to checkpoint what a store shows, and how sure that is.",
         text="How long workflows get, how fast events come and how often they recover is read from "
-        "the store; what a checkpoint costs is given. Where nothing says how often failures come, "
-        "the answer is a table of rates.",
+        "the store; what a checkpoint costs is given, or else what the store's policy has learned, "
+        "or assumed. Where nothing says how often failures come, the answer is a table of rates.",
         example="flowlab law recommend --store runs --S .05 --L .02 --r .0005",
         run=_recommend,
         arguments=_recommend_arguments,

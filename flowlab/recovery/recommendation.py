@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from flowlab.events import counted, grouped
 from flowlab.recovery.estimates import Costs
+from flowlab.recovery.known_costs import CostsFrom
 from flowlab.recovery.observed import Observed
 from flowlab.recovery.replaying import Interval
+
+_WHENCE: Final = {
+    "learned": ("The costs are those that the store's policy has learned.",),
+    "assumed": ("The costs are assumed, and nothing that was measured.",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Recommendation:
     Args:
         observed: what the log tells.
         costs: of a checkpoint, a load and the replay of an event.
+        costs_from: whether these were `given`, were `learned` by a policy of the store, or are
+            `assumed`.
         assumptions: what the answer rests on, a sentence each.
         tolerance: of `band`, as a share.
         confidence: of `sure`.
@@ -77,6 +85,7 @@ class Recommendation:
     sure: tuple[float, float] | None = None
     without: float | None = None
     table: tuple[AtRate, ...] = ()
+    costs_from: CostsFrom = "given"
 
     @property
     def best(self) -> Interval | None:
@@ -109,7 +118,7 @@ class Recommendation:
     @property
     def words(self) -> str:
         """The answer in sentences."""
-        return " ".join(self._sentences())
+        return " ".join([*self._sentences(), *_WHENCE.get(self.costs_from, ())])
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as JSON: numbers, words and what they rest on."""
@@ -129,6 +138,8 @@ class Recommendation:
             {"failures": row.failures, "p": row.p, "every": row.interval.n_best, "worth": row.worth}
             for row in self.table
         ]
+        costs = {name: getattr(self.costs, name) for name in ("snapshot_s", "load_s", "replay_s")}
+        answer |= {"costs": costs, "costs_from": self.costs_from}
         return answer | {"words": self.words, "assumptions": list(self.assumptions)}
 
     def __repr__(self) -> str:

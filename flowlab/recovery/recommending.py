@@ -16,6 +16,7 @@ from flowlab.events.wording import brief
 from flowlab.recovery.estimates import Costs, Estimates
 from flowlab.recovery.failures import Empirical, as_failures
 from flowlab.recovery.fitting import MIN_GAPS, fit
+from flowlab.recovery.known_costs import KnownCosts, known_costs
 from flowlab.recovery.measured import CostsFit
 from flowlab.recovery.numbers import at_least, positive
 from flowlab.recovery.observed import Kind, Observed, Queried, observe
@@ -48,8 +49,9 @@ def recommend(
     """Say after how many events to checkpoint what a log shows, and how sure that is.
 
     How long workflows get, how fast their events come, and how often they recover is taken from
-    the log; what a checkpoint costs is not in it, and must be given. Where nobody knows how often
-    failures come, the answer is a table of rates, and none is invented.
+    the log; what a checkpoint costs is not in it. It is best given; else it is what the policy of
+    the store has learned, or a documented prior, and `costs_from` and the words say which. Where
+    nobody knows how often failures come, the answer is a table of rates, and none is invented.
 
     Args:
         log: of one or more runs, or what has one as `.log`; a store or a snapshot of one; or what
@@ -57,7 +59,9 @@ def recommend(
         failures: of the host of one workflow: mean seconds between them, observed gaps in seconds,
             or a distribution (`flowlab.recovery.failures`). By default the crashes of the log.
         costs: of a checkpoint, a load and the replay of an event: given, fitted (`fit_costs`),
-            learned (`Lawful().estimates`), or a function that measures them on the log.
+            learned (`Lawful().estimates`), or a function that measures them on the log. By default
+            what the checkpoints of a store tell that `Lawful()` has learned there, and where there
+            is none, or no store, what `Estimates.start()` assumes.
         p: probability of a recovery at an event, where that is known and no time is.
         loads_per_event: cold loads, each of which is a recovery, too.
         downtime_s: before a recovery; by default the log's mean from crash to restart, or 0.
@@ -66,8 +70,8 @@ def recommend(
         confidence: of `sure`.
 
     Raises:
-        InvalidArgumentError: the log has no events, costs are not given, a number is outside its
-            range, or failures are given in seconds and the log has no durations.
+        InvalidArgumentError: the log has no events, costs are something else, a number is outside
+            its range, or failures are given in seconds and the log has no durations.
 
     Example:
         >>> from flowlab.events import Event, EventLog
@@ -90,7 +94,8 @@ def recommend(
     seen = log if isinstance(log, Observed) else observe(log, kind=kind)
     down = (seen.down_s or 0.0) if downtime_s is None else downtime_s
     at_least(0.0, downtime_s=down)
-    case = _Case(seen, _costs(costs, log), down, loads_per_event, tolerance, confidence)
+    known = known_costs(log) if costs is None else KnownCosts(_costs(costs, log), "given", "")
+    case = _Case(seen, known, down, loads_per_event, tolerance, confidence)
     if p is not None:
         return case.known(_given(p, failures))
     if failures is not None:
@@ -117,11 +122,16 @@ class _Case:
     """All but the rate of failures."""
 
     seen: Observed
-    costs: Costs
+    priced: KnownCosts
     down: float
     loads: float
     tolerance: float
     confidence: float
+
+    @property
+    def costs(self) -> Costs:
+        """Of a checkpoint, a load and the replay of an event."""
+        return self.priced.costs
 
     def known(self, rate: _Rate) -> Recommendation:
         """Return the answer at a rate."""
@@ -181,6 +191,7 @@ class _Case:
         )
         rests = (
             *source,
+            *filter(None, [self.priced.told]),
             priced,
             "An empty state loads as slowly as a checkpoint.",
             "Nothing is executed twice: a recovery puts the work back where it was.",
@@ -188,6 +199,7 @@ class _Case:
         names = ("tolerance", "confidence", "costs")
         return {name: getattr(self, name) for name in names} | {
             "observed": self.seen,
+            "costs_from": self.priced.source,
             "downtime_s": self.down,
             "assumptions": rests,
         }
