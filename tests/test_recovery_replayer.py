@@ -15,7 +15,7 @@ import flowlab as fl
 from flowlab.cli import main
 from flowlab.errors import InvalidArgumentError, NotFoundError
 from flowlab.events import Event, EventLog
-from flowlab.recovery import Replayer, ReplayReport
+from flowlab.recovery import Replayer, ReplayReport, cones
 from flowlab.runtime import Runtime
 from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import simulate
@@ -110,6 +110,76 @@ def test_changed_code_is_told_with_both_sides_its_line_and_the_events_before(sto
     assert report.to_polars()["sequence"].to_list() == [parted.sequence] * 3
     assert "<table>" in report._repr_html_()
     assert json.loads(json.dumps(report.to_json()))["counts"] == {"needs_patch": 3}
+
+
+@workflow
+async def inner(ctx: WorkflowContext, value: int) -> Any:
+    return await ctx.call_activity("book", value)
+
+
+@workflow(name="outer")
+async def outer(ctx: WorkflowContext, value: int) -> Any:
+    got = await ctx.call_child_workflow(inner, value)
+    told = await ctx.call_activity("tell", got, agent="ann")
+    return await ctx.call_activity("book", told)
+
+
+@workflow(name="outer")
+async def outer_changed(ctx: WorkflowContext, value: int) -> Any:
+    got = await ctx.call_child_workflow(inner, value)
+    told = await ctx.call_activity("tell", got, agent="ann")
+    return await ctx.call_activity("book", told + 1)
+
+
+def test_a_cone_of_a_store_is_that_of_its_log_and_holds_all_that_led_there(tmp_path: Path) -> None:
+    with fl.EventStore(tmp_path / "cones") as store:
+        agents: Any = {"ann": {"tell": book}}
+        for number in range(3):
+            runtime = Runtime(store, outer, inner, activities={"book": book}, agents=agents)
+            runtime.run(outer, number, id=f"o-{number}")
+        for sealed in (False, True):
+            if sealed:
+                store.compact()
+            log = store.log()
+            events = {(e.workflow_id, e.sequence): e for e in log.events()}
+            lanes = {(e.agent_id, e.agent_sequence): place for place, e in events.items()}
+            code = [outer_changed, inner]
+            parted = {row.workflow_id: row.divergence for row in report_of(code, log).diverged}
+            for source in (store, store.snapshot()):
+                rows = report_of(code, source).diverged
+                assert len(rows) == 3
+                for row in rows:
+                    assert row.divergence is not None
+                    assert row.divergence.cone is not None
+                    found = {(e.workflow_id, e.sequence) for e in row.divergence.cone.events()}
+                    left = [(row.workflow_id, row.divergence.sequence)]
+                    expected = set()
+                    while left:
+                        place = left.pop()
+                        if place in expected:
+                            continue
+                        expected.add(place)
+                        event = events[place]
+                        left += [(cause.workflow_id, cause.sequence) for cause in event.causes]
+                        if event.follows_lane and event.agent_sequence > 1:
+                            left.append(lanes[event.agent_id, event.agent_sequence - 1])
+                    assert found == expected
+                    assert {f"{row.workflow_id}/0.1", "@ann"} <= {stream for stream, _ in found}
+                    other = parted[row.workflow_id]
+                    assert other is not None
+                    assert other.cone is not None
+                    assert found == {(e.workflow_id, e.sequence) for e in other.cone.events()}
+
+
+def test_a_cone_of_a_store_that_is_too_long_to_be_read_is_the_streams_part_of_it(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cones, "MAX_CONE_EVENTS", 3)
+    for row in report_of([renamed], store).diverged:
+        assert row.divergence is not None
+        assert row.divergence.cone is not None
+        found = list(row.divergence.cone.events())
+        assert [e.sequence for e in found] == list(range(1, row.divergence.sequence + 1))
 
 
 def test_a_change_that_is_guarded_is_none(store: Any) -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowlab.causality.order import order_of
 from flowlab.errors import FlowlabError, InvalidArgumentError, NonDeterminismError, NotFoundError
-from flowlab.events import Event, EventId, EventLog
-from flowlab.events.keys import Key
+from flowlab.events import Event, EventLog
 from flowlab.events.vocabulary import TERMINAL_STATUS
 from flowlab.events.wording import brief
+from flowlab.recovery.cones import with_cones
 from flowlab.recovery.known import Process, by_name
 from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport, ReplayStatus
 from flowlab.store import EventStore, Snapshot
@@ -30,8 +29,6 @@ Progress = Callable[[int, int], object]
 """Told how many events are done, and how many there are."""
 Source = EventLog | EventStore | Snapshot
 
-MAX_CONES: Final = 20
-"""Divergences whose causal cones are found."""
 MAX_SHOWN_CHARS: Final = 160
 _ORDER: Final = ("namespace", "run_id", "workflow_id", "sequence")
 _STREAM: Final = _ORDER[:3]
@@ -121,19 +118,16 @@ class Replayer:
         seeds = {run.key: run.seed for run in source.runs if run.seed is not None}
         total = source.table.num_rows if isinstance(source, EventLog) else source.position
         rows: list[Replayed] = []
-        done, cones = 0, 0
+        done = 0
         with armed():
             for generation, follows in _with_gaps(_tables(source, workflow_id)):
                 seed = seeds.get((generation.namespace, generation.run_id), self._seed)
                 row = self._checked(generation, seed, grade, follows=follows)
-                if row.divergence is not None and cones < MAX_CONES:
-                    cones += 1
-                    cone = _cone(source, row, row.divergence.sequence)
-                    row = replace(row, divergence=replace(row.divergence, cone=cone))
                 rows.append(row)
                 done += row.events
                 if progress is not None:
                     progress(done, total)
+        rows = with_cones(source, rows)
         if workflow_id is not None and not rows:
             message = f"there is no workflow {workflow_id!r} in it"
             raise NotFoundError(message)
@@ -296,20 +290,3 @@ def _shown(event: Event) -> str:
     text = (event.payload or b"").decode("utf-8", "replace")
     payload = text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."
     return f"{event.event_type} {event.name}".rstrip() + f"({payload})"
-
-
-def _cone(source: EventLog | Snapshot, row: Replayed, sequence: int) -> EventLog | None:
-    """Return the events of the log that led to one, with that one; of a store, of its stream."""
-    event = EventId(row.namespace, row.run_id, row.workflow_id, sequence)
-    log: Any = source
-    try:
-        if isinstance(source, Snapshot):
-            log = source.read(
-                Key("workflows", row.workflow_id, namespace=row.namespace, run_id=row.run_id)
-            )
-        order = order_of(log)
-        rows = [*order.past(event).tolist(), order.row(event)]
-    except FlowlabError:
-        # A log that is damaged elsewhere has no order: what parted is told all the same.
-        return None
-    return EventLog(log.table.take(pa.array(sorted(rows))), log.runs)
