@@ -95,6 +95,7 @@ class Agenda:
     Attributes:
         order: the ids of what was taken.
         last: the last decision.
+        choosing: whether the scheduler is being asked, who may be a person.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Agenda:
         self._names: dict[str, int] = {}
         self.order: list[str] = []
         self.last: Decision | None = None
+        self.choosing = False
 
     def __repr__(self) -> str:
         return f"Agenda({self._scheduler!r}, {len(self._pending)} pending)"
@@ -153,7 +155,9 @@ class Agenda:
                     engine.stop_full()
 
     def _choose(self, enabled: tuple[Entry, ...]) -> int:
+        self.choosing = True
         place = self._scheduler.choose(enabled)
+        self.choosing = False
         if type(place) is int and 0 <= place < len(enabled):
             return place
         message = (

@@ -82,7 +82,8 @@ class Engine:
         self.stopped = ""
         self.most = len(self.rows) + world.max_events * ROW_BYTES
         self.happened: dict[str, None] = {}
-        self.ordinal = count().__next__
+        self._ordinals = count()
+        self.ordinal = self._ordinals.__next__
         self._fifos: dict[int, deque[tuple[int, int, Call]]] = {}
         self._first: dict[str, Server | None] = {}
         self._correlations: dict[str, int] = {}
@@ -145,6 +146,12 @@ class Engine:
                 fire(now, about)
             if len(rows) > most and self.goes_on():
                 self.stop_full()
+
+    def progress(self) -> object:
+        """Return what is another value whenever code has come back."""
+        if self._guide is not None and self._guide.choosing:
+            return object()
+        return len(self.rows), len(self.agenda), repr(self._ordinals)
 
     def run_out(self, now_ns: int, _: object) -> NoReturn:
         """Stop: whatever is left would happen too late."""

@@ -85,7 +85,9 @@ class Run:
         violations: the invariants that do not hold.
         stuck: the workflows that did not end.
         locks: the semantic locks that are still held, the ones of workflows that have ended too.
-        stopped: the limit that ended the world; empty where it ended by itself.
+        stopped: the limit that ended the world; empty where it ended by itself. Of the limits
+            `max_turn` alone is one of the wall clock: where code did not come back is told by
+            time, and not by the seed.
         faults: the ids of the faults that happened, in the order in which they did.
         end_ns: the virtual time of the last event.
         event_count: of the log.

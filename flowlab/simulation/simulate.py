@@ -20,6 +20,7 @@ from flowlab.simulation.run import Run, Violation
 from flowlab.simulation.scenario import Scenario
 from flowlab.simulation.schedule import Scheduler
 from flowlab.simulation.waits import stuck_in
+from flowlab.simulation.watch import watched, whose
 from flowlab.simulation.world import World
 from flowlab.workflow import armed
 
@@ -92,12 +93,9 @@ def play(
     batch.begin(recipe, world)
     engine = Engine(world, recipe, batch.recorder, agenda or agenda_of(recipe), drawn)
     place, first = batch.last, batch.first
-    engine.workflows.expect(world.inputs(recipe.seed))
-    if world.runs_code:
-        with armed():
-            engine.run()
-    else:
-        engine.run()
+    limit_ns = world.max_turn_ns
+    left = watched(partial(_go, engine, recipe.seed), limit_ns, engine.progress, whose)
+    engine.stopped = left or engine.stopped
     if agenda is not None:
         recipe = recipe.changed(schedule=agenda.schedule)
         batch.retell(recipe, world)
@@ -118,9 +116,27 @@ def play(
         event_count=len(batch.recorder) - first,
         make_log=partial(batch.log_of, place),
     )
+    violations: list[Violation] = []
+    ends = partial(_end, engine, world, run, violations)
+    left = watched(ends, limit_ns, lambda: None, whose)
+    stopped = run.stopped or left
+    if violations or stopped:
+        return replace(run, violations=tuple(violations), stopped=stopped)
+    return run
+
+
+def _go(engine: Engine, seed: int) -> None:
+    engine.workflows.expect(engine.world.inputs(seed))
+    if engine.world.runs_code:
+        with armed():
+            engine.run()
+    else:
+        engine.run()
+
+
+def _end(engine: Engine, world: World, run: Run, violations: list[Violation]) -> None:
     engine.close()
-    violations = tuple(_violations(world, run))
-    return replace(run, violations=violations) if violations else run
+    violations += _violations(world, run)
 
 
 def _violations(world: World, run: Run) -> Iterator[Violation]:

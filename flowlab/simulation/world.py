@@ -36,6 +36,8 @@ MAX_EVENTS: Final = 1_000_000
 """Most events of one world by default."""
 MAX_TIME_NS: Final = 365 * 24 * 3_600 * SECOND
 """Longest virtual time of one world by default: a year."""
+MAX_TURN_NS: Final = 60 * SECOND
+"""How long code may take on the wall by default until it comes back."""
 
 Delays = Callable[[str, int], tuple[int, int, int]]
 Invariant = Callable[["Run"], object]
@@ -62,6 +64,9 @@ class World:
             and the number of the call in it, from 0, to (request, service, reply) in nanoseconds;
             None draws them from the network and the agents.
         max_events, max_time: where a world that does not end is stopped.
+        max_turn: where code is left that does not come back, and its world stopped: so long on the
+            wall from one await, or one handler, to the next. A world that was stopped here is no
+            function of its seed alone, and says so in `Run.stopped`; None has no limit.
 
     Raises:
         InvalidArgumentError: no agent, two of one name, or nothing to carry out.
@@ -88,6 +93,7 @@ class World:
     timeout_ns: int | None
     max_events: int
     max_time_ns: int
+    max_turn_ns: int | None
     delays: Delays | None
     programs: Mapping[str, Program]
     handlers: Mapping[str, Mapping[str, Handler]]
@@ -106,6 +112,7 @@ class World:
         timeout: Duration | None = 30 * SECOND,
         max_events: int = MAX_EVENTS,
         max_time: Duration = MAX_TIME_NS,
+        max_turn: Duration | None = MAX_TURN_NS,
         delays: Delays | None = None,
     ) -> None:
         taking_part = _by_name(agents, Agent, "agents")
@@ -130,8 +137,7 @@ class World:
             "invariants": _functions(invariants),
             "predicates": _of_kind(predicates, Predicates | None, "predicates", "Predicates"),
             "timeout_ns": None if timeout is None else as_ns(timeout, "timeout", least=1),
-            "max_events": _limit(max_events),
-            "max_time_ns": as_time(as_ns(max_time, "max_time", least=1), "max_time"),
+            **_limits(max_events, max_time, max_turn),
             "delays": _of_kind(delays, Callable | None, "delays", "a function"),
             "programs": MappingProxyType(
                 {name: Program.of(plan, predicates) for name, plan in plans.items()}
@@ -247,8 +253,12 @@ def _functions(given: Any) -> tuple[Invariant, ...]:
     return found
 
 
-def _limit(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        message = f"max_events is {value!r}; expected an int from 1"
+def _limits(max_events: Any, max_time: Duration, max_turn: Duration | None) -> dict[str, Any]:
+    if type(max_events) is not int or max_events < 1:
+        message = f"max_events is {max_events!r}; expected an int from 1"
         raise InvalidArgumentError(message)
-    return value
+    return {
+        "max_events": max_events,
+        "max_time_ns": as_time(as_ns(max_time, "max_time", least=1), "max_time"),
+        "max_turn_ns": None if max_turn is None else as_ns(max_turn, "max_turn", least=1),
+    }

@@ -23,6 +23,10 @@ MAX_FIBERS: Final = 100_000
 """Most coroutines that one workflow may have going at once."""
 
 
+class NeverBack(BaseException):
+    """Leaves code that has not come back: its host raises it there, and undoes nothing."""
+
+
 class ContinueAsNew(BaseException):
     """Ends a workflow's generation; raised by `ctx.continue_as_new`."""
 

@@ -24,7 +24,7 @@ from flowlab.errors import (
 from flowlab.workflow.calls import Call, Request
 from flowlab.workflow.definition import Activity, Workflow, activity_name, workflow_name
 from flowlab.workflow.durations import Duration, as_ns
-from flowlab.workflow.handles import ContinueAsNew, Fiber, Handle
+from flowlab.workflow.handles import ContinueAsNew, Fiber, Handle, NeverBack
 from flowlab.workflow.requests import ChildRequest
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 from flowlab.workflow.step import STEP_KINDS, StepKind
@@ -279,7 +279,9 @@ class Saga:
         assert fiber is not None
         try:
             fiber.shield += 1
-            if error is not None and not isinstance(error, (GeneratorExit, ContinueAsNew)):
+            if error is not None and not isinstance(
+                error, (GeneratorExit, ContinueAsNew, NeverBack)
+            ):
                 await self._fail(error)
         finally:
             fiber.shield -= 1
