@@ -34,21 +34,27 @@ RETRY = RetryPolicy(maximum_attempts=9)
 
 @st.composite
 def branching(draw: st.DrawFn) -> Program:
-    """Return plans of branches that stand alone, between a step before and a step after."""
+    """Return plans of branches that stand alone, between steps before and a step after.
+
+    They may read what the steps before have come to.
+    """
     branches = []
     for number in range(draw(st.integers(2, 3))):
         nodes: list[Node] = []
         for place in range(draw(st.integers(1, 4))):
             name = f"b{number}s{place}"
-            reads = [result(f"b{number}s0")] if place and draw(st.booleans()) else [1]
+            reads: list[Any] = [result(f"b{number}s0")] if place and draw(st.booleans()) else [1]
+            if draw(st.integers(0, 2)) == 0:
+                reads.append(result(draw(st.sampled_from(["before", "first"]))))
             step = Step(name, agent=f"a{number}", effect=False, input=reads, retry=RETRY)
             maybe = place > 0 and draw(st.integers(0, 3)) == 0
             nodes.append(Conditional(of_state("p") == 1, step) if maybe else step)
         branches.append(Sequential(*nodes))
-    before = Step("before", agent="z", effect=False, retry=RETRY)
+    first = Step("first", agent="z", effect=False, retry=RETRY)
+    before = Step("before", agent="z", effect=False, input=result("first"), retry=RETRY)
     after = Step("after", agent="z", effect=False, retry=RETRY)
     point = draw(st.sampled_from([None, "met"]))
-    return Program.of(Sequential(before, Parallel(*branches, sync_point=point), after))
+    return Program.of(Sequential(first, before, Parallel(*branches, sync_point=point), after))
 
 
 @settings(max_examples=20)
@@ -98,10 +104,33 @@ def test_branches_go_to_other_processes() -> None:
         ),
         (
             Sequential(
-                Step("a", agent="x", effect=False),
+                Conditional(of_state("p") == 1, Step("a", agent="x", effect=False)),
                 Parallel(
                     Step("b", agent="y", effect=False, input=result("a")),
                     Step("c", agent="z", effect=False),
+                ),
+            ),
+            "step 'b' reads the result of 'a'",
+        ),
+        (
+            Sequential(
+                Conditional(of_state("p") == 1, Step("a", agent="x", effect=False)),
+                Step("then", agent="x", effect=False, input=result("a")),
+                Parallel(
+                    Step("b", agent="y", effect=False, input=result("then")),
+                    Step("c", agent="z", effect=False),
+                ),
+            ),
+            "step 'b' reads the result of 'a'",
+        ),
+        (
+            Sequential(
+                Step("a", agent="x", effect=False),
+                Conditional(
+                    result("a") == 1,
+                    Parallel(
+                        Step("b", agent="y", effect=False), Step("c", agent="z", effect=False)
+                    ),
                 ),
             ),
             "step 'b' reads the result of 'a'",

@@ -1,9 +1,10 @@
 """Recovery of the independent branches of one plan, side by side.
 
 What that can mean: a plan's state is one value, but as long as it is running, what a branch has
-come to follows from the events of its own steps, where it reads no results of other steps, meets no
-barrier and shares no agent. Then each branch is replayed as a plan of its own. Where a branch has
-failed, or the plan is being undone, all branches matter to each other: recover it as a whole.
+come to follows from the events of its own steps and of those before, where it reads no results of
+another branch, meets no barrier and shares no agent. Then each branch is replayed as a plan of its
+own, after the steps before it that it reads. Where a branch has failed, or the plan is being
+undone, all branches matter to each other: recover it as a whole.
 """
 
 from __future__ import annotations
@@ -17,7 +18,19 @@ from flowlab.errors import InvalidArgumentError
 from flowlab.events import Cause, Event, counted
 from flowlab.recovery.provenance import begun, dependencies
 from flowlab.runtime.standing import ANSWERS
-from flowlab.workflow import Barrier, Node, Parallel, Plan, PlanExecution, Program, Step, locate
+from flowlab.workflow import (
+    Barrier,
+    Conditional,
+    Node,
+    Parallel,
+    Plan,
+    PlanExecution,
+    Program,
+    Sequential,
+    Step,
+    locate,
+)
+from flowlab.workflow.nodes import Located
 
 _RUNNING: Final = 0
 _ASKS: Final = frozenset({"ActivityScheduled", "TimerStarted", "PivotReached"})
@@ -48,9 +61,11 @@ class BranchState:
 def independent_branches(plan: Program | Plan | Node) -> tuple[Node, ...]:
     """Return the branches of the first `Parallel` of a plan, if each stands alone.
 
+    It may read what steps before the `Parallel` have come to, where these are sure to run.
+
     Raises:
         InvalidArgumentError: nothing runs side by side, or the branches share an agent, a result
-            or a barrier; the message says what.
+            or a barrier, or read what may be missing; the message says what.
 
     Example:
         >>> from flowlab.workflow import Sequential
@@ -62,19 +77,19 @@ def independent_branches(plan: Program | Plan | Node) -> tuple[Node, ...]:
         (Sequential(a, b), Step('c', agent='y', effect=False))
     """
     program = plan if isinstance(plan, Program) else Program.of(plan)
-    found = next(
-        (at.node for at in locate(program.plan.root) if isinstance(at.node, Parallel)), None
-    )
+    places = list(locate(program.plan.root))
+    found = next((at for at in places if isinstance(at.node, Parallel)), None)
     if found is None:
         message = f"{program!r} has no branches: nothing in it runs side by side"
         raise InvalidArgumentError(message)
-    shared = _shared(program, found.branches)
+    assert isinstance(found.node, Parallel)
+    shared = _shared(program, found.node.branches, _sure(places, found.path))
     if shared:
         message = (
             f"the branches of {program!r} are not independent: {shared}; recover it as a whole"
         )
         raise InvalidArgumentError(message)
-    return found.branches
+    return found.node.branches
 
 
 def recover_branches(
@@ -108,10 +123,15 @@ def recover_branches(
         if step is not None:
             step_of[event.sequence] = step
     work = []
+    reads = dependencies(program)
+    steps = [at.node for at in locate(program.plan.root) if isinstance(at.node, Step)]
     for branch in branches:
         names = {at.node.name for at in locate(branch) if isinstance(at.node, Step)}
-        mine = [event for event in history if step_of.get(event.sequence) in names]
-        work.append((Plan(branch), _renumbered([history[0], *mine])))
+        known = names | _read_by(names, reads)
+        before = [step for step in steps if step.name in known - names]
+        mine = [event for event in history if step_of.get(event.sequence) in known]
+        plan_of_it = Plan(Sequential(*before, branch) if before else branch)
+        work.append((plan_of_it, _renumbered([history[0], *mine]), names))
     if executor is None:
         found = [_replayed(*item) for item in work]
     else:
@@ -121,18 +141,53 @@ def recover_branches(
     return tuple(state for state in found if state is not None)
 
 
-def _replayed(plan: Plan, events: list[Event]) -> BranchState | None:
-    """Replay one branch as a plan of its own; None where it is not running or at its end."""
+def _replayed(plan: Plan, events: list[Event], mine: set[str]) -> BranchState | None:
+    """Replay one branch as a plan of its own; None where it is not running or at its end.
+
+    Args:
+        plan: the branch, after the steps before it that it reads.
+        events: of them all.
+        mine: the steps of the branch.
+    """
     program = Program.of(plan)
     execution = PlanExecution(program, events[0].workflow_id)
     execution.advance(events)
     instance = execution.instance
     assert instance is not None
-    names = tuple(step.name for step in program.steps)
+    names = tuple(step.name for step in program.steps if step.name in mine)
     if instance.phase != _RUNNING and not _completed(execution):
         return None
-    flying = tuple(step.name for step in instance.in_flight)
-    return BranchState(names, dict(instance.results), flying, len(events) - 1)
+    flying = tuple(step.name for step in instance.in_flight if step.name in mine)
+    results = {name: value for name, value in instance.results.items() if name in mine}
+    return BranchState(names, results, flying, len(events) - 1)
+
+
+def _sure(places: list[Located], upto: tuple[int, ...]) -> set[str]:
+    """Return the steps that have come to something wherever the plan has come to a place."""
+    choices = {at.path: at.node for at in places if isinstance(at.node, Conditional)}
+    sure = {
+        at.node.name
+        for at in places
+        if isinstance(at.node, Step)
+        and at.path < upto
+        and not any(at.path[: len(path)] == path for path in choices)
+    }
+    # What a choice around the place reads decides whether anything there runs.
+    for path, choice in choices.items():
+        if upto[: len(path)] == path:
+            sure -= {place.step for place in choice.places if place.step is not None}
+    return sure
+
+
+def _read_by(names: set[str], reads: dict[str, set[str]]) -> set[str]:
+    """Return all other steps whose results some steps read, and those read, and so on."""
+    found: set[str] = set()
+    todo = set(names)
+    while todo:
+        new = reads[todo.pop()] - names - found
+        found |= new
+        todo |= new
+    return found
 
 
 def _completed(execution: PlanExecution) -> bool:
@@ -164,8 +219,8 @@ def _as_a_whole(program: Program) -> InvalidArgumentError:
     return InvalidArgumentError(message)
 
 
-def _shared(program: Program, branches: tuple[Node, ...]) -> str:
-    """Say what branches share; empty where each stands alone."""
+def _shared(program: Program, branches: tuple[Node, ...], sure: set[str]) -> str:
+    """Say what branches share; empty where each stands alone, after steps that are sure to run."""
     reads = dependencies(program)
     seen: dict[str, int] = {}
     for number, branch in enumerate(branches):
@@ -177,7 +232,7 @@ def _shared(program: Program, branches: tuple[Node, ...]) -> str:
         for step in steps:
             if seen.setdefault(step.agent, number) != number:
                 return f"agent {step.agent!r} works on more than one"
-            outside = sorted(reads[step.name] - names)
+            outside = sorted(_read_by({step.name}, reads) - names - sure)
             if outside:
                 return f"step {step.name!r} reads the result of {outside[0]!r}"
     return "delays between attempts are drawn for all of them" if program.draws else ""
