@@ -62,10 +62,12 @@ def folded(log: EventLog) -> Iterator[dict[tuple[str, str], str]]:
     """Fold a log in the plainest way: yield (owner, key) -> text after each event."""
     streams: dict[str, list[Event]] = {}
     held: dict[tuple[str, str], str] = {}
+    beside = [event for event in log.events() if event.workflow_id.startswith("@")]
     for event in log.events():
         if not event.workflow_id.startswith("@"):
             streams.setdefault(event.workflow_id, []).append(event)
-            _, state = states_of(streams[event.workflow_id], agents=log.runs[0].agents)[-1]
+            history, agents = streams[event.workflow_id], log.runs[0].agents
+            _, state = states_of(history, agents=agents, beside=beside)[-1]
             held[event.workflow_id, "state"] = state_words(type(state).__name__, plain(state))
         for cell in event.writes or ():
             told = json.loads(event.payload or b"{}")

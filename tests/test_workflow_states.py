@@ -307,11 +307,18 @@ def agree(log: EventLog) -> int:
         assert agents == sorted(named)
         found.setdefault(tuple(stream), []).append((sequence, value))
     histories: dict[tuple[str, str, str], list[Event]] = {}
+    beside: dict[tuple[str, str], list[Event]] = {}
     for event in log.sorted():
+        if event.workflow_id.startswith("@"):
+            beside.setdefault(event.id[:2], []).append(event)
         if not event.workflow_id.startswith("@"):
             histories.setdefault(event.id[:3], []).append(event)
     assert found == {
-        stream: states_of(history, agents=log.run(stream[1], namespace=stream[0]).agents)
+        stream: states_of(
+            history,
+            agents=log.run(stream[1], namespace=stream[0]).agents,
+            beside=beside.get(stream[:2], ()),
+        )
         for stream, history in histories.items()
     }
     return len(rows)

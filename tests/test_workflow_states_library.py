@@ -17,6 +17,7 @@ from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import Agent, World, simulate
 from flowlab.store import EventStore
 from flowlab.workflow import (
+    AgentExecuting,
     Choreography,
     Compensating,
     Failed,
@@ -53,15 +54,50 @@ def histories_of(log: EventLog) -> list[list[Event]]:
     return [list(found) for _, found in groupby(events, key=lambda event: event.id[:3])]
 
 
+def beside(log: EventLog) -> dict[tuple[str, str], list[Event]]:
+    """Return the events of agents and of the world, by run."""
+    found: dict[tuple[str, str], list[Event]] = {}
+    for event in log.events():
+        if event.workflow_id.startswith("@"):
+            found.setdefault(event.id[:2], []).append(event)
+    return found
+
+
+def was_begun(request: Event, others: list[Event], now_ns: int) -> bool:
+    """Say whether an agent has received a request, or a copy of it, by some time."""
+    sent = {(request.workflow_id, request.sequence)}
+    for kind in ("MessageDuplicated", "MessageReceived"):
+        found = [
+            event
+            for event in others
+            if event.event_type == kind
+            and any((cause.workflow_id, cause.sequence) in sent for cause in event.causes)
+        ]
+        sent |= {(event.workflow_id, event.sequence) for event in found}
+    return any(event.time_ns <= now_ns for event in found)
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_states_of_every_scenario_are_those_of_a_plain_walk_through_its_log(name: str) -> None:
     log = worlds_of(name)
     histories = histories_of(log)
     assert agree(log) == sum(map(len, histories))
     seen = set()
+    agents = beside(log)
     for history in histories:
-        for sequence, state in states_of(history):
+        others = agents[history[0].id[:2]]
+        for sequence, state in states_of(history, beside=others):
             told = Told.upto(history, sequence)
+            if isinstance(state, AgentExecuting):
+                waiting = [
+                    asked.name
+                    for asked in told.open
+                    if not told.undoes(asked)
+                    and "Child" not in asked.event_type
+                    and not was_begun(asked, others, told.events[-1].time_ns)
+                ]
+                assert list(state.pending) == waiting
+                seen |= {"pending"} if waiting else set()
             assert type(state).__name__ == told.name
             for field, wanted in told.fields.items():
                 found: Any = getattr(state, field)
@@ -72,6 +108,7 @@ def test_the_states_of_every_scenario_are_those_of_a_plain_walk_through_its_log(
                 assert found == wanted, (sequence, field)
             seen.add(told.name)
     assert seen & {"Completed", "ContinuedAsNew"}
+    assert ("pending" in seen) == ("AgentExecuting" in seen)
 
 
 def test_a_parent_that_undoes_only_children_compensates() -> None:
@@ -141,6 +178,31 @@ def test_what_is_left_of_a_failure_is_what_was_done_and_not_undone(
     state = states_of(history)[-1][1]
     assert isinstance(state, Failed)
     assert state.final_state == left
+
+
+def test_a_request_is_pending_until_its_agent_begins_it_in_a_world_and_in_a_durable_run(
+    tmp_path: Path,
+) -> None:
+    @workflow
+    async def feast(ctx: WorkflowContext, _request: object) -> None:
+        await ctx.when_all(*(ctx.call_activity("wash", n, agent="cook") for n in range(3)))
+        await ctx.call_activity("pay")
+
+    cook = Agent("cook", named={name: (lambda _ctx, value: value) for name in ("wash", "pay")})
+    world = simulate(World([cook], feast)).log
+    with EventStore(tmp_path) as store:
+        Runtime(store, feast, agents=[cook]).run(feast, None, id="feast-1")
+        durable = store.log()
+    for log in (world, durable):
+        assert agree(log) > 0
+        (history,) = histories_of(log)
+        (others,) = beside(log).values()
+        told = dict(states_of(history, beside=others))
+        waiting = {n: state.pending for n, state in told.items()
+                   if isinstance(state, AgentExecuting)}  # fmt: skip
+        assert set(waiting[4]) == {"wash"}
+        assert waiting[6] in {("wash",), ()}
+        assert waiting[7] == ()
 
 
 def test_a_step_without_effect_leaves_nothing_in_a_world_and_in_a_durable_run(

@@ -64,6 +64,43 @@ placed AS (
     FROM own JOIN marked USING ({_STREAM}, sequence)
     WHERE own.event_type IN {(*_ASKS, *_ANSWERS, "TimerStarted", "SagaStepCommitted")})"""
 
+# An agent that takes a request up says so in its own stream. `peak` is the time that a history has
+# come to: whatever happened by then, elsewhere too, has happened at that event.
+_TAKEN: Final = f"""
+letters AS (
+    SELECT namespace, run_id, workflow_id AS lane, sequence AS spot, event_type, agent_id, name,
+           time_ns, unnest(causes) AS ref, unnest(cause_kinds) AS kind FROM events
+    WHERE event_type IN ('MessageReceived', 'MessageDropped', 'MessageDuplicated')),
+copies AS (
+    SELECT namespace, run_id, lane, spot, ref FROM letters
+    WHERE event_type = 'MessageDuplicated' AND kind = {{message}}),
+reached AS (
+    SELECT l.* REPLACE (coalesce(c.ref, l.ref) AS ref)
+    FROM letters l LEFT JOIN copies c ON (l.namespace, l.run_id, l.ref.workflow_id, l.ref.sequence)
+                                       = (c.namespace, c.run_id, c.lane, c.spot)
+    WHERE l.event_type <> 'MessageDuplicated' AND (l.kind = {{message}} OR c.spot IS NOT NULL)
+          AND NOT starts_with(coalesce(c.ref, l.ref).workflow_id, '@')),
+tales AS (
+    SELECT namespace, run_id, list(DISTINCT name) AS taken_up FROM reached GROUP BY ALL),
+took AS (
+    SELECT namespace, run_id, ref.workflow_id AS workflow_id, ref.sequence AS call,
+           min(struct_pack(t := time_ns, w := lane, s := spot, a := agent_id)) AS first
+    FROM reached WHERE event_type = 'MessageReceived' GROUP BY ALL),
+clock AS (
+    SELECT {_STREAM}, peak, min(sequence) AS place FROM (
+        SELECT {_STREAM}, sequence, max(time_ns) OVER (
+            PARTITION BY {_STREAM} ORDER BY sequence) AS peak FROM numbered) GROUP BY ALL),
+takes AS (
+    SELECT c.* RENAME (sequence AS call), greatest(c.sequence, k.place) AS sequence, taker FROM (
+        SELECT placed.namespace, placed.run_id, placed.workflow_id, era, placed.sequence,
+               first.t AS t, first.a AS taker
+        FROM placed JOIN took ON (placed.namespace, placed.run_id, placed.workflow_id,
+                                  placed.sequence)
+                               = (took.namespace, took.run_id, took.workflow_id, took.call)
+        WHERE event_type IN ('ActivityScheduled', 'CompensationScheduled')) c
+    ASOF JOIN clock k ON (c.namespace = k.namespace AND c.run_id = k.run_id
+                          AND c.workflow_id = k.workflow_id AND c.t <= k.peak))"""
+
 # An answer names its request, or the request's start; a late one, after another, is not heard.
 _CALLS: Final = f"""
 calls AS (
@@ -72,6 +109,7 @@ calls AS (
                            ''),
                     nullif(if(child, name, agent_id), ''), workflow_id) AS agent,
            coalesce(nullif(step_id, ''), name) AS step, name, saga, step_id <> '' AS of_step,
+           json_text(payload_json(payload), '$.agent') <> '' AS named,
            coalesce((payload_json(payload)->'$.effect')::VARCHAR, '') <> 'false' AS effect
     FROM placed WHERE event_type IN {_ASKS}),
 refs AS (
@@ -88,16 +126,24 @@ linked AS (
         SELECT {_STREAM}, era, r.sequence, d.call
         FROM refs r JOIN direct d USING ({_STREAM}, era) WHERE r.cause = d.sequence)
     GROUP BY ALL),
+answered AS (
+    SELECT {_STREAM}, era, call, min(sequence) AS first FROM linked GROUP BY ALL),
+begins AS (
+    SELECT {_STREAM}, era, call, t.sequence, taker
+    FROM takes t JOIN eras USING ({_STREAM}, era) LEFT JOIN answered USING ({_STREAM}, era, call)
+    WHERE t.sequence <= coalesce(first, t.sequence) AND t.sequence < ends),
 moves AS (
-    SELECT {_STREAM}, era, call, call AS sequence, 'asked' AS what FROM calls
+    SELECT {_STREAM}, era, call, call AS sequence, 'asked' AS what, 0 AS rank FROM calls
+    UNION ALL
+    SELECT {_STREAM}, era, call, sequence, 'begun', 1 FROM begins
     UNION ALL
     SELECT {_STREAM}, era, call, sequence, CASE
            WHEN event_type IN {_STARTS} THEN 'begun' WHEN event_type IN {_FAILS} THEN 'failed'
-           WHEN event_type IN {_DONE} THEN 'done' ELSE 'ended' END
+           WHEN event_type IN {_DONE} THEN 'done' ELSE 'ended' END, 2
     FROM linked JOIN placed USING ({_STREAM}, era, sequence)),
 heard AS (
     SELECT * FROM (SELECT *, lag(what) OVER (
-        PARTITION BY {_STREAM}, call ORDER BY sequence) AS before FROM moves)
+        PARTITION BY {_STREAM}, call ORDER BY sequence, rank) AS before FROM moves)
     WHERE what IN ('asked', 'begun') OR before IN ('asked', 'begun')),
 retries AS (
     SELECT {_STREAM}, era, cause.sequence AS sequence, min(sequence) AS timer
@@ -105,11 +151,16 @@ retries AS (
           WHERE event_type = 'TimerStarted' AND payload_json(payload)->>'$.attempt' IS NOT NULL)
     WHERE cause.workflow_id = workflow_id GROUP BY {_STREAM}, era, cause.sequence),
 spans AS (
-    SELECT {_STREAM}, era, call, sequence, what, undoes, child, agent, step, name, saga, timer,
-           undoing, starts, ends, lead(sequence, 1, ends) OVER (
-               PARTITION BY {_STREAM}, call ORDER BY sequence) AS until
-    FROM heard JOIN calls USING ({_STREAM}, era, call) JOIN eras USING ({_STREAM}, era)
-    LEFT JOIN retries USING ({_STREAM}, era, sequence))"""
+    SELECT {_STREAM}, era, call, h.sequence, what, undoes, child, step, name, saga, timer, undoing,
+           if(what = 'asked', agent, coalesce(taker, agent)) AS agent, ends,
+           if(NOT child AND (coalesce(named, false) OR list_contains(taken_up, name))
+              AND taken_up IS NOT NULL, h.sequence, starts) AS starts,
+           lead(h.sequence, 1, ends) OVER (
+               PARTITION BY {_STREAM}, call ORDER BY h.sequence, rank) AS until
+    FROM heard h JOIN calls USING ({_STREAM}, era, call) JOIN eras USING ({_STREAM}, era)
+    LEFT JOIN retries USING ({_STREAM}, era, sequence)
+    LEFT JOIN (SELECT * EXCLUDE (sequence) FROM begins) USING ({_STREAM}, era, call)
+    LEFT JOIN tales USING (namespace, run_id))"""
 
 # What holds from one event up to, not including, another; a row for each event in between.
 _HELD: Final = f"""
@@ -219,7 +270,7 @@ named AS (
         WHERE event_type IN {(*_MARKS, *_ASKS)}) m USING ({_STREAM}, mark))"""
 
 STATES: Final = f"""
-WITH {_MARKED}, {_CALLS}, {_HELD}, {_LEFT}, {_ENDED}
+WITH {_MARKED}, {_TAKEN}, {_CALLS}, {_HELD}, {_LEFT}, {_ENDED}
 SELECT {_STREAM}, sequence, time_ns, state,
        CASE state WHEN 'Initiated' THEN coalesce(i.agents, []) WHEN 'AgentExecuting'
             THEN coalesce(current, []) WHEN 'Compensating' THEN coalesce(failed, [])

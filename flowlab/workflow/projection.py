@@ -12,7 +12,7 @@ from typing import Any, Final
 from flowlab.errors import IllegalTransitionError, InvalidArgumentError
 from flowlab.events import Event
 from flowlab.workflow.answers import data_of, error_of
-from flowlab.workflow.projection_calls import Calls, names_in
+from flowlab.workflow.projection_calls import Calls, Receipts, names_in
 from flowlab.workflow.state import (
     TRANSITIONS,
     AgentExecuting,
@@ -30,7 +30,7 @@ _STATES: Final = {kind.__name__: kind for kind in TRANSITIONS}
 
 
 def states_of(
-    events: Iterable[Event], *, agents: Iterable[str] = ()
+    events: Iterable[Event], *, agents: Iterable[str] = (), beside: Iterable[Event] = ()
 ) -> list[tuple[int, WorkflowState]]:
     """Return (sequence, state) for each event of one stream: the state once it has happened.
 
@@ -40,8 +40,12 @@ def states_of(
     - `current` are the agents of calls that are asked for and not answered: the agent that the
       request names, else the one that made it. A child workflow is its own agent: it stands there
       under its workflow id, and is asked for by its `ChildWorkflowInitiated`.
-    - `pending` are calls that nobody has begun, in histories that record beginnings: from the
-      first `ActivityStarted` of a generation on. A child has begun when it is asked for.
+    - `pending` are those of these calls that no agent has begun. An agent begins a request with the
+      `MessageReceived` of its own stream, in simulated worlds as in the runtime, and from then on
+      stands in `current` itself; it has begun if it did by the time that the history has come to.
+      In a run without such events, and of calls that name no agent and are carried out by a
+      function, beginnings are not known, and nothing is pending before the first
+      `ActivityStarted` of a generation. A child has begun when it is asked for.
     - A workflow is compensating from the first request that undoes something to its end: a
       `CompensationScheduled`, or a child for a step of a saga that a child has done already.
       `failed_agents` are those whose last answer is a failure that is not tried again;
@@ -61,6 +65,8 @@ def states_of(
     Args:
         events: the history, in order.
         agents: who may take part; a run's metadata say so.
+        beside: the events of the run's agents and of its world (`@` streams), which say what was
+            begun when.
 
     Raises:
         IllegalTransitionError: the history holds a transition that the table does not have.
@@ -73,7 +79,7 @@ def states_of(
         [(1, Initiated(agents={'airline'})), (2, AgentExecuting(current={'airline'}, pending=()))]
     """
     told: list[tuple[int, WorkflowState]] = []
-    fold = _Fold(frozenset(agents))
+    fold = _Fold(frozenset(agents), Receipts.of(beside))
     stream, last = None, 0
     for event in events:
         if stream not in {None, event.id[:3]} or event.sequence <= last:
@@ -122,19 +128,23 @@ def _as_field(name: str, value: Any) -> Any:
 class _Fold:
     """The state after the events that were taken."""
 
-    def __init__(self, agents: frozenset[str]) -> None:
+    def __init__(self, agents: frozenset[str], receipts: Receipts) -> None:
         self.agents = agents
+        self.receipts = receipts
+        self.now_ns: int | None = None
         self.state: WorkflowState = Initiated(agents)
-        self.calls = Calls()
+        self.calls = Calls(self.receipts)
 
     def take(self, event: Event) -> None:
         """Take the next event."""
+        time_ns = event.time_ns
+        self.now_ns = time_ns if self.now_ns is None else max(self.now_ns, time_ns)
         kind, end = event.event_type, _end(event, self.calls)
         if kind == "WorkflowStarted":
-            self.calls = Calls()
+            self.calls = Calls(self.receipts)
             self._move(Initiated(self.agents))
             return
-        asked = self.calls.take(event)
+        asked = self.calls.take(event, self.now_ns)
         if end is not None:
             self.state = transition(self.state, end)
         elif asked == "to undo" or isinstance(self.state, Compensating):

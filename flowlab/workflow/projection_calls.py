@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from flowlab.events import Event
+from flowlab.events import CauseKind, Event
 from flowlab.workflow.answers import data_of
 from flowlab.workflow.state import AgentExecuting, Compensating
 from flowlab.workflow.undoing import CompensationResult
@@ -28,8 +29,61 @@ _FAILS: Final = frozenset(
 _ENDS: Final = frozenset({"ActivityCanceled", "CompensationCompleted", "ChildWorkflowCanceled"})
 _ANSWERS: Final = _STARTS | _DONE | _FAILS | _ENDS
 
+Taken = tuple[int, str, int, str]
+"""When a request was taken up, at which place, and by whom."""
+
 Asked = Literal["", "to do", "to undo"]
 """What an event asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """What agents say of the requests that they have taken up.
+
+    Args:
+        taken: by the request's place.
+        names: of what was taken up, or lost on its way.
+
+    Example:
+        >>> Receipts.of([])
+        Receipts(taken={}, names=frozenset())
+    """
+
+    taken: dict[tuple[str, int], Taken]
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Receipts:
+        """Read them from the events of agents and of the world."""
+        listed, message = list(events), int(CauseKind.MESSAGE)
+        copies = {
+            (event.workflow_id, event.sequence): cause
+            for event in listed
+            if event.event_type == "MessageDuplicated"
+            for cause in event.causes
+            if cause.kind == message
+        }
+        taken: dict[tuple[str, int], Taken] = {}
+        names = set()
+        for event in listed:
+            if event.event_type not in {"MessageReceived", "MessageDropped"}:
+                continue
+            for cause in event.causes:
+                copied = copies.get((cause.workflow_id, cause.sequence))
+                sent = copied or cause
+                if (copied is None and cause.kind != message) or sent.workflow_id.startswith("@"):
+                    continue
+                names.add(event.name)
+                if event.event_type == "MessageReceived":
+                    place = sent.workflow_id, sent.sequence
+                    told = (event.time_ns, event.workflow_id, event.sequence, event.agent_id)
+                    taken[place] = min(told, taken.get(place, told))
+        return cls(taken, frozenset(names))
+
+    def tell_of(self, request: Event) -> bool:
+        """Say whether it would be told that a request was taken up."""
+        named = data_of(request).get("agent")
+        return request.name in self.names or bool(self.names and isinstance(named, str) and named)
 
 
 @dataclass(slots=True)
@@ -67,6 +121,9 @@ class Call:
 class Calls:
     """What the events of a generation have said so far.
 
+    Args:
+        receipts: what agents have taken up.
+
     Attributes:
         results: what was done, by step.
 
@@ -80,6 +137,7 @@ class Calls:
         AgentExecuting(current={'airline'}, pending=())
     """
 
+    receipts: Receipts = field(default_factory=lambda: Receipts({}, frozenset()))
     results: dict[str, Any] = field(default_factory=dict)
     _calls: dict[int, Call] = field(default_factory=dict)
     _acts: dict[int, int] = field(default_factory=dict)
@@ -89,8 +147,30 @@ class Calls:
     _undone: dict[tuple[str, str], int] = field(default_factory=dict)
     _starts: bool = False
 
-    def take(self, event: Event) -> Asked:
-        """Take the next event; return what it asks for."""
+    def take(self, event: Event, now_ns: int = 0) -> Asked:
+        """Take the next event; return what it asks for.
+
+        Args:
+            event: it.
+            now_ns: the time that the history has come to.
+        """
+        self._begin(now_ns)
+        asked = self._take(event)
+        if asked:
+            self._begin(now_ns)
+        return asked
+
+    def _begin(self, now_ns: int) -> None:
+        """Take note of what agents have taken up by now."""
+        if not self.receipts.taken:
+            return
+        for sequence, call in self._calls.items():
+            if call.status == "asked":
+                taken = self.receipts.taken.get((call.event.workflow_id, sequence))
+                if taken is not None and taken[0] <= now_ns and call.event.event_type != CHILD:
+                    call.status, call.agent = "begun", taken[3]
+
+    def _take(self, event: Event) -> Asked:
         kind = event.event_type
         if kind in _ASKS:
             return self._ask(event)
@@ -108,7 +188,9 @@ class Calls:
         waiting = [
             call.event.name
             for call in working
-            if self._starts and call.status == "asked" and call.event.event_type != CHILD
+            if call.status == "asked"
+            and call.event.event_type != CHILD
+            and (self._starts or self.receipts.tell_of(call.event))
         ]
         return AgentExecuting(frozenset(call.agent for call in working), tuple(waiting))
 

@@ -44,7 +44,7 @@ class AgentExecuting(_Shown):
 
     Args:
         current: who is asked and has not answered: agents, and children by their workflow ids.
-        pending: what is asked for and not begun.
+        pending: which of what they are asked for nobody has begun, by activity.
     """
 
     current: frozenset[str] = frozenset()
