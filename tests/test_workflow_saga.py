@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from workflow_host import ID, Host
+from workflow_host import ID, Host, NoAnswer
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import Cause
-from flowlab.workflow import NO_RETRY, SECOND, WorkflowContext, workflow
+from flowlab.workflow import NO_RETRY, SECOND, RetryPolicy, WorkflowContext, workflow
 
 
 class Booked(Exception): ...  # noqa: N818 - a business reason, as an agent reports it
@@ -113,6 +113,36 @@ def test_a_step_whose_time_ran_out_may_have_happened_and_is_undone() -> None:
         pass
     (undo,) = (event for event in host.history if event.event_type == "CompensationScheduled")
     assert undo.data["input"] == {"input": 5, "result": None}
+
+
+@pytest.mark.parametrize("then", ["fails", "is canceled", "succeeds"])
+def test_a_step_of_which_an_attempt_ran_out_of_time_is_undone_whatever_came_of_later_ones(
+    then: str,
+) -> None:
+    """The first request lay in the mailbox of an agent that was down, and was begun in the end."""
+
+    @workflow
+    async def slow(ctx: WorkflowContext, _: Any) -> None:
+        async with ctx.saga() as saga:
+            retry = RetryPolicy(maximum_attempts=2)
+            await saga.step("book", 5, compensation="cancel", timeout=SECOND, retry=retry)
+            await saga.step("fails", kind="pivot")
+
+    def answer(name: str, _value: Any, attempt: int) -> Any:
+        if name == "book" and attempt == 1:
+            raise NoAnswer
+        if name == "fails" or (name == "book" and then == "fails"):
+            raise Booked(name)
+        return "booked"
+
+    host = Host(slow, answer).start()
+    while host.step():
+        if then == "is canceled" and host.types[-2:] == ["TimerFired", "ActivityScheduled"]:
+            host.tell("WorkflowCancelRequested")
+    assert ("ActivityCanceled" in host.types) == (then == "is canceled")
+    (undo,) = (event for event in host.history if event.event_type == "CompensationScheduled")
+    result = "booked" if then == "succeeds" else None
+    assert undo.data["input"] == {"input": 5, "result": result}
 
 
 def test_steps_in_flight_are_waited_for_before_anything_is_undone() -> None:

@@ -91,9 +91,12 @@ def release(ctx: AgentContext, offer: int) -> None:
 
 
 def offer(ctx: AgentContext, number: int) -> None:
-    """Think about an offer, and tell the ride yes or no; a driver has one ride at a time."""
+    """Think about an offer, and tell the ride yes or no; a driver has one ride at a time.
+
+    The offer may come once more when all is over: the ride was withdrawn, or is driven.
+    """
     key = f"{ctx.workflow_id}/{number}"
-    if key in ctx.state["over"]:
+    if key in ctx.state["over"] or ctx.workflow_id in ctx.state["driven"]:
         return
     free = ctx.state["ride"] in {None, ctx.workflow_id}
     yes = free and ctx.random("answer").random() < ctx.state["kindness"]

@@ -121,6 +121,10 @@ def the_most_urgent_comes_first(run: Run) -> Iterator[str]:
         if what == "asks":
             waiting[name] = urgency[0]
         elif what == "gets":
+            if name not in waiting:
+                # Only a dispatcher that has lost what it wrote has such a diary.
+                yield f"{name} got a truck for which it does not wait"
+                continue
             own = waiting.pop(name)
             passed = [other for other, value in waiting.items() if value > own]
             if passed:

@@ -28,13 +28,18 @@ class Agent:
     carries out. It runs as one atomic transaction on `ctx.state`: when it raises, nothing of it
     stays, and the activity fails. An `async` handler is a transaction from each await to the next.
 
+    An attempt that comes more than once, doubled or after a crash, has one answer: it is never told
+    to have failed when its work was or will be done. What succeeds again is handled again, and what
+    that does is the handler's matter, unless the agent deduplicates.
+
     Args:
         name: the agent's id.
         handlers: functions by their own names, and `@activity`s by theirs.
         named: functions by the name given.
         state: its cells at the beginning, JSON values by name.
         service: how long it works on a message: nanoseconds, a timedelta, or a distribution.
-        deduplicate: whether a request that comes again is answered from memory (idempotency keys).
+        deduplicate: whether a request that comes again, in whatever attempt, is answered from
+            memory (idempotency keys), and one that comes after its compensation is refused.
         interleaving: whether it takes other messages while an async handler waits.
 
     Raises:

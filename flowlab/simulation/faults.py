@@ -124,7 +124,8 @@ class Faults:
 
     Args:
         loss: a message is dropped.
-        duplicate: a message that is not dropped arrives twice.
+        duplicate: a message that is not dropped arrives twice; of the copies of a request none is
+            told to have failed if another is told to have succeeded.
         reorder: a message that is neither is held up, so that later ones overtake it.
         extra_delay: by how much a copy comes later, or a message is held up.
         partition: windows in which the network is cut; None is never.
@@ -141,7 +142,9 @@ class Faults:
             default, 200 in a million, is the worst that Spanner allows its clocks (Corbett et al.,
             2012).
         lost_write, torn_write, delayed_write: a write of durable state never arrives, only in part,
-            or `write_delay` later.
+            or `write_delay` later. Nobody notices before a crash, and by then what was written has
+            been answered for: no agent can make good what it does not know it has lost, so such a
+            world may break an invariant of a saga without a bug. Without a crash they do no harm.
         write_delay: how late a delayed write is durable.
         swarm: each run has a random half of the kinds, as some failures are found only without the
             others (Groce, Zhang, Eide, Chen and Regehr, "Swarm testing", 2012).
@@ -337,4 +340,6 @@ FAULT_PRESETS: Final[dict[str, Faults]] = {
 }
 """Faults by name. The rates of "production" were published by one platform; those of "research"
 let runs of about ten calls fail as often as research benchmarks report (41 to 87 % of runs); the
-others are chosen to show each fault a few times in a short run, and are nobody's measurement."""
+others are chosen to show each fault a few times in a short run, and are nobody's measurement.
+In "chaos" and "swarm" agents crash and disks lie: now and then a world loses what was answered for,
+and may then break an invariant without a bug; its `AgentRestarted` tells which cells were lost."""

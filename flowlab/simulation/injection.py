@@ -52,7 +52,11 @@ class CrashAfter:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The activity raises an error of the type `TRANSIENT_ERROR` and has no effect."""
+    """The activity raises an error of the type `TRANSIENT_ERROR` and has no effect.
+
+    It befalls an attempt and not one copy of it: what has succeeded does not fail, and what has
+    failed is not begun again.
+    """
 
     fault_id: str
     message: str
@@ -75,14 +79,17 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class LostWrite:
-    """The write was confirmed and is not on the disk."""
+    """The write was confirmed and is not on the disk: after a crash no agent can tell."""
 
     fault_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class TornWrite:
-    """Of the write only this share, from the front, is on the disk after a crash."""
+    """Of the write only this share, from the front, is on the disk after a crash.
+
+    The transaction is then neither whole nor nothing, though it was confirmed as whole.
+    """
 
     fault_id: str
     share: float
@@ -90,7 +97,7 @@ class TornWrite:
 
 @dataclass(frozen=True, slots=True)
 class DelayedWrite:
-    """The write is durable only so many nanoseconds later."""
+    """The write is durable only so many nanoseconds later, and was confirmed before that."""
 
     fault_id: str
     delay_ns: int

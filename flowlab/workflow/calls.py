@@ -56,6 +56,9 @@ class Call(Handle, eq=False):
         commands: what the workflow asks for.
         request: what is asked for.
         value: its input.
+
+    Attributes:
+        in_doubt: whether the time of an attempt ran out: it may have happened all the same.
     """
 
     _commands: Commands
@@ -66,6 +69,7 @@ class Call(Handle, eq=False):
     place: int = -1
     sequence: int = 0
     time_ns: int = 0
+    in_doubt: bool = False
     _attempt: int = 1
     _stopped: bool = False
     _last: Command | None = None
@@ -157,6 +161,7 @@ class Call(Handle, eq=False):
     def _failed(self, event: Event, why: Because) -> None:
         request = self.request
         timed_out = event.event_type.endswith("TimedOut")
+        self.in_doubt = self.in_doubt or timed_out
         error_type, message = error_of(event, "TimedOut" if timed_out else "Error")
         due, chance = None, self._commands.section.chance
         if not self._stopped:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 
 from flowlab.errors import (
-    ActivityError,
     CancelledError,
     ChildWorkflowError,
     CompensationError,
@@ -59,10 +58,11 @@ class Saga:
 
     When the block raises, what its steps have done is undone, and the error goes on. Before that,
     it waits for steps still in flight: their effects must not come after their undoing. They are
-    not tried again, and children among them are canceled. A step whose time ran out may have
-    happened, so it is undone too: compensations must tolerate that there is nothing to undo. A step
-    that its host canceled has not happened. After the pivot nothing is undone. No request to stop
-    interrupts the undoing, and a workflow does not end before the sagas of its branches have.
+    not tried again, and children among them are canceled. A step of which an attempt ran out of
+    time may have happened, so it is undone too: compensations must tolerate that there is nothing
+    to undo. Any other step that its host canceled has not happened. After the pivot nothing is
+    undone. No request to stop interrupts the undoing, and a workflow does not end before the sagas
+    of its branches have.
 
     Args:
         execution: the core.
@@ -227,7 +227,7 @@ class Saga:
             handle = call = self._execution.schedule(step.forward)
         self._flying[handle] = call
         # With the answer, before the code goes on: nothing lies between doing and noting it.
-        handle.then(partial(self._landed, step, handle))
+        handle.then(partial(self._landed, step, handle, call))
         result = await handle
         execution = self._execution
         execution.note("SagaStepCommitted", step.name, self.saga_id, {"kind": step.kind})
@@ -235,10 +235,11 @@ class Saga:
             execution.note("PivotReached", step.name, self.saga_id, None)
         return result
 
-    def _landed(self, step: _Step, handle: Handle) -> None:
+    def _landed(self, step: _Step, handle: Handle, call: Call | None) -> None:
         del self._flying[handle]
         error = handle.error
-        unknown = isinstance(error, ActivityError) and error.timed_out
+        # An attempt whose time ran out may have happened, whatever came of those after it.
+        unknown = error is not None and call is not None and call.in_doubt
         if step.kind == "pivot" and error is None:
             self._pivot = step.name
         if step.backward is None:
