@@ -36,6 +36,7 @@ from flowlab.runtime.ledger import ledger
 from flowlab.runtime.scheme import Process
 from flowlab.runtime.states import agent_values
 from flowlab.store import Disk, EventStore
+from flowlab.store.closure import least_cut
 from flowlab.store.containers import CHECKPOINT, Container, read_container, write_container
 from flowlab.workflow import (
     Choreography,
@@ -257,8 +258,17 @@ def test_a_savepoint_brings_the_states_of_its_agents_along(process: Any, tmp_pat
                     then = state_at(store, "/agents/tally", event=cells["at"]).state
                     assert agent_values(other, "tally") == cells["values"] == then
                     assert cells["deleted"] == ["first"]
-                import_savepoint(other, path)
+                there = import_savepoint(other, path)
                 assert other.head("@tally") == len(held)
+                vector = least_cut(other.snapshot(), STREAM, there.at)
+                assert other.load_checkpoint(there).causality == {"vector": vector}
+                assert vector.get("@tally", 0) <= len(held)
+                if place % 3 == 0:
+                    again = savepoint(other, ID, code)
+                    body = WorkflowCheckpoint.decode(other.load_checkpoint(again).state)
+                    assert {name: cells["values"] for name, cells in body.agents.items()} == {
+                        name: cells["values"] for name, cells in held.items()
+                    }
                 assert tallying(other, process, Checkpointed(EveryEvents(3))) == done
                 assert agent_values(other, "tally") == left
                 if place == len(history) - 1:

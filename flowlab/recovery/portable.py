@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -178,10 +180,10 @@ def import_savepoint(
     """Take a savepoint from a file; it is durable on return.
 
     A store that has the workflow must have the same history up to the savepoint. One that has not
-    gets the history from the file, without what it names of other streams, such as those of agents.
-    An agent of which the store has nothing gets the state that the savepoint holds, told by a
-    transaction named `savepoint`; of one that has a stream here the state stays as it is: it may be
-    another's. The causality vector of the savepoint tells the streams of the store it came from.
+    gets the history from the file, without what it names of other streams. An agent of which the
+    store has nothing gets the state that the savepoint holds, told by a transaction named
+    `savepoint`, which the history names in place of those before. Of one that has a stream here the
+    state stays as it is: it may be another's. The causality vector is that of the history here.
 
     A file that an older flowlab wrote may lack events that the savepoint of a function knows: where
     the workflow was not here it is then recovered from the history that the file holds, and the
@@ -206,16 +208,12 @@ def import_savepoint(
     run = was[1] if run_id is None else run_id
     origin = taken.meta.get("origin", "")
     content = _content(exported.body, origin, where=Path(path).name)
+    stream = (space, run, was[2])
     snapshot = store.snapshot()
-    told = [
-        event
-        for agent, held in ({} if content is None else content.agents).items()
-        if not snapshot.head(f"@{agent}", namespace=space, run_id=run)
-        for event in told_again(agent, held, exported.events[-1].time_ns)
-    ]
+    told = _told(content, snapshot, stream, exported.events[0].time_ns)
     fresh: list[Event] = []
     if snapshot.head(was[2], namespace=space, run_id=run):
-        _check_same(snapshot, (space, run, was[2]), at, exported, content)
+        _check_same(snapshot, stream, at, exported, content)
     else:
         if exported.events[0].sequence != 1:
             message = (
@@ -225,22 +223,60 @@ def import_savepoint(
             raise InvalidArgumentError(message)
         if exported.events[-1].sequence < _head(content):
             origin = f"{SHORT} {origin}"
-        fresh = [event.replace(position=0, agent_sequence=0, namespace=space, run_id=run,
-                               causes=_within(event))
-                 for event in exported.events]  # fmt: skip
-    if events := [*fresh, *told]:
+        fresh = _moved(exported.events, stream, Counter(event.workflow_id for event in told))
+    if events := [*told, *fresh]:
         new = dict.fromkeys((event.workflow_id for event in events), 0)
         store.append_together(events, expected_versions=new, namespace=space, run_id=run)
+    body, causality = exported.body, taken.meta.get("causality")
+    if content is not None:
+        cut = least_cut(store.snapshot(), stream, at)
+        body, causality = replace(content, vector=cut).encode(), {"vector": cut}
     return store.checkpoint(
         was[2],
-        exported.body,
+        body,
         at=at,
-        causality=taken.meta.get("causality"),
+        causality=causality,
         savepoint=True,
         origin=origin,
         namespace=space,
         run_id=run,
     )
+
+
+def _told(
+    content: WorkflowCheckpoint | None, snapshot: Snapshot, stream: Stream, time_ns: int
+) -> list[Event]:
+    """Return what tells the states of agents that a savepoint holds and a store has nothing of."""
+    return [
+        event
+        for agent, held in ({} if content is None else content.agents).items()
+        if not snapshot.head(f"@{agent}", namespace=stream[0], run_id=stream[1])
+        for event in told_again(agent, held, time_ns)
+    ]
+
+
+def _moved(events: list[Event], stream: Stream, told: Mapping[str, int]) -> list[Event]:
+    """Return a history as another store takes it.
+
+    Args:
+        events: of the workflow.
+        stream: that it gets there.
+        told: the last event of each agent whose state comes along: it stands for all before it.
+    """
+    moved = []
+    for event in events:
+        causes = _within(event)
+        for cause in event.causes:
+            last = told.get(cause.workflow_id, 0)
+            here = Cause(cause.workflow_id, last, cause.kind)
+            if last and here not in causes:
+                causes = (*causes, here)
+        moved.append(
+            event.replace(
+                position=0, agent_sequence=0, namespace=stream[0], run_id=stream[1], causes=causes
+            )
+        )
+    return moved
 
 
 def _content(body: bytes, origin: str, *, where: str) -> WorkflowCheckpoint | None:
