@@ -170,7 +170,7 @@ def test_a_scenario_tells_its_story(name: str) -> None:
     assert chosen.name == name
     assert chosen.summary.endswith(".")
     assert "bug" in story
-    assert 60 <= len(text.splitlines()) <= 200
+    assert 60 <= len(text.splitlines()) <= 225
     assert json.loads(json.dumps(dict(chosen.parameters))) == dict(chosen.parameters)
     assert chosen.parameters["bug"] is False
     documented = inspect.getdoc(chosen.build) or ""

@@ -3,8 +3,8 @@
 What happens. Each ride is a workflow. It asks the dispatcher for a driver who is free, sends that
 driver an offer, and waits for the first of three events: the answer of the driver, the patience of
 the dispatcher running out, or the rider giving up. A driver who is asked thinks for a while, some
-of them for too long. If the answer is yes, the driver brings the rider home; otherwise the offer is
-withdrawn, the driver is free again, and the next one is asked.
+of them for too long. If the answer is yes, the driver brings the rider home. Otherwise the offer is
+withdrawn, its saga fails and lets the driver be free again, and the next one is asked.
 
 What to look at. Answers that come late: a driver said yes, and the ride was already withdrawn. Such
 an event is in the history of its ride, and nothing follows from it. Also a signal may be lost, so
@@ -41,6 +41,15 @@ from flowlab.workflow import SECOND, RetryPolicy, WorkflowContext, workflow
 
 UNTIL_IT_SUCCEEDS: Final = RetryPolicy(maximum_interval=20 * SECOND)
 PATIENCE: Final = 15 * SECOND
+FREE: Final[dict[str, Any]] = {
+    "agent": "dispatcher",
+    "compensation": "release",
+    "retry": UNTIL_IT_SUCCEEDS,
+}
+
+
+class NobodyDrivesError(Exception):
+    """An offer came to nothing."""
 
 
 @workflow
@@ -51,23 +60,30 @@ async def ride(ctx: WorkflowContext, task: dict[str, Any]) -> str:
     async def ask(agent: str, activity: str, value: Any = None) -> Any:
         return await ctx.call_activity(activity, value, agent=agent, retry=UNTIL_IT_SUCCEEDS)
 
+    async def driven(offer: int) -> str:
+        async with ctx.saga() as saga:
+            driver = await saga.step("propose", offer, **FREE)
+            if driver is None:
+                await ctx.when_any(gone, ctx.sleep(PATIENCE))
+                raise NobodyDrivesError
+            answer = ctx.wait_for_event(f"answer {offer}")
+            ctx.call_activity("offer", offer, agent=driver)
+            first = await ctx.when_any(answer, gone, ctx.sleep(PATIENCE))
+            if first is answer and await answer:
+                await ask(driver, "drive")
+                await ask("dispatcher", "release", {"input": offer})
+                return f"driven by {driver}"
+            if first is answer or not task["forgetful"]:
+                await ask(driver, "withdraw", offer)
+            raise NobodyDrivesError
+
     for offer in range(task["offers"]):
         if gone.done:
             break
-        driver = await ask("dispatcher", "propose", offer)
-        if driver is None:
-            await ctx.when_any(gone, ctx.sleep(PATIENCE))
+        try:
+            return await driven(offer)
+        except NobodyDrivesError:
             continue
-        answer = ctx.wait_for_event(f"answer {offer}")
-        ctx.call_activity("offer", offer, agent=driver)
-        first = await ctx.when_any(answer, gone, ctx.sleep(PATIENCE))
-        if first is answer and await answer:
-            await ask(driver, "drive")
-            await ask("dispatcher", "release", offer)
-            return f"driven by {driver}"
-        if first is answer or not task["forgetful"]:
-            await ask(driver, "withdraw", offer)
-        await ask("dispatcher", "release", offer)
     return "the rider has gone" if gone.done else "no driver"
 
 
@@ -82,11 +98,11 @@ def propose(ctx: AgentContext, offer: int) -> str | None:
     return chosen[key]  # type: ignore[no-any-return]
 
 
-def release(ctx: AgentContext, offer: int) -> None:
-    """Let the driver of an offer be free for others."""
-    key, drivers = f"{ctx.workflow_id}/{offer}", ctx.state["drivers"]
-    driver = ctx.state["offers"][key]
-    if drivers[driver] == key:
+def release(ctx: AgentContext, done: dict[str, Any]) -> None:
+    """Let the driver of an offer, if it had any, be free for others."""
+    key, drivers = f"{ctx.workflow_id}/{done['input']}", ctx.state["drivers"]
+    driver = ctx.state["offers"].setdefault(key, None)
+    if driver is not None and drivers[driver] == key:
         drivers[driver] = None
 
 

@@ -7,8 +7,8 @@ out is out, so it is no compensable step. `mail_as` says what it is:
   the step and the rule.
 - "pivot": the mail decides. Seat and money can be given back as long as it is not out.
 - "retryable": the charge decides, and the mail follows, tried until it succeeds.
-- "escrow": the mail is written at once but only into an outbox, from which it can be torn up. It is
-  sent by the last step, when everything is decided.
+- "escrow": the mail is written while the seat is reserved, but only into an outbox, from which it
+  can be torn up. It is sent by the last step, when everything is decided.
 
 What to look at. Which step comes last in each of them, and what is undone if the card is declined.
 
@@ -28,7 +28,16 @@ from typing import Final
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation import Agent, AgentContext, Exponential, Run, Start, World, scenario
-from flowlab.workflow import SECOND, Node, Plan, RetryPolicy, Sequential, Step, check_plan
+from flowlab.workflow import (
+    SECOND,
+    Node,
+    Parallel,
+    Plan,
+    RetryPolicy,
+    Sequential,
+    Step,
+    check_plan,
+)
 
 MS: Final = SECOND // 1_000
 UNTIL_IT_IS_KNOWN: Final = RetryPolicy(
@@ -61,7 +70,7 @@ def plan_of(mail_as: str) -> Plan:
         "compensable": (reserve, Step("send", agent="post"), charge),
         "pivot": (reserve, undone, decide),
         "retryable": (reserve, charge, send),
-        "escrow": (reserve, write, charge, send),
+        "escrow": (Parallel(reserve, write), charge, send),
     }
     if mail_as not in plans:
         message = f"mail_as is {mail_as!r}; expected one of {', '.join(plans)}"

@@ -4,6 +4,7 @@ What happens. A text is cut into parts. Each mapper counts the words of its part
 the shuffle: a resource with a cell for each mapper and each reducer. The mappers and reducers stand
 side by side in the plan, a branch each, and every branch waits at a barrier until all mappers have
 arrived. Then each reducer adds up the cells that are for it, and the editor puts the sums together.
+A mapper that cannot do its part in three attempts ends the job, and the others sweep up theirs.
 
 What to look at. The bars of the mappers end at different times, and none of the reducers begins
 before the last of them: that is the barrier, and the log has an event for each who arrives and one
@@ -35,15 +36,38 @@ from flowlab.simulation import (
     World,
     scenario,
 )
-from flowlab.workflow import SECOND, Barrier, Node, Parallel, Plan, Sequential, Step, field, result
+from flowlab.workflow import (
+    SECOND,
+    Barrier,
+    Node,
+    Parallel,
+    Plan,
+    RetryPolicy,
+    Sequential,
+    Step,
+    field,
+    result,
+)
 
 WORDS: Final = ("event", "cause", "saga", "agent", "message", "barrier", "fault", "log")
+MAP: Final[dict[str, Any]] = {
+    "activity": "map_words",
+    "compensation": "sweep_up",
+    "retry": RetryPolicy(maximum_attempts=3),
+}
 AGAIN: Final[dict[str, Any]] = {"kind": "retryable", "idempotent": True}
-"""Counting twice is counting once, so every step is tried until it succeeds."""
+"""Adding up twice is adding up once, so what follows the barrier is tried until it succeeds."""
+
+
+class SweptUpError(Exception):
+    """The job is over."""
 
 
 def map_words(ctx: AgentContext, task: dict[str, Any]) -> int:
     """Count the words of a part, and lay the counts out for each reducer."""
+    if ctx.workflow_id in ctx.state["swept"]:
+        message = f"{ctx.workflow_id} is over"
+        raise SweptUpError(message)
     counts = Counter(task["words"])
     for reducer in range(task["reducers"]):
         mine = {
@@ -51,6 +75,15 @@ def map_words(ctx: AgentContext, task: dict[str, Any]) -> int:
         }
         ctx.resource("shuffle")[f"{ctx.workflow_id}/{reducer}/{ctx.agent}"] = mine
     return counts.total()
+
+
+def sweep_up(ctx: AgentContext, done: dict[str, Any]) -> None:
+    """Take back what was laid out, and remember that the job is over."""
+    ctx.state["swept"][ctx.workflow_id] = True
+    for reducer in range(done["input"]["reducers"]):
+        cell = f"{ctx.workflow_id}/{reducer}/{ctx.agent}"
+        if cell in ctx.resource("shuffle"):
+            del ctx.resource("shuffle")[cell]
 
 
 def reduce_words(ctx: AgentContext, task: dict[str, Any]) -> dict[str, int]:
@@ -77,7 +110,7 @@ def plan_of(workers: int, *, barrier: bool) -> Plan:
     for n, mapper in enumerate(mappers):
         part = {"words": field("parts", str(n)), "reducers": workers}
         share = {"reducer": n, "mappers": mappers}
-        first = Step(f"map-{n}", agent=mapper, activity="map_words", input=part, **AGAIN)
+        first = Step(f"map-{n}", agent=mapper, input=part, **MAP)
         second = Step(
             f"reduce-{n}", agent=f"reducer-{n}", activity="reduce_words", input=share, **AGAIN
         )
@@ -111,6 +144,13 @@ def what_is_reported_is_what_was_mapped(run: Run) -> Iterator[str]:
             yield f"{job}: {dict(missing)} was mapped and is not in the report"
 
 
+def a_failed_job_leaves_nothing(run: Run) -> Iterator[str]:
+    """What was laid out for a job that failed is swept up."""
+    for cell in run.states["shuffle"]:
+        if run.statuses[cell.partition("/")[0]] == "failed":
+            yield f"{cell} lies there, and its job has failed"
+
+
 @scenario
 def mapreduce(*, jobs: int = 2, workers: int = 3, words: int = 40, bug: bool = False) -> World:
     """Words are counted by mappers side by side, and summed up behind a barrier.
@@ -122,7 +162,10 @@ def mapreduce(*, jobs: int = 2, workers: int = 3, words: int = 40, bug: bool = F
         bug: whether the barrier is left out.
     """
     slow, fast = LogNormal(SECOND, 0.8), LogNormal(SECOND // 10, 0.5)
-    agents = [Agent(f"mapper-{n}", map_words, service=slow) for n in range(workers)]
+    agents = [
+        Agent(f"mapper-{n}", map_words, sweep_up, state={"swept": {}}, service=slow)
+        for n in range(workers)
+    ]
     agents += [Agent(f"reducer-{n}", reduce_words, service=fast) for n in range(workers)]
     agents.append(Agent("editor", publish, state={"reports": {}}, service=fast))
 
@@ -138,5 +181,9 @@ def mapreduce(*, jobs: int = 2, workers: int = 3, words: int = 40, bug: bool = F
         plan_of(workers, barrier=not bug),
         starts,
         resources=[Resource("shuffle")],
-        invariants=[every_word_is_counted, what_is_reported_is_what_was_mapped],
+        invariants=[
+            every_word_is_counted,
+            what_is_reported_is_what_was_mapped,
+            a_failed_job_leaves_nothing,
+        ],
     )

@@ -1,9 +1,9 @@
-"""An order: the goods are reserved, the card is charged, a courier takes the parcel.
+"""An order: the goods are reserved while the card is charged, and a courier takes the parcel.
 
-What happens. The workflow is code, and its saga has four steps. Goods and money can be given back.
-That the courier has the parcel is the pivot: before it everything can be undone, after it the
-customer only has to be told, which is tried until it succeeds. Orders compete for the goods in the
-warehouse and for places in the courier's van.
+What happens. The workflow is code, and its saga has four steps, the first two side by side. Goods
+and money can be given back. That the courier has the parcel is the pivot: before it everything can
+be undone, after it the customer only has to be told, which is tried until it succeeds. Orders
+compete for the goods in the warehouse and for places in the courier's van.
 
 What to look at. Answers get lost, and then nobody knows whether the card was charged. So the
 workflow asks again, and the bank must recognize an order that it has seen: its name is the key
@@ -56,8 +56,10 @@ AGAIN: Final = RetryPolicy(
 async def fulfil(ctx: WorkflowContext, lines: dict[str, Any]) -> str:
     """Fulfil an order, or leave everything as it was."""
     async with ctx.saga() as saga:
-        await saga.step("reserve", lines, agent="warehouse", compensation="put_back", retry=AGAIN)
-        await saga.step("charge", PRICE, agent="bank", compensation="refund", retry=AGAIN)
+        await ctx.when_all(
+            saga.step("reserve", lines, agent="warehouse", compensation="put_back", retry=AGAIN),
+            saga.step("charge", PRICE, agent="bank", compensation="refund", retry=AGAIN),
+        )
         await saga.step("collect", agent="courier", kind="pivot", retry=AGAIN)
         await saga.step("tell", agent="customer", kind="retryable", idempotent=True)
     return "on its way"

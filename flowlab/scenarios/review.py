@@ -1,8 +1,10 @@
 """A document is written, reviewed and revised by language-model agents, and then printed or not.
 
-What happens. An author agent drafts a document. Several reviewers read it side by side, each gives
-its vote, and an editor counts. With a majority the document goes to print; without one the author
-revises it once, and the reviewers vote again. Every answer of a model says what it cost.
+What happens. A page of the next issue is held while an author agent drafts a document. Several
+reviewers read it side by side, each gives its vote, and an editor counts. With a majority the
+document goes to print; without one the author revises it once, and the reviewers vote again. Where
+a model gives no answer in five attempts, the review fails and the page is given up. Every answer of
+a model says what it cost.
 
 What to look at. Asked twice, a model gives two texts, and both are paid for. Try
 `faults="production"` (1 % of calls fail, 0.9 % hang) and `faults="research"`: the retries that save
@@ -91,12 +93,14 @@ def plan_of(reviewers: list[str], *, from_desk: bool) -> Plan:
         return Sequential(Parallel(*reading, sync_point=f"round {round_}"), counted, chosen)
 
     first = {"topic": topic, "prompt": ["Write a text about", topic]}
+    hold = Step("hold", agent="press", compensation="give_up", retry=ASK["retry"])
     draft = Step("draft", agent="author", activity="write", input=first, **ASK)
     task = {"topic": topic, "prompt": ["Revise", result("draft", "text")]}
     revise = Step("revise", agent="author", activity="write", input=task, **ASK)
     turned_down = Step("turn_down", agent="press", **TELL)
     second = Sequential(revise, voted(2, result("revise", "text"), turned_down))
-    return Plan(Sequential(draft, voted(1, result("draft", "text"), second)), name="review")
+    decided = voted(1, result("draft", "text"), second)
+    return Plan(Sequential(Parallel(hold, draft), decided), name="review")
 
 
 def asking(model: Model) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -129,15 +133,27 @@ def tally(votes: list[bool]) -> bool:
     return sum(votes) * 2 > len(votes)
 
 
+def hold(ctx: AgentContext) -> None:
+    """Hold a page of the next issue, unless its review is over."""
+    ctx.state["pages"].setdefault(ctx.workflow_id, "held")
+
+
+def give_up(ctx: AgentContext) -> None:
+    """Give up the page that was held for a review that failed."""
+    ctx.state["pages"][ctx.workflow_id] = "given up"
+
+
 def publish(ctx: AgentContext, task: dict[str, Any]) -> None:
     """Print the text that was voted on, or with the planted bug what lies on the desk."""
     text = ctx.resource("desk")[task["topic"]] if task["from_desk"] else task["text"]
     ctx.state["printed"].setdefault(ctx.workflow_id, text)
+    ctx.state["pages"][ctx.workflow_id] = "printed"
 
 
 def turn_down(ctx: AgentContext) -> None:
     """Tell the author that it will not be printed."""
     ctx.state["turned_down"][ctx.workflow_id] = True
+    ctx.state["pages"][ctx.workflow_id] = "turned down"
 
 
 def what_is_printed_was_read(run: Run) -> Iterator[str]:
@@ -155,6 +171,13 @@ def every_document_is_decided(run: Run) -> Iterator[str]:
         ends = [end for end in ("printed", "turned_down") if document in press[end]]
         if (status == "completed" and len(ends) != 1) or (status == "failed" and ends):
             yield f"{document} has {status}: {', '.join(ends) or 'neither printed nor turned down'}"
+
+
+def a_page_is_held_for_a_review_under_way(run: Run) -> Iterator[str]:
+    """No page is held for a review that has ended."""
+    for document, page in run.states["press"]["pages"].items():
+        if page == "held" and run.statuses[document] in {"completed", "failed"}:
+            yield f"a page is held for {document}, which has {run.statuses[document]}"
 
 
 @scenario
@@ -178,12 +201,12 @@ def review(
         state |= {"votes": {}} if activity == "review" else {}
         return Agent(name, named={activity: handler}, state=state, service=thinks)
 
-    press: dict[str, Any] = {"printed": {}, "turned_down": {}}
+    press: dict[str, Any] = {"printed": {}, "turned_down": {}, "pages": {}}
     agents = [asked(name, "review", read) for name in names]
     agents += [
         asked("author", "write", write),
         Agent("editor", tally, service=LogNormal(SECOND, 0.3)),
-        Agent("press", publish, turn_down, state=press, service=thinks),
+        Agent("press", hold, give_up, publish, turn_down, state=press, service=thinks),
     ]
 
     def starts(chances: Chances) -> Iterator[Start]:
@@ -192,6 +215,10 @@ def review(
             task = {"topic": chance.choice(("sagas", "clocks", "queues"))}
             yield Start(f"document-{n + 1}", task, at=10 * n * SECOND)
 
-    kept = [what_is_printed_was_read, every_document_is_decided]
+    kept = [
+        what_is_printed_was_read,
+        every_document_is_decided,
+        a_page_is_held_for_a_review_under_way,
+    ]
     plan = plan_of(names, from_desk=bug)
     return World(agents, plan, starts, resources=[Resource("desk")], invariants=kept)
