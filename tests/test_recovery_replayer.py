@@ -19,7 +19,7 @@ from flowlab.recovery import Replayer, ReplayReport, cones
 from flowlab.runtime import Runtime
 from flowlab.scenarios import SCENARIOS
 from flowlab.simulation import simulate
-from flowlab.workflow import Execution, Plan, Workflow, WorkflowContext, workflow
+from flowlab.workflow import Choreography, Execution, Plan, Workflow, WorkflowContext, workflow
 
 COUNT = 5
 
@@ -235,7 +235,7 @@ def test_code_that_asks_for_something_else_each_time_is_no_matter_of_a_patch(sto
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
 def test_every_scenario_replays_with_its_own_code_and_plans(name: str) -> None:
     world = SCENARIOS[name]()
-    known = [w for w in world.workflows.values() if isinstance(w, (Workflow, Plan))]
+    known = [w for w in world.workflows.values() if isinstance(w, (Workflow, Plan, Choreography))]
     for preset in ("none", "chaos"):
         run = simulate(world, seed=3, faults=preset)
         if known:

@@ -1,4 +1,4 @@
-"""Code and plans, by the names that histories carry."""
+"""Code, plans and choreographies, by the names that histories carry."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from types import ModuleType
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events.wording import brief
-from flowlab.workflow import Plan, Program, Workflow
+from flowlab.workflow import Choreography, Plan, Program, Workflow
 
 Process = Workflow | Program | Plan
+"""What is conducted: code, or a plan."""
+
+Replayable = Process | Choreography
+"""What a history can be held against."""
 
 
 def by_name(
-    workflows: Iterable[Process] | Mapping[str, Process] | ModuleType,
-) -> dict[str, Workflow | Program]:
-    """Return workflows and plans by name, with those that undo them.
+    workflows: Iterable[Replayable] | Mapping[str, Replayable] | ModuleType,
+) -> dict[str, Workflow | Program | Choreography]:
+    """Return workflows, plans and choreographies by name, with the workflows that undo them.
 
     Raises:
         InvalidArgumentError: something else was given, or two of one name.
     """
-    known: dict[str, Workflow | Program] = {}
-    pairs: list[tuple[str, Process]]
+    known: dict[str, Workflow | Program | Choreography] = {}
+    pairs: list[tuple[str, Replayable]]
     if isinstance(workflows, Mapping):
         pairs = list(workflows.items())
     else:
-        given: Iterable[Process] = workflows if isinstance(workflows, Iterable) else [workflows]
+        given: Iterable[Replayable] = workflows if isinstance(workflows, Iterable) else [workflows]
         if isinstance(workflows, ModuleType):
-            kinds = (Workflow, Program, Plan)
+            kinds = (Workflow, Program, Plan, Choreography)
             held = (value for value in vars(workflows).values() if isinstance(value, kinds))
             given = {id(value): value for value in held}.values()
         pairs = [(_name_of(value), value) for value in given]
@@ -45,10 +49,28 @@ def by_name(
     return known
 
 
+def conducted_by_name(
+    workflows: Iterable[Process] | Mapping[str, Process] | ModuleType,
+) -> dict[str, Workflow | Program]:
+    """Return workflows and plans by name; choreographies that a module holds are left out.
+
+    Raises:
+        InvalidArgumentError: something else was given, or two of one name.
+    """
+    known: dict[str, Workflow | Program] = {}
+    for name, process in by_name(workflows).items():
+        if not isinstance(process, Choreography):
+            known[name] = process
+        elif not isinstance(workflows, ModuleType):
+            message = f"expected workflows and plans, not {brief(process)}, which nobody conducts"
+            raise InvalidArgumentError(message)
+    return known
+
+
 def _name_of(value: object) -> str:
-    if isinstance(value, (Workflow, Plan)):
+    if isinstance(value, (Workflow, Plan, Choreography)):
         return value.name
     if isinstance(value, Program):
         return value.plan.name
-    message = f"expected workflows and plans, not {brief(value)}"
+    message = f"expected workflows, plans and choreographies, not {brief(value)}"
     raise InvalidArgumentError(message)

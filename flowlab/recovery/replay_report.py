@@ -11,7 +11,7 @@ from flowlab.events.wording import counted
 if TYPE_CHECKING:
     import polars as pl
 
-    from flowlab.events import EventLog
+    from flowlab.events import Event, EventLog
 
 ReplayStatus = Literal[
     "equal", "needs_patch", "nondeterministic", "unknown", "incomplete", "damaged"
@@ -22,6 +22,9 @@ time; no code of its name was given; its beginning was truncated; it is damaged,
 
 MAX_SHOWN: Final = 20
 """Rows of the HTML table."""
+
+MAX_SHOWN_CHARS: Final = 160
+"""Characters of a payload that are told."""
 
 PARTED: Final = frozenset({"needs_patch", "nondeterministic"})
 
@@ -177,6 +180,13 @@ _COLUMNS: Final = (
     "line",
     "detail",
 )
+
+
+def shown(event: Event) -> str:
+    """Return an event as a divergence tells it: type, name and payload."""
+    text = (event.payload or b"").decode("utf-8", "replace")
+    payload = text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."
+    return f"{event.event_type} {event.name}".rstrip() + f"({payload})"
 
 
 def _record(row: Replayed) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from flowlab.errors import FlowlabError, InvalidArgumentError, NonDeterminismErr
 from flowlab.events import Event, EventLog
 from flowlab.events.vocabulary import TERMINAL_STATUS
 from flowlab.events.wording import brief
+from flowlab.recovery.choreographed import held
 from flowlab.recovery.cones import with_cones
-from flowlab.recovery.known import Process, by_name
-from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport, ReplayStatus
+from flowlab.recovery.known import Replayable, by_name
+from flowlab.recovery.replay_report import Divergence, Replayed, ReplayReport, ReplayStatus, shown
 from flowlab.store import EventStore, Snapshot
 from flowlab.store.stream_tables import stream_table, stream_tables
-from flowlab.workflow import Execution, PlanExecution, Program, Workflow
+from flowlab.workflow import Choreography, Execution, PlanExecution, Program, Workflow
 from flowlab.workflow.columns import REPLAYED_COLUMNS, Generation, generations
 from flowlab.workflow.guard import armed
 from flowlab.workflow.matching import Grade
@@ -29,7 +30,6 @@ Progress = Callable[[int, int], object]
 """Told how many events are done, and how many there are."""
 Source = EventLog | EventStore | Snapshot
 
-MAX_SHOWN_CHARS: Final = 160
 _ORDER: Final = ("namespace", "run_id", "workflow_id", "sequence")
 _STREAM: Final = _ORDER[:3]
 _HINT: Final = (
@@ -46,7 +46,8 @@ class Replayer:
     """Checks saved histories against today's code; nothing is executed, and nothing written.
 
     Args:
-        workflows: code and plans; a module that holds them; or a mapping from their names.
+        workflows: code, plans and choreographies; a module that holds them; or a mapping from
+            their names.
         seed: of the streams of chance where a run does not say its own, as the runtime has it.
 
     Raises:
@@ -71,14 +72,15 @@ class Replayer:
 
     def __init__(
         self,
-        workflows: Iterable[Process] | Mapping[str, Process] | ModuleType,
+        workflows: Iterable[Replayable] | Mapping[str, Replayable] | ModuleType,
         *,
         seed: object = 0,
     ) -> None:
         self._known = by_name(workflows)
         if not self._known:
             message = (
-                "there is no workflow to replay with; declare one with @workflow, or make a Plan"
+                "there is no workflow to replay with; declare one with @workflow, or make a Plan "
+                "or a Choreography"
             )
             raise InvalidArgumentError(message)
         self._seed = seed
@@ -151,6 +153,8 @@ class Replayer:
         elif not follows:
             status = "damaged"
             detail = f"event {history.sequences[0]} does not follow the event before it"
+        elif isinstance(process, Choreography):
+            status, detail, parted = held(process, history, grade)
         else:
             status, detail, parted = _Trial(process, generation, seed, grade).held()
         return Replayed(
@@ -276,17 +280,11 @@ class _Trial:
         asked: Event | None = error.asked
         divergence = Divergence(
             sequence=recorded.sequence if recorded is not None else execution.last_sequence,
-            recorded=_shown(recorded) if recorded is not None else "",
-            asked=_shown(asked) if asked is not None else "nothing: it waits, or has ended",
+            recorded=shown(recorded) if recorded is not None else "",
+            asked=shown(asked) if asked is not None else "nothing: it waits, or has ended",
             differs=error.differs,
             line=line,
             hint=hint,
             message=str(error),
         )
         return "needs_patch" if stable else "nondeterministic", hint, divergence
-
-
-def _shown(event: Event) -> str:
-    text = (event.payload or b"").decode("utf-8", "replace")
-    payload = text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."
-    return f"{event.event_type} {event.name}".rstrip() + f"({payload})"

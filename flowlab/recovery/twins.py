@@ -11,11 +11,9 @@ from flowlab.events import Event
 from flowlab.events.wording import brief
 from flowlab.recovery.children import NestedRedo, generations
 from flowlab.recovery.forking import KEEP, fork_of
-from flowlab.recovery.known import Process as Code
-from flowlab.recovery.known import by_name
+from flowlab.recovery.known import Process, conducted_by_name
 from flowlab.recovery.record import Record
 from flowlab.recovery.redoing import OUTSIDE, Again, Execute, Redone
-from flowlab.runtime.scheme import Process
 
 
 def recorded_twin(
@@ -28,7 +26,7 @@ def recorded_twin(
     error: Exception | None = None,
     without: bool = False,
     reuse: Literal["causal", "data"] = "causal",
-    workflows: Iterable[Code] | Mapping[str, Code] | ModuleType = (),
+    workflows: Iterable[Process] | Mapping[str, Process] | ModuleType = (),
     seed: object = 0,
 ) -> Redone:
     """Do a recorded workflow again from one of its events, with that event changed.
@@ -48,7 +46,7 @@ def recorded_twin(
     Args:
         events: the history of one workflow, or more of its run: recorded histories of children are
             used where those are done again.
-        process: its plan or code.
+        process: its code or plan.
         at: the event, or its sequence where `events` hold one workflow. The twin is of the
             generation that it is in.
         execute: carries an activity out: a function of (activity, input), or one of the input for
@@ -89,6 +87,7 @@ def recorded_twin(
     if sum((result is not KEEP, error is not None, without)) != 1:
         message = "give one change: result=..., error=... or without=True"
         raise InvalidArgumentError(message)
+    code = next(iter(conducted_by_name([process]).values()))
     streams = _streams(events, at)
     history, place = _place(streams, at)
     fork = fork_of(history, place, Record(history))
@@ -98,14 +97,14 @@ def recorded_twin(
     same = told is None if fork.is_open else _same(told, fork.event)
     future = set() if same else affected(history, fork.event.sequence)
     again = Again(
-        process,
+        code,
         fork.event.workflow_id,
         Record(history, without=future if reuse == "causal" else ()),
         execute,
         seed=seed,
         first=history[0].sequence,
         children=NestedRedo(
-            by_name(workflows),
+            conducted_by_name(workflows),
             {key[2]: stream for key, stream in streams.items()},
             reuse == "causal",
             seed,
