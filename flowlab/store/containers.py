@@ -19,6 +19,7 @@ from flowlab.errors import CorruptionError, FormatVersionError, InvalidArgumentE
 from flowlab.events import encode_json, grouped
 from flowlab.store.clock import random_salt
 from flowlab.store.files import Disk
+from flowlab.store.opening import read_file
 
 MAGIC: Final = b"FLSTATE1"
 FORMAT: Final = 1
@@ -124,11 +125,11 @@ def read_container(path: Path, *, kind: int, sha256: str | None = None) -> Conta
     """Read and check a state file.
 
     Raises:
-        CorruptionError: it is missing or damaged, or has not the digest.
+        CorruptionError: it is missing, damaged or cannot be read, or has not the digest.
         FormatVersionError: a newer flowlab wrote it.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError as error:
         message = f"{path.name} is missing: {error}"
         raise CorruptionError(message) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import sys
@@ -12,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-from flowlab.errors import LockedError, ReadOnlyError
+from flowlab.errors import CorruptionError, LockedError
 from flowlab.store.clock import monotonic_s, process_id, sleep_s
+from flowlab.store.opening import folder_there, opened, told_where_unwritable
 
 if sys.platform != "win32":
     import fcntl
@@ -68,7 +68,7 @@ class Disk:
     def open_rw(self, path: Path, *, create: bool = False) -> int:
         """Open a file for reading and writing at offsets; return its descriptor."""
         flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        with _told_where_unwritable(path):
+        with told_where_unwritable(path):
             return os.open(path, flags | (os.O_CREAT | os.O_EXCL if create else 0), 0o644)
 
     def write_at(self, descriptor: int, data: bytes | memoryview, offset: int) -> None:
@@ -106,11 +106,7 @@ class Disk:
         self.directory_syncs += 1
         if sys.platform == "win32":
             return
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync_entries(path)
 
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; fail if that name is taken."""
@@ -126,7 +122,7 @@ class Disk:
 
     def mkdir(self, path: Path) -> None:
         """Make one directory; fail if the name is taken."""
-        with _told_where_unwritable(path):
+        with told_where_unwritable(path):
             path.mkdir()
 
     # -- what is made of them -----------------------------------------------------------------
@@ -206,7 +202,11 @@ class Disk:
         self.remove(temporary)
         with self.create(temporary) as stream:
             stream.write(data)
-        self.rename(temporary, path)
+        try:
+            self.rename(temporary, path)
+        except IsADirectoryError as error:
+            self.discard([temporary])
+            raise CorruptionError(folder_there(path)) from error
         self.sync_directory(path.parent)
 
     def make_directory(self, path: Path) -> None:
@@ -224,21 +224,6 @@ class Disk:
                 self.mkdir(folder)
             self.sync_directory(folder.parent)
             self._settled.add(folder.parent)
-
-
-@contextmanager
-def _told_where_unwritable(path: Path) -> Iterator[None]:
-    """Say what to do where this process may not write."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise
-        message = (
-            f"{path} cannot be written: {error.strerror}; open the store with read_only=True to "
-            "read it, or write as a user who may write in its folder"
-        )
-        raise ReadOnlyError(message) from error
 
 
 class _NewFile(io.RawIOBase):
@@ -266,21 +251,28 @@ class _NewFile(io.RawIOBase):
 
 
 def read_settled(path: Path) -> bytes:
-    """Read a published file, and make sure first that it is durable before it is answered from.
+    """Read a published file, and make sure that it is durable before it is answered from.
 
     While it has a second name, its writer has not synced the directory yet, or was stopped before.
 
     Raises:
         FileNotFoundError: it is not there.
+        CorruptionError: it cannot be read.
     """
-    with path.open("rb", buffering=0) as stream:
-        if sys.platform != "win32" and os.fstat(stream.fileno()).st_nlink > 1:
-            descriptor = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        return stream.read()
+    with opened(path, buffering=0) as stream:
+        names = os.fstat(stream.fileno()).st_nlink
+        data = stream.read()
+    if sys.platform != "win32" and names > 1:
+        _sync_entries(path.parent)
+    return data
+
+
+def _sync_entries(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write(descriptor: int, data: bytes | memoryview, offset: int) -> int:

@@ -21,6 +21,7 @@ from flowlab.store.containers import SUFFIX
 from flowlab.store.delta import commit_path
 from flowlab.store.files import Disk, file_lock
 from flowlab.store.log_checkpoint import checkpoint_path
+from flowlab.store.opening import read_file
 from flowlab.store.sidecar import FOLDER as METADATA
 from flowlab.store.state_verify import TAKEN_QUERY, named_by_events
 from flowlab.store.truncation import FOLDER as ARCHIVES
@@ -111,7 +112,7 @@ def unnamed_sidecars(
     found = sorted((root / METADATA).glob("*.json.gz") if among is None else among)
     if any((match := _SIDECAR.fullmatch(path.name)) and match[2] for path in found):
         places = (checkpoint_path(log.folder, number) for number in log.names()[1])
-        merged = b"\n".join(place.read_bytes() for place in places)
+        merged = b"\n".join(read_file(place) for place in places)
     held = {ref.name for ref in log.latest().sidecars}
     for path in found:
         match = _SIDECAR.fullmatch(path.name)
@@ -123,7 +124,7 @@ def unnamed_sidecars(
         elif int(match[1]) > last:
             told = b""
         elif commit.exists():
-            told = commit.read_bytes()
+            told = read_file(commit)
         else:
             continue  # which that commit named, nobody knows
         if path.name.encode() not in told:

@@ -15,6 +15,7 @@ from flowlab.store.clock import random_salt, wall_ns
 from flowlab.store.delta import SealInfo, commit_path, create_actions, info_action, write_commit
 from flowlab.store.files import Disk
 from flowlab.store.layout import Layout
+from flowlab.store.opening import read_file
 from flowlab.store.selfcheck import BLANK, crc_holds, with_crc
 
 FORMAT: Final = 2
@@ -49,8 +50,10 @@ def read_manifest(root: Path) -> Manifest:
     """
     path = root / NAME
     try:
-        text = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
+        text = read_file(path)
+    except (FileNotFoundError, CorruptionError) as error:
+        if not isinstance(error.__cause__ or error, FileNotFoundError | NotADirectoryError):
+            raise
         what = (
             "is not a flowlab store (it has no flowlab.json)" if root.exists() else "is not there"
         )

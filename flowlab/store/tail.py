@@ -27,6 +27,7 @@ from flowlab.store.frames import (
     encode_frame,
     scan,
 )
+from flowlab.store.opening import opened, read_file
 
 PREALLOCATED_BYTES: Final = 1 << 20
 GROWTH_BYTES: Final = 1 << 18
@@ -76,7 +77,7 @@ def read_watermark(folder: Path) -> Watermark | None:
     """Read the watermark; it is published by a plain write, so a torn read is tried again."""
     for _ in range(3):
         try:
-            data = (folder / WATERMARK_NAME).read_bytes()
+            data = read_file(folder / WATERMARK_NAME)
         except FileNotFoundError:
             return None
         mark = Watermark.decode(data)
@@ -145,7 +146,7 @@ def read_tail(
     if mark is not None and mark.boot == boot_id() != 0 and mark.file == number:
         committed = mark.offset
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             # A tail file is made at its full size: most of it may be empty still.
             data = stream.read(committed if committed and not all_whole else -1)
     except FileNotFoundError:
@@ -249,7 +250,7 @@ class TailWriter:
         path = tail_path(self.folder, number)
         frames = read_tail(self.folder, number, all_whole=True, owner=self._owner)
         data_size = path.stat().st_size
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             header = decode_file_header(stream.read(FILE_HEADER.size), where=path.name)
         if header is None:
             return []

@@ -14,6 +14,7 @@ from flowlab.events import EVENT_SCHEMA, Event, RunInfo, table_from_events
 from flowlab.store.clock import boot_id
 from flowlab.store.frames import FILE_HEADER, Frame, decode_file_header, scan
 from flowlab.store.layout import Stream
+from flowlab.store.opening import opened
 from flowlab.store.tail import read_tail, read_watermark, tail_path
 
 
@@ -198,7 +199,7 @@ class TailReader:
             return True
         path = tail_path(self.folder, held.number)
         try:
-            with path.open("rb") as stream:
+            with opened(path) as stream:
                 header = decode_file_header(stream.read(FILE_HEADER.size), where=path.name)
                 stream.seek(held.offset)
                 data = stream.read(mark.offset - held.offset)
@@ -225,7 +226,7 @@ class TailReader:
         frames = read_tail(self.folder, number, owner=self.owner)
         fresh = TailBuffer(number)
         try:
-            with path.open("rb") as stream:
+            with opened(path) as stream:
                 header = decode_file_header(stream.read(FILE_HEADER.size), where=path.name)
         except FileNotFoundError:
             return False  # a writer has sealed and removed it in between
