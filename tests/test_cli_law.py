@@ -51,6 +51,15 @@ def test_a_number_out_of_range_is_refused_by_name(
     assert "delta is" in capsys.readouterr().err
 
 
+def test_what_is_no_probability_is_refused_by_replay_as_by_recommend(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = ["law", "replay", "--S", "50", "--L", "20", "--r", ".5", "--p"]
+    assert main([*asked, "2"]) == 2
+    assert "p is 2.0; expected a probability of at most 1" in capsys.readouterr().err
+    assert main([*asked, "1"]) == 0
+
+
 def test_law_recommend_answers_for_a_store(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -260,3 +262,15 @@ def test_retries_with_jitter_agree_after_reentry() -> None:
         assert again.advance(host.history[again.last_sequence :]) == ()
         assert again.closed
     assert {"MarkerRecorded", "BarrierArrived"} <= COMMAND_TYPES
+
+
+def test_an_execution_that_is_dropped_before_it_is_entered_leaves_no_coroutine_behind() -> None:
+    host = finished(batch, 2, 1)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for savepoint in savepoints(host):
+            execution = entered(host, savepoint)
+            assert execution.generation == host.history[0].generation
+            del execution
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []

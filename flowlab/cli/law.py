@@ -35,8 +35,10 @@ def _replay_arguments(parser: ArgumentParser) -> None:
 
 
 def _replay(arguments: Namespace) -> int:
+    from flowlab.recovery.numbers import probability  # noqa: PLC0415
     from flowlab.recovery.replaying import band, best_interval  # noqa: PLC0415
 
+    probability(p=arguments.p)
     names = ("S", "L", "r", "p", "rate", "D")
     found = best_interval(**{name: getattr(arguments, name) for name in names})
     if arguments.json:

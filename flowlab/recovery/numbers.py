@@ -29,6 +29,19 @@ def positive(**values: float) -> None:
             raise InvalidArgumentError(message)
 
 
+def probability(**values: float) -> None:
+    """Refuse what is no probability above 0, by name.
+
+    Raises:
+        InvalidArgumentError: a value is not.
+    """
+    positive(**values)
+    for name, value in values.items():
+        if value > 1:
+            message = f"{name} is {value!r}; expected a probability of at most 1"
+            raise InvalidArgumentError(message)
+
+
 def at_least(least: float, **values: float) -> None:
     """Refuse what is not a finite number of at least a value, by name.
 

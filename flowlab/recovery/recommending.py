@@ -18,7 +18,7 @@ from flowlab.recovery.failures import Empirical, as_failures
 from flowlab.recovery.fitting import MIN_GAPS, fit
 from flowlab.recovery.known_costs import KnownCosts, known_costs
 from flowlab.recovery.measured import CostsFit
-from flowlab.recovery.numbers import at_least, positive
+from flowlab.recovery.numbers import at_least, positive, probability
 from flowlab.recovery.observed import Kind, Observed, Queried, observe
 from flowlab.recovery.recommendation import AtRate, Recommendation
 from flowlab.recovery.replaying import Interval, best_interval, cost, recovery_s
@@ -262,10 +262,7 @@ def _costs(costs: Any, log: Queried | Observed) -> Costs:
 
 
 def _given(p: float, failures: Any) -> _Rate:
-    positive(p=p)
-    if p > 1:
-        message = f"p is {p!r}; expected a probability of at most 1"
-        raise InvalidArgumentError(message)
+    probability(p=p)
     mean_s = None if failures is None else as_failures(failures).mean_s
     return _Rate(p, mean_s, (f"The probability of a recovery at an event was given: {p:g}.",))
 

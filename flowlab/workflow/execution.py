@@ -91,7 +91,7 @@ class Execution:
         self._main: Fiber | None = None
         self._held: dict[Fiber, None] = {}
         self.progress = Progress()
-        self._entry: Event | None = None
+        self._entry: tuple[Event, Event] | None = None
         self._meanwhile: list[Event] = []
 
     @classmethod
@@ -123,9 +123,10 @@ class Execution:
         """
         execution = cls(workflow, workflow_id, seed=seed)
         execution.state = decode_state(savepoint, workflow)
-        execution._entry = savepoint
+        # Its coroutine is made where it is entered: one that is dropped unstarted would complain.
+        execution._entry = started, savepoint
+        execution.generation = execution.commands.generation = started.generation
         execution._inbox.keep(data_of(savepoint).get("kept") or {})
-        execution._begin(started, {savepoint.sequence: int(CauseKind.PROGRAM)})
         # The newest cause of what the code asks for is the event that made it run.
         before = [cause.sequence for cause in savepoint.causes]
         last = max(before, default=savepoint.sequence - 1)
@@ -285,7 +286,7 @@ class Execution:
     def take(self, event: Event) -> None:
         """Take one event that follows those before: what a batch does with each."""
         if self._entry is not None:
-            self._enter_again(event, self._entry)
+            self._enter_again(event, *self._entry)
         elif event.event_type in COMMAND_TYPES:
             self.commands.record(event)
         elif not self.commands.closed:
@@ -338,16 +339,16 @@ class Execution:
         self._main = Fiber(coroutine, why, f"workflow {self.workflow_id!r}")
         return self._main
 
-    def _enter_again(self, event: Event, savepoint: Event) -> None:
+    def _enter_again(self, event: Event, started: Event, savepoint: Event) -> None:
         """Take what came while the savepoint was being written, and then go on from it."""
         if event.sequence < savepoint.sequence:
             self._meanwhile.append(event)
             return
         self._entry = None
         self.commands.skip(self.progress.place)
-        if self._main is not None:
-            self._begin_section(event, self._main)
-            self.loop.start(self._main)
+        main = self._begin(started, because(savepoint))
+        self._begin_section(event, main)
+        self.loop.start(main)
         for before in self._meanwhile:
             if before.event_type in {"Signaled", "WorkflowCancelRequested"}:
                 self._answer(before)
