@@ -436,3 +436,31 @@ def test_a_call_that_nobody_can_carry_out_is_refused_and_named() -> None:
     history = recorded("chain", 0)
     with pytest.raises(InvalidArgumentError, match=r"execute=\{'first': ...\}"):
         recorded_twin(history, chain, at=1, result=1, execute={"last": lambda v: v})
+
+
+def test_a_request_that_does_not_say_yet_that_it_has_no_effect_is_answered_as_it_was() -> None:
+    # An older flowlab did not write it: asked for again, such a step was carried out again.
+    history = recorded("tour", 0)
+    older = [
+        event.replace(payload=Event.of("", payload=without).payload)
+        if (without := {key: event.data[key] for key in event.data or {} if key != "effect"})
+        else event
+        for event in history
+    ]
+    assert [e.payload for e in older] != [e.payload for e in history]
+    for change in ({"result": 7}, {"result": 8}):
+        now, then = (
+            recorded_twin(events, tour, at=events[0], execute=act, reuse="data", **change)
+            for events in (history, older)
+        )
+        assert (then.executed, then.reused, then.result) == (now.executed, now.reused, now.result)
+        assert "look" in then.reused
+
+
+def test_a_history_of_others_whose_events_hold_less_has_twins_too() -> None:
+    # An importer may know that a child was begun, or a workflow, and not with what input.
+    started = recorded("chain", 0)[0].replace(payload=None)
+    child = Event.of("ChildWorkflowInitiated", workflow_id=started.workflow_id, sequence=2)
+    assert list(Record([started, child]).requests) == [2]
+    fork = fork_of([started, child], 0, Record([started, child]))
+    assert fork.instead(3, None).data == {"input": 3}

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import Cause, Event
+from flowlab.events import Cause, Event, encode_payload
 from flowlab.events.wording import error_facts
 from flowlab.recovery.record import Record
 from flowlab.recovery.redoing import OUTSIDE
 from flowlab.runtime.standing import REQUESTS
+from flowlab.workflow.answers import data_of
 
 KEEP: Final[Any] = object()
 """No other result is given."""
@@ -66,17 +67,17 @@ class Fork:
             if error is not None:
                 message = f"{event!r} cannot fail; give result=..., another input"
                 raise InvalidArgumentError(message)
-            return event.replace(payload=_payload({**event.data, "input": result}))
+            return event.replace(payload=encode_payload({**data_of(event), "input": result}))
         if kind == "Signaled":
             if error is not None:
                 message = f"{event!r} cannot fail; give result=..., another value, or without=True"
                 raise InvalidArgumentError(message)
-            return event.replace(payload=_payload({"value": result}))
+            return event.replace(payload=encode_payload({"value": result}))
         family = next((name for name in _FAMILIES if kind.startswith(name)), "")
         if not family or self.asked is None:
             message = f"{event!r} has no result and no error to change; give without=True"
             raise InvalidArgumentError(message)
-        data = event.data if isinstance(event.data, dict) else {}
+        data = data_of(event)
         told = f"{family}{'Completed' if error is None else 'Failed'}"
         facts: dict[str, Any] = {"result": result}
         if error is not None:
@@ -89,7 +90,7 @@ class Fork:
         mine = [c for c in event.causes if c.workflow_id == event.workflow_id]
         if event.event_type in REQUESTS:
             mine = [Cause(event.workflow_id, self.asked)]
-        return event.replace(event_type=told, payload=_payload(facts), causes=tuple(mine))
+        return event.replace(event_type=told, payload=encode_payload(facts), causes=tuple(mine))
 
 
 def fork_of(history: Sequence[Event], place: int, record: Record) -> Fork:
@@ -136,7 +137,3 @@ def _derived(history: Sequence[Event], event: Event, record: Record) -> str:
         for known in led[:MAX_NAMED]
     )
     return f"{event!r} is what the code makes of what came before it; change that: {named}"
-
-
-def _payload(value: Any) -> bytes | None:
-    return Event.of("WorkflowStarted", payload=value).payload

@@ -7,12 +7,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowlab.events import Event, counted
+from flowlab.events import Event, counted, encode_payload
 from flowlab.runtime.standing import ANSWERS, REQUESTS
+from flowlab.workflow.answers import data_of
 
 CHILD: Final = "ChildWorkflowInitiated"
 GIVEN_UP: Final = frozenset({"ActivityCancelRequested", "CancelInitiated", "TimerCanceled"})
 """The events by which a workflow gives up what it has asked for."""
+_EFFECT: Final = b'"effect":false'
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,15 @@ class Record:
 
 
 def _key(request: Event) -> Any:
-    """Return what tells a request from others; a child is the same under whatever id."""
+    """Return what tells a request from others.
+
+    A child is the same under whatever id, and a step whether or not its request says already, as
+    those of an older flowlab do not, that it has no effect.
+    """
     asks: Any = request.payload
     if request.event_type == CHILD:
-        asks = Event.of(CHILD, payload={"input": request.data.get("input")}).payload
+        asks = encode_payload({"input": data_of(request).get("input")})
+    elif asks is not None and _EFFECT in asks:
+        data = data_of(request)
+        asks = encode_payload({key: data[key] for key in data if key != "effect"})
     return (request.event_type, request.name, request.step_id, request.coordination_id, asks)
