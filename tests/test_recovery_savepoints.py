@@ -346,6 +346,21 @@ def test_a_file_that_is_damaged_in_any_byte_is_refused(tmp_path: Path) -> None:
             import_savepoint(store, tmp_path / "nothing")
 
 
+def test_of_a_file_whose_events_end_before_its_savepoint_nothing_is_taken(tmp_path: Path) -> None:
+    # The events were appended, and the savepoint refused: half of a workflow was there for good.
+    process, history = long_history(3)
+    with fresh_store() as store, fresh_store() as other:
+        store.append(ID, history[:4])
+        path = export_savepoint(store, savepoint(store, ID, process), tmp_path / "f")
+        whole = read_container(path, kind=CHECKPOINT)
+        said = msgspec.msgpack.decode(whole.body)
+        body = msgspec.msgpack.encode({**said, "events": said["events"][:3]})
+        write_container(path, Container(CHECKPOINT, whole.meta, body), Disk())
+        with pytest.raises(CorruptionError, match="f is no exported savepoint"):
+            import_savepoint(other, path)
+        assert other.snapshot().position == 0
+
+
 def test_a_savepoint_fits_only_its_own_history(tmp_path: Path) -> None:
     process, history = long_history(6)
     with fresh_store() as store:

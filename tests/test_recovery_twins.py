@@ -464,3 +464,9 @@ def test_a_history_of_others_whose_events_hold_less_has_twins_too() -> None:
     assert list(Record([started, child]).requests) == [2]
     fork = fork_of([started, child], 0, Record([started, child]))
     assert fork.instead(3, None).data == {"input": 3}
+
+
+@pytest.mark.parametrize("at", ["2", None, 2.0, True])
+def test_what_is_neither_an_event_nor_a_sequence_is_refused(at: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="at is .*expected an event of the history"):
+        recorded_twin(recorded("chain", 0), chain, at=at, execute=act, result=1)

@@ -345,6 +345,7 @@ def _read(content: Container, where: str) -> _Exported:
         or not isinstance(at, int)
         or not found.events
         or found.events[0].sequence not in {1, at}
+        or found.events[-1].sequence < at
         or (found.events[-1].sequence > at) != (version > UP_TO_IT)
     ):
         message = f"{where} is no exported savepoint: its events are others than it says"

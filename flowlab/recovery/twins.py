@@ -87,6 +87,9 @@ def recorded_twin(
     if sum((result is not KEEP, error is not None, without)) != 1:
         message = "give one change: result=..., error=... or without=True"
         raise InvalidArgumentError(message)
+    if not isinstance(at, Event) and type(at) is not int:
+        message = f"at is {brief(at)}; expected an event of the history, or its sequence"
+        raise InvalidArgumentError(message)
     code = next(iter(conducted_by_name([process]).values()))
     streams = _streams(events, at)
     history, place = _place(streams, at)

@@ -22,7 +22,8 @@ from flowlab.workflow.names import shortened
 Build = Callable[..., World]
 
 MAX_NAME_CHARS: Final = 60
-"""Longest name that a world has of the names of its workflows."""
+"""Longest name that a world has of the names of its workflows; of a longer one the first so many
+characters and a digest."""
 
 _UNNAMED: Final = frozenset({"plan", "choreography"})
 """What plans and choreographies are called that were given no name."""
