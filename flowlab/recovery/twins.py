@@ -87,9 +87,6 @@ def recorded_twin(
     if sum((result is not KEEP, error is not None, without)) != 1:
         message = "give one change: result=..., error=... or without=True"
         raise InvalidArgumentError(message)
-    if not isinstance(at, Event) and type(at) is not int:
-        message = f"at is {brief(at)}; expected an event of the history, or its sequence"
-        raise InvalidArgumentError(message)
     code = next(iter(conducted_by_name([process]).values()))
     streams = _streams(events, at)
     history, place = _place(streams, at)
@@ -151,6 +148,9 @@ def _same(told: Event | None, event: Event) -> bool:
 
 def _streams(events: Iterable[Event], at: Event | int) -> dict[tuple[str, str, str], list[Event]]:
     """Return histories by stream: of one run, where the event says which."""
+    if not isinstance(at, Event) and type(at) is not int:
+        message = f"at is {brief(at)}; expected an event of the history, or its sequence"
+        raise InvalidArgumentError(message)
     found: dict[tuple[str, str, str], list[Event]] = {}
     for event in events:
         if event.workflow_id.startswith("@"):
