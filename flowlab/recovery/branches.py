@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flowlab.errors import InvalidArgumentError
@@ -138,7 +138,30 @@ def recover_branches(
         found = list(executor.map(_replayed, *zip(*work, strict=True)))
     if any(state is None for state in found):
         raise _as_a_whole(program)
-    return tuple(state for state in found if state is not None)
+    states = tuple(state for state in found if state is not None)
+    if _has_come_to(program, history, set(step_of.values()), states):
+        return states
+    return tuple(replace(state, in_flight=()) for state in states)
+
+
+def _has_come_to(
+    program: Program, history: list[Event], heard: set[str], states: tuple[BranchState, ...]
+) -> bool:
+    """Say whether the branches were begun: each by itself does not know what is before them.
+
+    Args:
+        program: the plan.
+        history: of it.
+        heard: the steps that the history tells of.
+        states: of the branches.
+    """
+    mine = {name for state in states for name in state.steps}
+    if mine & heard:
+        return True
+    execution = PlanExecution(program, history[0].workflow_id)
+    execution.advance(history)
+    assert execution.instance is not None
+    return any(step.name in mine for step in execution.instance.in_flight)
 
 
 def _replayed(plan: Plan, events: list[Event], mine: set[str]) -> BranchState | None:
