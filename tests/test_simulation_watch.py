@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -125,3 +126,23 @@ def test_whoever_chooses_what_happens_next_may_think_as_long_as_they_like() -> N
 def test_a_limit_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="max_turn"):
         World([Agent("a", named={"b": lambda: 1})], Step("b", agent="a", kind="pivot"), max_turn=0)
+
+
+def test_a_watch_that_broke_down_is_begun_anew_by_the_next_world(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+
+    def wait() -> None:
+        while not told:
+            pass
+
+    def spin() -> None:
+        for _ in range(200_000_000):
+            pass
+
+    limit_ns = 50_000_000
+    assert watched(wait, limit_ns, lambda: 1 // 0, lambda _: "it") == ""
+    assert told[0].exc_type is ZeroDivisionError
+    assert watched(spin, limit_ns, lambda: 0, lambda _: "it").startswith("max_turn: it has not")

@@ -153,7 +153,11 @@ class Watch:
                 if not self._turns and (waited_s or self._thread is None):
                     self._watches = False
                     return
-                self._look(waited_s)
+                try:
+                    self._look(waited_s)
+                except Exception:
+                    self._watches = False  # it ends here and is told; the next world has another
+                    raise
 
     def _look(self, waited_s: float) -> None:
         """Look at every turn, and stop what is late; say in how many seconds to look again."""
