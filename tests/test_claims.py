@@ -34,6 +34,7 @@ from flowlab.studies import (
     store_damage,
     store_faults,
 )
+from flowlab.studies.checking import shown_value
 from flowlab.studies.measuring import counted_calls, counted_syncs, workplace
 from flowlab.studies.workload import PAYLOAD_BITS, make_log
 
@@ -136,6 +137,11 @@ def test_numbers_given_to_contestants_never_repeat() -> None:
     seen: list[int] = []
     race({"a": seen.append, "b": seen.append}, blocks=3, repeats=5)
     assert len(seen) == len(set(seen))
+
+
+def test_a_quartile_without_bound_is_told_on_the_page_made_from_json() -> None:
+    told = json.loads(json.dumps({"value": 0.8, "low": 0.5, "high": None, "unit": "x"}))
+    assert shown_value(told) == "0.8 (0.5 to no bound) x"
 
 
 def test_syncs_are_counted_by_what_is_synced(tmp_path: Path) -> None:

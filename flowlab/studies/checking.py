@@ -236,7 +236,9 @@ def shown_value(row: dict[str, Any]) -> str:
         return "not measured"
     value = f"{row['value']:.3g}"
     if row["low"] != row["high"]:
-        value += f" ({row['low']:.3g} to {row['high']:.3g})"
+        # JSON has no infinity: a fit through noise may leave a quartile without one.
+        low, high = ("no bound" if row[k] is None else f"{row[k]:.3g}" for k in ("low", "high"))
+        value += f" ({low} to {high})"
     return f"{value} {row['unit']}"
 
 
