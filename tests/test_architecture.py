@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from flowlab.events import vocabulary
+
 PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "flowlab"
 
@@ -161,6 +163,29 @@ def too_long(module: Path) -> dict[str, int]:
         if length > MAX_FUNCTION_LINES:
             found[f"{path}::{name}"] = length
     return found
+
+
+def listed(tree: ast.AST) -> Iterator[frozenset[str]]:
+    """Yield what each list of plain words in a module's source has."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            words = [getattr(one, "value", None) for one in node.elts]
+            if all(isinstance(word, str) for word in words):
+                yield frozenset(map(str, words))
+
+
+def test_the_lists_of_the_event_types_of_calls_stand_in_the_vocabulary_alone() -> None:
+    lists = {
+        frozenset(found)
+        for name, found in vars(vocabulary).items()
+        if name.startswith("CALL_") and len(found) > 2
+    }
+    assert len(lists) == 3
+    assert all(words <= vocabulary.EVENT_CATEGORIES.keys() for words in lists)
+    for module in modules():
+        if name_of(module) != "flowlab.events.vocabulary":
+            again = lists.intersection(listed(ast.parse(module.read_text(encoding="utf-8"))))
+            assert not again, f"{name_of(module)} lists anew {sorted(map(sorted, again))}"
 
 
 def test_every_room_stands_in_the_table() -> None:

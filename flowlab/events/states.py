@@ -7,24 +7,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowlab.events.vocabulary import TERMINAL_STATUS
+from flowlab.events.vocabulary import (
+    CALL_ANSWERS,
+    CALL_FAILURES,
+    CALL_REQUESTS,
+    CALL_STARTS,
+    CALL_SUCCESSES,
+    TERMINAL_STATUS,
+)
 
 _STREAM: Final = "namespace, run_id, workflow_id"
 
-_ASKS: Final = ("ActivityScheduled", "CompensationScheduled", "ChildWorkflowInitiated")
-_STARTS: Final = ("ActivityStarted", "ChildWorkflowStarted")
-_DONE: Final = ("ActivityCompleted", "ChildWorkflowCompleted")
-_FAILS: Final = (
-    "ActivityFailed",
-    "ActivityTimedOut",
-    "CompensationFailed",
-    "ChildWorkflowFailed",
-    "ChildWorkflowTimedOut",
-    "ChildWorkflowTerminated",
-)
-_ENDS: Final = ("ActivityCanceled", "CompensationCompleted", "ChildWorkflowCanceled")
-_ANSWERS: Final = (*_STARTS, *_DONE, *_FAILS, *_ENDS)
-
+_PLACED: Final = (*CALL_REQUESTS, *CALL_ANSWERS, "TimerStarted", "SagaStepCommitted")
 _MARKS: Final = ("WorkflowStarted", *TERMINAL_STATUS)
 
 # A generation begins with its WorkflowStarted; nothing that was open before is so after it. `mark`
@@ -48,7 +42,7 @@ children AS (
 marked AS (
     SELECT {_STREAM}, sequence, time_ns, event_type, era, undoes,
            max(sequence) FILTER (event_type IN {_MARKS} OR undoes) OVER past AS mark,
-           max(sequence) FILTER (event_type IN {_ASKS} AND NOT undoes) OVER past AS asked
+           max(sequence) FILTER (event_type IN {CALL_REQUESTS} AND NOT undoes) OVER past AS asked
     FROM (
         SELECT {_STREAM}, sequence, time_ns, event_type, era,
                event_type = 'CompensationScheduled' OR coalesce(undoes, false) AS undoes
@@ -62,7 +56,7 @@ eras AS (
 placed AS (
     SELECT own.* EXCLUDE (time_ns, generation), era, undoes
     FROM own JOIN marked USING ({_STREAM}, sequence)
-    WHERE own.event_type IN {(*_ASKS, *_ANSWERS, "TimerStarted", "SagaStepCommitted")})"""
+    WHERE own.event_type IN {_PLACED})"""
 
 # An agent that takes a request up says so in its own stream. `peak` is the time that a history has
 # come to: whatever happened by then, elsewhere too, has happened at that event.
@@ -111,12 +105,12 @@ calls AS (
            coalesce(nullif(step_id, ''), name) AS step, name, saga, step_id <> '' AS of_step,
            json_text(payload_json(payload), '$.agent') <> '' AS named,
            coalesce((payload_json(payload)->'$.effect')::VARCHAR, '') <> 'false' AS effect
-    FROM placed WHERE event_type IN {_ASKS}),
+    FROM placed WHERE event_type IN {CALL_REQUESTS}),
 refs AS (
     SELECT {_STREAM}, era, sequence, cause.sequence AS cause
     FROM (SELECT {_STREAM}, era, sequence, event_type, unnest(causes) AS cause FROM placed)
     WHERE cause.workflow_id = workflow_id AND cause.sequence < sequence
-          AND event_type IN {_ANSWERS}),
+          AND event_type IN {CALL_ANSWERS}),
 direct AS (
     SELECT {_STREAM}, era, sequence, call FROM refs JOIN calls USING ({_STREAM}, era)
     WHERE cause = call),
@@ -138,8 +132,9 @@ moves AS (
     SELECT {_STREAM}, era, call, sequence, 'begun', 1 FROM begins
     UNION ALL
     SELECT {_STREAM}, era, call, sequence, CASE
-           WHEN event_type IN {_STARTS} THEN 'begun' WHEN event_type IN {_FAILS} THEN 'failed'
-           WHEN event_type IN {_DONE} THEN 'done' ELSE 'ended' END, 2
+           WHEN event_type IN {CALL_STARTS} THEN 'begun'
+           WHEN event_type IN {CALL_FAILURES} THEN 'failed'
+           WHEN event_type IN {CALL_SUCCESSES} THEN 'done' ELSE 'ended' END, 2
     FROM linked JOIN placed USING ({_STREAM}, era, sequence)),
 heard AS (
     SELECT * FROM (SELECT *, lag(what) OVER (
@@ -217,11 +212,12 @@ acts AS (
            AS of_step, effect, event_type, payload_json(payload) AS told
     FROM linked JOIN placed p USING ({_STREAM}, era, sequence)
     JOIN calls c USING ({_STREAM}, era, call)
-    WHERE event_type IN {(*_DONE, "CompensationCompleted", "ChildWorkflowFailed")}),
+    WHERE event_type IN {(*CALL_SUCCESSES, "CompensationCompleted", "ChildWorkflowFailed")}),
 effects AS (
     SELECT {_STREAM}, era, call, saga, step, of_step, min(sequence) AS done FROM acts
-    WHERE NOT undoes AND effect AND (event_type IN {_DONE} OR event_type = 'ChildWorkflowFailed'
-          AND list_count(TRY_CAST(told->'$.uncompensated' AS VARCHAR[])) > 0)
+    WHERE NOT undoes AND effect AND (
+        event_type IN {CALL_SUCCESSES} OR event_type = 'ChildWorkflowFailed'
+        AND list_count(TRY_CAST(told->'$.uncompensated' AS VARCHAR[])) > 0)
     GROUP BY ALL),
 undoings AS (
     SELECT {_STREAM}, era, saga, step, call, min(sequence) AS sequence FROM acts
@@ -258,7 +254,7 @@ results AS (
         GROUP BY {_STREAM}, w.sequence, step) GROUP BY ALL),
 named AS (
     SELECT {_STREAM}, k.sequence, k.time_ns, mark, CASE
-           WHEN m.event_type IN {_ASKS} THEN 'Compensating'
+           WHEN m.event_type IN {CALL_REQUESTS} THEN 'Compensating'
            WHEN asked > coalesce(mark, 0) THEN 'AgentExecuting'
            WHEN m.event_type IN ('WorkflowFailed', 'WorkflowTimedOut') THEN 'Failed'
            WHEN m.event_type IN ('WorkflowCanceled', 'WorkflowTerminated') THEN 'Canceled'
@@ -267,7 +263,7 @@ named AS (
            m.event_type AS marked_by, payload_json(m.payload) AS told, m.generation
     FROM marked k LEFT JOIN (
         SELECT {_STREAM}, sequence AS mark, event_type, payload, generation FROM own
-        WHERE event_type IN {(*_MARKS, *_ASKS)}) m USING ({_STREAM}, mark))"""
+        WHERE event_type IN {(*_MARKS, *CALL_REQUESTS)}) m USING ({_STREAM}, mark))"""
 
 STATES: Final = f"""
 WITH {_MARKED}, {_TAKEN}, {_CALLS}, {_HELD}, {_LEFT}, {_ENDED}

@@ -84,6 +84,35 @@ TERMINAL_STATUS: Final[dict[str, str]] = {
 }
 """The event types that end a workflow (or its generation), and the status each leaves."""
 
+CALL_REQUESTS: Final = ("ActivityScheduled", "CompensationScheduled", "ChildWorkflowInitiated")
+"""The event types that ask an agent, or a child, for something: a call begins with one."""
+
+CALL_STARTS: Final = ("ActivityStarted", "ChildWorkflowStarted")
+"""The event types by which a call is begun."""
+
+CALL_SUCCESSES: Final = ("ActivityCompleted", "ChildWorkflowCompleted")
+"""The event types by which what was to be done is done, with its result."""
+
+CALL_FAILURES: Final = (
+    "ActivityFailed",
+    "ActivityTimedOut",
+    "CompensationFailed",
+    "ChildWorkflowFailed",
+    "ChildWorkflowTimedOut",
+    "ChildWorkflowTerminated",
+)
+"""The event types by which a call fails."""
+
+CALL_ANSWERS: Final = (
+    *CALL_STARTS,
+    *CALL_SUCCESSES,
+    *CALL_FAILURES,
+    "ActivityCanceled",
+    "CompensationCompleted",
+    "ChildWorkflowCanceled",
+)
+"""The event types that name a request, or its start, and say how far the call has come."""
+
 
 def category_of(event_type: str) -> str:
     """Return the category of an event type: a pure function of the type.

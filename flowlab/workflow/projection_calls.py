@@ -7,27 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from flowlab.events import CauseKind, Event
+from flowlab.events.vocabulary import (
+    CALL_ANSWERS,
+    CALL_FAILURES,
+    CALL_REQUESTS,
+    CALL_STARTS,
+    CALL_SUCCESSES,
+)
 from flowlab.workflow.answers import data_of
 from flowlab.workflow.state import AgentExecuting, Compensating
 from flowlab.workflow.undoing import CompensationResult
 
 CHILD: Final = "ChildWorkflowInitiated"
-
-_ASKS: Final = frozenset({"ActivityScheduled", "CompensationScheduled", CHILD})
-_STARTS: Final = frozenset({"ActivityStarted", "ChildWorkflowStarted"})
-_DONE: Final = frozenset({"ActivityCompleted", "ChildWorkflowCompleted"})
-_FAILS: Final = frozenset(
-    {
-        "ActivityFailed",
-        "ActivityTimedOut",
-        "CompensationFailed",
-        "ChildWorkflowFailed",
-        "ChildWorkflowTimedOut",
-        "ChildWorkflowTerminated",
-    }
-)
-_ENDS: Final = frozenset({"ActivityCanceled", "CompensationCompleted", "ChildWorkflowCanceled"})
-_ANSWERS: Final = _STARTS | _DONE | _FAILS | _ENDS
 
 Taken = tuple[int, str, int, str]
 """When a request was taken up, at which place, and by whom."""
@@ -172,9 +163,9 @@ class Calls:
 
     def _take(self, event: Event) -> Asked:
         kind = event.event_type
-        if kind in _ASKS:
+        if kind in CALL_REQUESTS:
             return self._ask(event)
-        if kind in _ANSWERS:
+        if kind in CALL_ANSWERS:
             self._hear(event)
         elif kind == "TimerStarted" and data_of(event).get("attempt") is not None:
             self._retry(event)
@@ -251,12 +242,12 @@ class Calls:
             return
         call = self._calls[max(direct + through)]
         self._act(call, event)
-        if kind in _STARTS:
+        if kind in CALL_STARTS:
             call.status = "begun"
         elif call.is_open:
             call.ended = event.sequence
-            call.status = "failed" if kind in _FAILS else "ended"
-            if kind in _DONE and not call.undoes:
+            call.status = "failed" if kind in CALL_FAILURES else "ended"
+            if kind in CALL_SUCCESSES and not call.undoes:
                 self.results[call.step] = data_of(event).get("result")
 
     def _act(self, call: Call, event: Event) -> None:
@@ -264,11 +255,11 @@ class Calls:
         kind, data = event.event_type, data_of(event)
         if call.undoes:
             held = CompensationResult.of(data.get("result")) is not CompensationResult.FAILED
-            if held and (kind in _DONE or kind == "CompensationCompleted"):
+            if held and (kind in CALL_SUCCESSES or kind == "CompensationCompleted"):
                 sequence = call.event.sequence
                 self._undone[call.place] = max(sequence, self._undone.get(call.place, 0))
             return
-        held = kind in _DONE or (
+        held = kind in CALL_SUCCESSES or (
             kind == "ChildWorkflowFailed" and bool(names_in(data, "uncompensated"))
         )
         if held and data_of(call.event).get("effect") is not False:
