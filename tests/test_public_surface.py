@@ -49,8 +49,8 @@ def generator() -> ModuleType:
     return module
 
 
-def imports_for_type_checkers() -> dict[str, str]:
-    tree = ast.parse((PROJECT / "flowlab" / "__init__.py").read_text(encoding="utf-8"))
+def imports_for_type_checkers(room: str = "") -> dict[str, str]:
+    tree = ast.parse((PROJECT / "flowlab" / room / "__init__.py").read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     return {
         alias.name: f"flowlab.{alias.name}" if node.module == "flowlab" else str(node.module)
@@ -78,6 +78,13 @@ def test_type_checkers_and_people_get_the_same_names() -> None:
     assert imports_for_type_checkers() == flowlab._NAMES
     assert flowlab._NAMES.keys() == set(flowlab.__all__) - {"__version__"}
     assert dir(flowlab) == sorted(flowlab.__all__)
+
+
+@pytest.mark.parametrize("room", ["recovery", "studies"])
+def test_a_room_whose_names_load_when_used_names_each_of_them_to_type_checkers(room: str) -> None:
+    module = import_module(f"flowlab.{room}")
+    assert imports_for_type_checkers(room) == module._NAMES
+    assert set(module.__all__) <= module._NAMES.keys()
 
 
 def test_a_facade_name_is_the_one_in_its_room() -> None:
@@ -116,6 +123,15 @@ def test_the_api_page_is_what_the_docstrings_say() -> None:
     generate = generator()
     for page, text in generate.PAGES.items():
         assert page.read_text(encoding="utf-8") == text(), f"{page.name}: run make docs"
+
+
+def test_a_process_that_a_study_starts_loads_no_other_study() -> None:
+    script = """
+import sys, flowlab.studies.store_writers
+found = {name for name in sys.modules if name.startswith("flowlab.studies.")}
+assert found == {f"flowlab.studies.{name}" for name in ("claim", "measuring", "store_writers")}
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_the_accessors_of_a_log_come_with_the_facade_and_load_when_used() -> None:

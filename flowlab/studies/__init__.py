@@ -1,22 +1,55 @@
-"""Reports and statements about logs, measured."""
+"""Reports and statements about logs, measured. Names load when used."""
 
 from __future__ import annotations
 
-from flowlab.studies.checking import (
-    CLAIMS,
-    CheckReport,
-    Finding,
-    check,
-    choose,
-    claims_page,
-    claims_summary,
-)
-from flowlab.studies.claim import Bound, Claim, Measurement, Reliability, Verdict
-from flowlab.studies.comparison import ArmEstimate, Comparison, PairedDifference, compare
-from flowlab.studies.differences import diff
-from flowlab.studies.intervals import Interval
-from flowlab.studies.measuring import FULL, QUICK, Race, Scale, Spread, race
-from flowlab.studies.report import Report, build_report
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from flowlab.studies.checking import (
+        CLAIMS,
+        CheckReport,
+        Finding,
+        check,
+        choose,
+        claims_page,
+        claims_summary,
+    )
+    from flowlab.studies.claim import Bound, Claim, Measurement, Reliability, Verdict
+    from flowlab.studies.comparison import ArmEstimate, Comparison, PairedDifference, compare
+    from flowlab.studies.differences import diff
+    from flowlab.studies.intervals import Interval
+    from flowlab.studies.measuring import FULL, QUICK, Race, Scale, Spread, race
+    from flowlab.studies.report import Report, build_report
+
+_NAMES: Final = {
+    "CLAIMS": "flowlab.studies.checking",
+    "CheckReport": "flowlab.studies.checking",
+    "Finding": "flowlab.studies.checking",
+    "check": "flowlab.studies.checking",
+    "choose": "flowlab.studies.checking",
+    "claims_page": "flowlab.studies.checking",
+    "claims_summary": "flowlab.studies.checking",
+    "Bound": "flowlab.studies.claim",
+    "Claim": "flowlab.studies.claim",
+    "Measurement": "flowlab.studies.claim",
+    "Reliability": "flowlab.studies.claim",
+    "Verdict": "flowlab.studies.claim",
+    "ArmEstimate": "flowlab.studies.comparison",
+    "Comparison": "flowlab.studies.comparison",
+    "PairedDifference": "flowlab.studies.comparison",
+    "compare": "flowlab.studies.comparison",
+    "diff": "flowlab.studies.differences",
+    "Interval": "flowlab.studies.intervals",
+    "FULL": "flowlab.studies.measuring",
+    "QUICK": "flowlab.studies.measuring",
+    "Race": "flowlab.studies.measuring",
+    "Scale": "flowlab.studies.measuring",
+    "Spread": "flowlab.studies.measuring",
+    "race": "flowlab.studies.measuring",
+    "Report": "flowlab.studies.report",
+    "build_report": "flowlab.studies.report",
+}
 
 __all__ = [
     "CLAIMS",
@@ -46,3 +79,13 @@ __all__ = [
     "diff",
     "race",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        message = f"module 'flowlab.studies' has no attribute {name!r}"
+        raise AttributeError(message)
+    # Each process that a measurement starts loads what it measures, and not every study there is.
+    value = getattr(import_module(_NAMES[name]), name)
+    globals()[name] = value
+    return value
