@@ -64,6 +64,13 @@ class CorruptionError(FlowlabError, ValueError):
     """A file of the store is damaged; the message names the file and the offset."""
 
 
+class UnreadableError(CorruptionError, PermissionError):
+    """This process may not read a file of the store; whether it is whole, another user can see.
+
+    It is a CorruptionError, since whoever passes over a damaged file passes over this one.
+    """
+
+
 class FormatVersionError(FlowlabError, ValueError):
     """The store was written by a newer flowlab than this one."""
 

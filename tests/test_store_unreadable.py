@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from test_recovery_runtime import PLAN, STEPS, run_until
+from test_store_read_only import answered, run_unprivileged
 
 from flowlab.errors import CorruptionError, FlowlabError
 from flowlab.events import Event
@@ -131,3 +132,54 @@ def test_a_limit_of_the_process_is_not_taken_for_damage(
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(OSError, match="Too many open files"):
         read_file(tmp_path / "any")
+
+
+# A file that one may not read was told as damage, to be restored from a copy; and a sealed one by
+# the operating system's words alone.
+FORBIDDEN = """
+import shutil, warnings
+from flowlab.errors import CorruptionError, UnreadableError
+warnings.simplefilter("ignore", RuntimeWarning)  # what is derived is passed over, and told so
+asks = {
+    "read": lambda store: store.read("/workflows/w1").digest,
+    "sql": lambda store: store.sql("SELECT sum(position) FROM events").item(),
+}
+with EventStore(path, read_only=True) as store:
+    told = {name: ask(store) for name, ask in asks.items()}
+for name in eval(sys.argv[2]):
+    copy = path.with_name("copy")
+    shutil.copytree(path, copy)
+    (copy / name).chmod(0)
+    refused, several = 0, list(asks.items()) if name.endswith(".parquet") else [*asks.items()][:1]
+    for asked, ask in several:
+        try:
+            with EventStore(copy, read_only=True) as store:
+                assert ask(store) == told[asked], name
+        except UnreadableError as error:
+            assert isinstance(error, PermissionError) and isinstance(error, CorruptionError)
+            assert f"{copy / name} may not be read: Permission denied; give this user" in str(error)
+            refused += 1
+    try:
+        with EventStore(copy, read_only=True) as store:
+            problems = store.verify().problems
+        assert [problem.kind for problem in problems] == ["unreadable"], (name, problems)
+        assert f"{copy / name} may not be read" in problems[0].detail, problems
+    except UnreadableError:
+        assert refused == len(several)
+    print(name, refused)
+    shutil.rmtree(copy)
+"""
+
+
+def test_a_file_that_may_not_be_read_is_told_as_that_and_not_as_damage(tmp_path: Path) -> None:
+    fill(tmp_path / "s")
+    with EventStore(tmp_path / "s") as store:
+        store.cluster()
+    found = sorted(path.relative_to(tmp_path / "s") for path in (tmp_path / "s").rglob("*.*"))
+    files = {(path.parts[0], path.suffix): path.as_posix() for path in found if path.suffix}
+    del files["archive", ".parquet"]  # nobody reads it
+    told = answered(run_unprivileged(FORBIDDEN, tmp_path / "s", sorted(files.values())))
+    refused = dict(line.split() for line in told.splitlines())
+    kinds = {name.split("/")[0] for name, count in refused.items() if count != "0"}
+    assert kinds == {"flowlab.json", "metadata", "tail", "workflows"}
+    assert len(refused) == len(files)

@@ -12,6 +12,7 @@ from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import TableState
 from flowlab.store.leftovers import unnamed
 from flowlab.store.log_checkpoint import checkpoint_path, read_checkpoint
+from flowlab.store.opening import kind_of
 from flowlab.store.segments import file_crc
 from flowlab.store.sidecar import MetadataLog, Sidecar, read_sidecar
 from flowlab.store.vacuum import needless
@@ -46,7 +47,7 @@ class CheckedLog:
                 warnings.simplefilter("ignore", RuntimeWarning)
                 state = self._log.latest()
         except (FlowlabError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self.problems.append(("damaged", self._where, str(error)))
+            self.problems.append((kind_of(error, self._log.folder), self._where, str(error)))
             return None
         self.checked["commits"] = state.version + 1
         self._commits(state)
@@ -69,7 +70,8 @@ class CheckedLog:
             try:
                 replayed = self._log.after(replayed)
             except CorruptionError as error:
-                kind = "missing" if "is missing" in str(error) else "damaged"
+                kind = kind_of(error, self._log.folder)
+                kind = "missing" if "is missing" in str(error) else kind
                 self.problems.append((kind, self._where, str(error)))
                 return
             if version in checkpoints:
@@ -81,7 +83,7 @@ class CheckedLog:
         try:
             told = read_checkpoint(path, version)
         except CorruptionError as error:
-            self.problems.append(("damaged", where, str(error)))
+            self.problems.append((kind_of(error, path), where, str(error)))
             return
         if told is None:
             return  # another program's; no reader of ours looks at it
@@ -101,7 +103,7 @@ class CheckedLog:
             try:
                 read_sidecar(self._root, ref, Sidecar)
             except CorruptionError as error:
-                self.problems.append(("damaged", ref.name, str(error)))
+                self.problems.append((kind_of(error, self._root), ref.name, str(error)))
 
     def _removed(self, state: TableState) -> None:
         """Check the files that older versions still need."""

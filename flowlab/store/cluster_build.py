@@ -44,6 +44,7 @@ from flowlab.store.delta import (
 from flowlab.store.files import Disk, file_lock
 from flowlab.store.layout import Layout
 from flowlab.store.log_checkpoint import CHECKPOINT_COMMITS, write_checkpoint
+from flowlab.store.opening import told_again
 from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.span import RowGroup
 from flowlab.store.truncation import Bases
@@ -125,8 +126,7 @@ class Build:
             return self.table.latest()
         except CorruptionError as error:
             if not rebuild:
-                message = f"{error}; {self.table.advice}"
-                raise CorruptionError(message) from error
+                raise told_again(error, f"{error}; {self.table.advice}") from error
         self._clear()
         return None
 

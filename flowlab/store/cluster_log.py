@@ -17,6 +17,7 @@ from flowlab.errors import CorruptionError
 from flowlab.store.clustering import KINDS, SOURCE_APP, ClusteringInfo, Kind
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import DataFile, TableState, commit_path
+from flowlab.store.opening import told_again
 from flowlab.store.segment_reader import SegmentReader
 from flowlab.store.sidecar import MetadataLog
 
@@ -148,7 +149,7 @@ class ClusterTable:
         except (CorruptionError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             self._log = CommitLog(self.folder)
             message = f"the commit log of {self.kind.name}/ cannot be read: {error}"
-            raise CorruptionError(message) from error
+            raise told_again(error, message) from error
 
     def _check(self, state: TableState) -> None:
         """Check that it was made from this store, in a state that has not been taken back."""

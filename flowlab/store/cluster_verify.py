@@ -14,6 +14,7 @@ from flowlab.store.cluster_log import MAX_READ_TRIES, Clustering, ClusterTable
 from flowlab.store.clustering import AGENTS, KINDS
 from flowlab.store.commit_log import CommitLog
 from flowlab.store.delta import TableState
+from flowlab.store.opening import kind_of
 from flowlab.store.sidecar import MetadataLog
 from flowlab.store.views import connect_views, parquet_source
 
@@ -113,7 +114,8 @@ def _verified(
             if not problems or table.latest() == held:
                 break
         except (CorruptionError, duckdb.Error) as error:  # or a file went meanwhile
-            problems.append(("damaged", f"{table.kind.name}/", str(error)))
+            kind = kind_of(error, table.root)
+            problems.append((kind, f"{table.kind.name}/", str(error)))
             if held is None:
                 break
     return True, problems
@@ -127,8 +129,7 @@ def _files_are_whole(table: ClusterTable, held: Clustering, found: Found) -> boo
             table.reader.check((data,))
             rows = table.reader.read(data, columns=table.kind.order, verify=True)
         except CorruptionError as error:
-            there = (table.root / data.path).exists()
-            found("damaged" if there else "missing", where, str(error))
+            found(kind_of(error, table.root / data.path), where, str(error))
             whole = False
             continue
         if rows.num_rows != data.rows:

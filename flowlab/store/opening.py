@@ -1,4 +1,4 @@
-"""Opening files of a store: one that cannot be read is damage, and why one cannot be written."""
+"""Opening files of a store: why one cannot be read, and why one cannot be written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from flowlab.errors import CorruptionError, ReadOnlyError
+from flowlab.errors import CorruptionError, ReadOnlyError, UnreadableError
 
 _OF_THE_PROCESS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 """Errors of a read that say nothing of the file."""
@@ -16,11 +16,12 @@ _OF_THE_PROCESS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, er
 
 @contextmanager
 def opened(path: Path, *, buffering: int = -1) -> Iterator[BinaryIO]:
-    """Open a file of the store for reading; whatever keeps it from being read is damage.
+    """Open a file of the store for reading; say what keeps it from being read.
 
     Raises:
         FileNotFoundError: it is not there, which only the caller can judge.
-        CorruptionError: it cannot be read: it is a folder, the device fails, or may not be read.
+        UnreadableError: this process may not read it.
+        CorruptionError: it cannot be read otherwise: it is a folder, or the device fails.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -41,11 +42,44 @@ def opened(path: Path, *, buffering: int = -1) -> Iterator[BinaryIO]:
             raise
         if error.errno == errno.EISDIR:
             raise CorruptionError(folder_there(path)) from error
+        if isinstance(error, PermissionError):
+            raise forbidden(path, error) from error
         message = (
-            f"{path} cannot be read: {error.strerror}; read it as a user who may, look after the "
-            "device, or restore the file from a copy"
+            f"{path} cannot be read: {error.strerror}; look after the device, or restore the file "
+            "from a copy"
         )
         raise CorruptionError(message) from error
+
+
+def forbidden(path: Path, error: PermissionError) -> UnreadableError:
+    """Return the error for a file that this process may not read.
+
+    Example:
+        >>> print(forbidden(Path("s/flowlab.json"), PermissionError(13, "Permission denied")))
+        s/flowlab.json may not be read: Permission denied; give this user the right to read it ...
+    """
+    return UnreadableError(
+        f"{path} may not be read: {error.strerror}; give this user the right to read it and to "
+        "enter its folders, or open the store as a user who has it"
+    )
+
+
+def told_again(error: Exception, message: str) -> CorruptionError:
+    """Return an error with another message, of the kind that a file has which may not be read."""
+    kind = UnreadableError if isinstance(error, UnreadableError) else CorruptionError
+    return kind(message)
+
+
+def kind_of(error: Exception, path: Path) -> str:
+    """Say in a word what `verify` has found, by why a file could not be read.
+
+    Example:
+        >>> kind_of(CorruptionError("its checksum is another"), Path("s/gone"))
+        'missing'
+    """
+    if isinstance(error, PermissionError):
+        return "unreadable"
+    return "damaged" if path.exists() else "missing"
 
 
 @contextmanager
@@ -78,7 +112,7 @@ def read_file(path: Path) -> bytes:
 
     Raises:
         FileNotFoundError: it is not there.
-        CorruptionError: it cannot be read.
+        CorruptionError: it cannot be read; see `opened`.
     """
     with opened(path, buffering=0) as stream:
         return stream.read()

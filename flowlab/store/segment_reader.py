@@ -21,6 +21,7 @@ from flowlab.errors import CorruptionError
 from flowlab.events import EVENT_SCHEMA
 from flowlab.store.delta import DataFile
 from flowlab.store.layout import EVENT_ID, STREAM_COLUMNS
+from flowlab.store.opening import forbidden
 from flowlab.store.row_groups import RowGroups
 from flowlab.store.segments import file_crc, footer_of, read_footer
 from flowlab.store.span import Span
@@ -33,7 +34,7 @@ MAX_CACHED_HANDLES: Final = 64
 MAX_CACHED_GROUPS: Final = 256
 """Row groups whose streams are kept."""
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
-_NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.EACCES, errno.EPERM, errno.ENOMEM, errno.EINTR}
+_NO_DAMAGE: Final = _TOO_MANY_OPEN | {errno.ENOMEM, errno.EINTR}
 _TEXTS: Final = frozenset(field.name for field in EVENT_SCHEMA if field.type == pa.string())
 T = TypeVar("T")
 
@@ -275,6 +276,8 @@ class SegmentReader:
         self._handles.pop(data.path, None)
         if isinstance(error, OSError) and error.errno in _NO_DAMAGE:
             return error
+        if isinstance(error, PermissionError):
+            return forbidden(self.root / data.path, error)
         hint = ""
         if isinstance(error, FileNotFoundError):
             hint = "a snapshot that is no longer pinned (after a day) may have lost it to vacuum: "

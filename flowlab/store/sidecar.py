@@ -23,6 +23,7 @@ from flowlab.events import ANOMALY_SCHEMA, RunInfo
 from flowlab.store.delta import SidecarRef, TableState
 from flowlab.store.files import Disk
 from flowlab.store.layout import Stream
+from flowlab.store.opening import read_file
 from flowlab.store.tail_reader import CommitMark, KeyUse
 from flowlab.store.truncation import BaseRow, Bases
 
@@ -192,8 +193,8 @@ def _write(path: Path, content: bytes, disk: Disk) -> str:
 
 def _read(root: Path, ref: SidecarRef) -> bytes:
     try:
-        data = (root / ref.name).read_bytes()
-    except OSError as error:
+        data = read_file(root / ref.name)
+    except FileNotFoundError as error:
         message = f"{ref.name} is missing ({error}); restore it from a copy"
         raise CorruptionError(message) from error
     if hashlib.sha256(data).hexdigest() != ref.sha256:

@@ -15,6 +15,7 @@ from flowlab.store.aggregate_states import FOLDER as AGGREGATES
 from flowlab.store.checkpoints import TAKEN, checkpoint_of
 from flowlab.store.containers import AGGREGATE, PROJECTION, SUFFIX, read_container
 from flowlab.store.layout import Stream
+from flowlab.store.opening import kind_of
 from flowlab.store.projecting import FOLDER as PROJECTIONS
 
 Found = Callable[[str, str, str], Any]
@@ -59,7 +60,7 @@ def verify_states(
         try:
             checkpoints.load(root, taken)
         except FlowlabError as error:
-            kind = "damaged" if (root / taken.path).exists() else "missing"
+            kind = kind_of(error, root / taken.path)
             found(kind, taken.path, f"checkpoint {taken.id!r} of {taken.stream[2]!r}: {error}")
     for path in sorted((root / checkpoints.FOLDER).glob("*/*")):
         where = path.relative_to(root).as_posix()
@@ -74,7 +75,11 @@ def verify_states(
                 read_container(path, kind=number)
             except FlowlabError as error:
                 where = path.relative_to(root).as_posix()
-                found("damaged", where, f"{error}; it is built again from the log when it is used")
+                found(
+                    kind_of(error, path),
+                    where,
+                    f"{error}; it is built again from the log when it is used",
+                )
     return {name: count for name, count in checked.items() if count}
 
 

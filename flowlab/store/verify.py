@@ -18,6 +18,7 @@ from flowlab.store.cluster_verify import verify_clusterings
 from flowlab.store.delta import DataFile, TableState, commit_path
 from flowlab.store.layout import Layout
 from flowlab.store.manifest import read_manifest
+from flowlab.store.opening import kind_of
 from flowlab.store.placing import group_rows
 from flowlab.store.segment_reader import SegmentReader, with_namespace
 from flowlab.store.sidecar import MetadataLog
@@ -38,7 +39,7 @@ class Problem:
     """One thing that is wrong.
 
     Args:
-        kind: missing, damaged, size, rows, order, partition, gap,
+        kind: missing, damaged, unreadable (by this user), size, rows, order, partition, gap,
             duplicate, position or cause.
         where: the file, or the event's key.
         detail: what was found and what was expected.
@@ -115,7 +116,8 @@ class Verifier:
             manifest = read_manifest(self._root)
             self._layout, self._mark = manifest.layout, manifest.mark
         except FlowlabError as error:
-            self._problem("damaged", "flowlab.json", str(error))
+            kind = kind_of(error, self._root / "flowlab.json")
+            self._problem(kind, "flowlab.json", str(error))
         state = self._commits()
         if state is None:
             return self._report()
@@ -162,8 +164,7 @@ class Verifier:
                 self._reader.check((data,))
                 table = self._reader.read(data, verify=True)
             except (OSError, CorruptionError) as error:
-                kind = "damaged" if path.exists() else "missing"
-                self._problem(kind, where, str(error))
+                self._problem(kind_of(error, path), where, str(error))
                 whole = False
                 continue
             if size != data.size:
@@ -195,7 +196,7 @@ class Verifier:
         try:
             view = TailReader(self._root / "tail", owner=self._mark).view(state.info.tail)
         except CorruptionError as error:
-            self._problem("damaged", "tail", str(error))
+            self._problem(kind_of(error, self._root / "tail"), "tail", str(error))
             return None
         if commit_path(self._root / "workflows" / "_delta_log", state.version + 1).exists():
             # Somebody writes meanwhile: this tail, or its absence, belongs to a newer version.
