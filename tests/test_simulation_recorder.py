@@ -205,3 +205,20 @@ def test_a_table_has_the_types_of_the_schema() -> None:
 
     assert isinstance(run.log.table, pa.Table)
     run.log.table.validate(full=True)
+
+
+def test_more_streams_than_sixteen_bits_count_each_its_own_events() -> None:
+    recorder = Recorder()
+    recorder.begin()
+    shape = recorder.shape("Noted")
+    # Codes that are equal in their low sixteen bits, and others that are in their high ones.
+    codes = [0, 1, 1 << 16, (1 << 16) + 1, (1 << 17) - 1]
+    for number in range(1 << 17):
+        recorder.stream(f"w-{number}")
+    for turn, code in enumerate([*codes, *codes[::-1], *codes]):
+        recorder.add(turn, shape, code)
+
+    table = table_of(recorder, [""], "default")
+
+    for column in ("sequence", "agent_sequence"):
+        assert table[column].to_pylist() == [1] * 5 + [2] * 5 + [3] * 5
