@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowlab as fl
+from flowlab.causality.order import order_of
 from flowlab.cli import main
-from flowlab.errors import InvalidArgumentError, NotFoundError
+from flowlab.errors import CorruptionError, InvalidArgumentError, NotFoundError
 from flowlab.events import Event, EventLog
 from flowlab.recovery import Replayer, ReplayReport, cones
 from flowlab.runtime import Runtime
@@ -171,15 +172,47 @@ def test_a_cone_of_a_store_is_that_of_its_log_and_holds_all_that_led_there(tmp_p
                     assert found == {(e.workflow_id, e.sequence) for e in other.cone.events()}
 
 
-def test_a_cone_of_a_store_that_is_too_long_to_be_read_is_the_streams_part_of_it(
+def test_a_cone_that_lacks_something_says_what_and_why(
     store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cones, "MAX_CONE_EVENTS", 3)
-    for row in report_of([renamed], store).diverged:
-        assert row.divergence is not None
-        assert row.divergence.cone is not None
-        found = list(row.divergence.cone.events())
-        assert [e.sequence for e in found] == list(range(1, row.divergence.sequence + 1))
+    assert {row.divergence.cone_lacks for row in report_of([renamed], store).diverged} == {""}
+    assert "its causal cone" not in str(report_of([renamed], store))
+
+    def told(source: Any, *, whole: bool = False) -> set[str]:
+        """Return what the cones of the divergences lack; each, where there is one, is its past."""
+        report = report_of([renamed], source)
+        for row in report.diverged:
+            parted = row.divergence
+            assert (parted.cone is None) == whole
+            if parted.cone is not None:
+                found = [event.sequence for event in parted.cone.events()]
+                assert found == list(range(1, parted.sequence + 1))
+        lacks = {row.divergence.cone_lacks for row in report.diverged}
+        assert {row["cone_lacks"] for row in report.to_json()["histories"]} == lacks
+        assert set(report.to_polars()["cone_lacks"]) == lacks
+        assert all(f"  its causal cone lacks {it}" in str(report) for it in lacks)
+        return lacks
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cones, "MAX_CONE_EVENTS", 3)
+        events = store.snapshot().position
+        why = f"the store has {events} events, and up to 3 are read for it"
+        assert told(store) == {f"the events of other streams: {why}"}
+    with monkeypatch.context() as patch:
+        patch.setattr(cones, "MAX_CONES", 0)
+        why = "all of it: only the first 0 divergences have one"
+        assert told(store, whole=True) == told(store.log(), whole=True) == {why}
+
+    def damaged(log: EventLog) -> Any:
+        if len(set(log.table["workflow_id"].to_pylist())) > 1:
+            message = "sequence 7 is missing"
+            raise CorruptionError(message)
+        return order_of(log)
+
+    monkeypatch.setattr(cones, "order_of", damaged)
+    why = "the log has no causal order: sequence 7 is missing"
+    assert told(store) == {f"the events of other streams: {why}"}
+    assert told(store.log(), whole=True) == {f"all of it: {why}"}
 
 
 def test_a_change_that_is_guarded_is_none(store: Any) -> None:

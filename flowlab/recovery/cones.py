@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from flowlab.causality.order import order_of
 from flowlab.errors import FlowlabError
-from flowlab.events import EventId, EventLog
+from flowlab.events import EventId, EventLog, grouped
 from flowlab.events.keys import Key, encode_id
 from flowlab.recovery.replay_report import Replayed
 from flowlab.store import Snapshot
@@ -26,55 +26,70 @@ def with_cones(source: EventLog | Snapshot, rows: Iterable[Replayed]) -> list[Re
     """Return rows with the causal cones of the first divergences among them.
 
     Of a store, the log of a run is read once for all of its divergences: the cone holds events of
-    children, of agents, and of whoever else had a part in it.
+    children, of agents, and of whoever else had a part in it. Where that cannot be, it is the part
+    in the stream itself, and `cone_lacks` says why.
     """
     found: list[Replayed] = []
     run: tuple[str, str] | None = None
-    log, cones = source if isinstance(source, EventLog) else None, 0
+    log, lacks, cones = source if isinstance(source, EventLog) else None, "", 0
     for row in rows:
-        if row.divergence is None or cones == MAX_CONES:
+        if row.divergence is None:
             found.append(row)
             continue
-        cones += 1
-        if isinstance(source, Snapshot) and run != (row.namespace, row.run_id):
-            run = (row.namespace, row.run_id)
-            log = _run_log(source, *run)
-        cone = None if log is None else _cone(log, row)
-        if cone is None and isinstance(source, Snapshot):
-            stream = _stream_log(source, row)
-            cone = None if stream is None else _cone(stream, row)
-        found.append(replace(row, divergence=replace(row.divergence, cone=cone)))
+        cone = None
+        if cones == MAX_CONES:
+            told = f"all of it: only the first {MAX_CONES} divergences have one"
+        else:
+            cones += 1
+            if isinstance(source, Snapshot) and run != (row.namespace, row.run_id):
+                run = (row.namespace, row.run_id)
+                log, lacks = _run_log(source, *run)
+            told = lacks
+            if log is not None:
+                cone, told = _cone(log, row)
+            if cone is None and isinstance(source, Snapshot):
+                cone, told = _within(source, row, told)
+            elif cone is None:
+                told = f"all of it: {told}"
+        parted = replace(row.divergence, cone=cone, cone_lacks=told)
+        found.append(replace(row, divergence=parted))
     return found
 
 
-def _run_log(source: Snapshot, namespace: str, run_id: str) -> EventLog | None:
-    """Return the log of one run; None where it is too long, or cannot be read."""
+def _run_log(source: Snapshot, namespace: str, run_id: str) -> tuple[EventLog | None, str]:
+    """Return the log of one run; or why it is not there: it is too long, or cannot be read."""
     if source.position > MAX_CONE_EVENTS:
-        return None
+        events, most = grouped(source.position), grouped(MAX_CONE_EVENTS)
+        return None, f"the store has {events} events, and up to {most} are read for it"
     run = f"/runs/{encode_id(run_id)}" if run_id else ""
     try:
         log = source.read(f"/namespaces/{encode_id(namespace)}{run}")
-    except FlowlabError:
-        return None  # damaged elsewhere
-    return EventLog(log.table.filter(pc.equal(log.table.column("run_id"), run_id)), log.runs)
+    except FlowlabError as error:
+        return None, f"the log of the run cannot be read: {error}"  # damaged elsewhere
+    mine = pc.equal(log.table.column("run_id"), run_id)
+    return EventLog(log.table.filter(mine), log.runs), ""
 
 
-def _stream_log(source: Snapshot, row: Replayed) -> EventLog | None:
+def _within(source: Snapshot, row: Replayed, why: str) -> tuple[EventLog | None, str]:
+    """Return the part of a cone within the stream, and what it lacks."""
     key = Key("workflows", row.workflow_id, namespace=row.namespace, run_id=row.run_id)
     try:
-        return source.read(key)
-    except FlowlabError:
-        return None
+        cone, told = _cone(source.read(key), row)
+    except FlowlabError as error:
+        cone, told = None, str(error)
+    if cone is None:
+        return None, f"all of it: {told}"
+    return cone, f"the events of other streams: {why}"
 
 
-def _cone(log: EventLog, row: Replayed) -> EventLog | None:
-    """Return the events of a log that led to where the code parts, with that one."""
+def _cone(log: EventLog, row: Replayed) -> tuple[EventLog | None, str]:
+    """Return the events of a log that led to where the code parts, with that one; or why not."""
     assert row.divergence is not None
     event = EventId(row.namespace, row.run_id, row.workflow_id, row.divergence.sequence)
     try:
         order = order_of(log)
         rows = [*order.past(event).tolist(), order.row(event)]
-    except FlowlabError:
+    except FlowlabError as error:
         # A log that is damaged elsewhere has no order: what parted is told all the same.
-        return None
-    return EventLog(log.table.take(pa.array(sorted(rows))), log.runs)
+        return None, f"the log has no causal order: {error}"
+    return EventLog(log.table.take(pa.array(sorted(rows))), log.runs), ""

@@ -41,7 +41,8 @@ class Divergence:
         line: file:line of the code that asked, or where it waits; empty where it has no place.
         hint: the next step.
         message: all of that in words.
-        cone: the events that led there, the last one itself; None where that was not asked for.
+        cone: the events that led there, the last one itself; None where there is none.
+        cone_lacks: what the cone does not hold, and why; empty where it holds all that led there.
     """
 
     sequence: int
@@ -52,6 +53,7 @@ class Divergence:
     hint: str
     message: str
     cone: EventLog | None = None
+    cone_lacks: str = ""
 
     def __repr__(self) -> str:
         at = f" at {self.line}" if self.line else ""
@@ -179,6 +181,7 @@ _COLUMNS: Final = (
     "differs",
     "line",
     "detail",
+    "cone_lacks",
 )
 
 
@@ -197,7 +200,8 @@ def _record(row: Replayed) -> dict[str, Any]:
 
 def _facts(parted: Divergence) -> dict[str, Any]:
     return {
-        name: getattr(parted, name) for name in ("sequence", "recorded", "asked", "differs", "line")
+        name: getattr(parted, name)
+        for name in ("sequence", "recorded", "asked", "differs", "line", "cone_lacks")
     } | {"detail": parted.hint}
 
 
@@ -206,9 +210,10 @@ def _told(row: Replayed) -> str:
     if parted is None:
         return f"{row.status}: {row.detail}"
     where = f"\n  the code: {parted.line}" if parted.line else ""
+    lacks = f"\n  its causal cone lacks {parted.cone_lacks}" if parted.cone_lacks else ""
     return (
         f"{row.status} at event {parted.sequence}, in {parted.differs}\n"
-        f"  recorded: {parted.recorded}\n  asked:    {parted.asked}{where}\n  {parted.hint}"
+        f"  recorded: {parted.recorded}\n  asked:    {parted.asked}{where}\n  {parted.hint}{lacks}"
     )
 
 
