@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any, Final, Literal
 
 from flowlab.events import CauseKind, Event
@@ -132,6 +134,14 @@ class Calls:
     results: dict[str, Any] = field(default_factory=dict)
     _calls: dict[int, Call] = field(default_factory=dict)
     _acts: dict[int, int] = field(default_factory=dict)
+    # What an event may change, or a state tells: a walk through every call for each event would
+    # take as long as the square of the history.
+    _open: dict[int, Call] = field(default_factory=dict)
+    _failed: Counter[str] = field(default_factory=Counter)
+    _undoing: dict[int, Call] = field(default_factory=dict)
+    _ended: dict[int, Call] = field(default_factory=dict)
+    _sagas: set[str] = field(default_factory=set)
+    _untaken: list[tuple[int, int]] = field(default_factory=list)
     _committed: list[tuple[str, str]] = field(default_factory=list)
     _children: set[tuple[str, str]] = field(default_factory=set)
     _effects: dict[int, Call] = field(default_factory=dict)
@@ -153,13 +163,24 @@ class Calls:
 
     def _begin(self, now_ns: int) -> None:
         """Take note of what agents have taken up by now."""
-        if not self.receipts.taken:
-            return
-        for sequence, call in self._calls.items():
+        while self._untaken and self._untaken[0][0] <= now_ns:
+            call = self._calls[heappop(self._untaken)[1]]
             if call.status == "asked":
-                taken = self.receipts.taken.get((call.event.workflow_id, sequence))
-                if taken is not None and taken[0] <= now_ns and call.event.event_type != CHILD:
-                    call.status, call.agent = "begun", taken[3]
+                call.agent = self.receipts.taken[call.event.workflow_id, call.event.sequence][3]
+                self._put(call, "begun")
+
+    def _put(self, call: Call, status: str) -> None:
+        """Take note of how far a call has come."""
+        self._failed[call.agent] += (status == "failed") - (call.status == "failed")
+        sequence, call.status = call.event.sequence, status
+        for held, holds in (
+            (self._open, call.is_open),
+            (self._undoing, call.undoes and (call.is_open or status == "retried")),
+        ):
+            if holds:
+                held[sequence] = call
+            else:
+                held.pop(sequence, None)
 
     def _take(self, event: Event) -> Asked:
         kind = event.event_type
@@ -175,7 +196,7 @@ class Calls:
 
     def executing(self) -> AgentExecuting:
         """Return who works, and on what nobody has begun to work."""
-        working = [call for call in self._calls.values() if call.is_open and not call.undoes]
+        working = [call for call in self._open.values() if not call.undoes]
         waiting = [
             call.event.name
             for call in working
@@ -187,12 +208,9 @@ class Calls:
 
     def compensating(self) -> Compensating:
         """Return who failed, and what is to be undone."""
-        calls = self._calls.values()
-        failed = frozenset(call.agent for call in calls if call.status == "failed")
-        undoing = [call for call in calls if call.undoes]
-        chain = [call.step for call in undoing if call.is_open or call.status == "retried"]
-        sagas = {call.place[0] for call in undoing}
-        chain += [step for saga, step in reversed(self._committed) if saga in sagas]
+        failed = frozenset(+self._failed)
+        chain = [call.step for _, call in sorted(self._undoing.items())]
+        chain += [step for saga, step in reversed(self._committed) if saga in self._sagas]
         return Compensating(failed, tuple(chain))
 
     def left(self) -> tuple[str, ...]:
@@ -211,12 +229,17 @@ class Calls:
     def _ask(self, event: Event) -> Asked:
         call = Call(event, _agent_of(event), self._undoes(event))
         self._calls[event.sequence] = call
+        self._put(call, "asked")
+        taken = self.receipts.taken.get((event.workflow_id, event.sequence))
+        if taken is not None and event.event_type != CHILD:
+            heappush(self._untaken, (taken[0], event.sequence))
         if not call.undoes:
             return "to do"
+        self._sagas.add(call.place[0])
         self._committed = [it for it in self._committed if it != call.place]
-        for other in self._calls.values():
+        for other in list(self._undoing.values()):
             if other.status == "retried" and other.place == call.place:
-                other.status = "ended"
+                self._put(other, "ended")
         return "to undo"
 
     def _undoes(self, event: Event) -> bool:
@@ -243,10 +266,11 @@ class Calls:
         call = self._calls[max(direct + through)]
         self._act(call, event)
         if kind in CALL_STARTS:
-            call.status = "begun"
+            self._put(call, "begun")
         elif call.is_open:
             call.ended = event.sequence
-            call.status = "failed" if kind in CALL_FAILURES else "ended"
+            self._ended[event.sequence] = call
+            self._put(call, "failed" if kind in CALL_FAILURES else "ended")
             if kind in CALL_SUCCESSES and not call.undoes:
                 self.results[call.step] = data_of(event).get("result")
 
@@ -266,10 +290,12 @@ class Calls:
             self._effects.setdefault(call.event.sequence, call)
 
     def _retry(self, event: Event) -> None:
-        own = {it.sequence for it in event.causes if it.workflow_id == event.workflow_id}
-        for call in self._calls.values():
-            if call.ended in own and call.status == "failed":
-                call.status = "retried"
+        for cause in event.causes:
+            call = (
+                self._ended.get(cause.sequence) if cause.workflow_id == event.workflow_id else None
+            )
+            if call is not None and call.ended == cause.sequence and call.status == "failed":
+                self._put(call, "retried")
 
 
 def names_in(data: dict[str, Any], key: str) -> list[str]:
