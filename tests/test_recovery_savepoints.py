@@ -15,7 +15,7 @@ from test_recovery_schemes import histories, long_history
 from workflow_host import ID, Host
 
 from flowlab import Agent
-from flowlab.errors import CorruptionError, InvalidArgumentError
+from flowlab.errors import CorruptionError, InvalidArgumentError, LimitError
 from flowlab.events import Cell, Event
 from flowlab.recovery import (
     Cached,
@@ -35,7 +35,7 @@ from flowlab.runtime import Runtime
 from flowlab.runtime.ledger import ledger
 from flowlab.runtime.scheme import Process
 from flowlab.runtime.states import agent_values
-from flowlab.store import Disk, EventStore
+from flowlab.store import Disk, EventStore, writer
 from flowlab.store.closure import least_cut
 from flowlab.store.containers import CHECKPOINT, Container, read_container, write_container
 from flowlab.workflow import (
@@ -152,6 +152,26 @@ def test_from_a_savepoint_at_any_event_a_workflow_ends_elsewhere_as_it_did_under
                 made = EVERY_SCHEME[place % len(EVERY_SCHEME)]()
                 assert squaring(other, process, made) == done
     assert (beyond > 0) == (process is adding)
+
+
+def test_a_history_that_is_too_long_for_one_append_comes_over_as_the_error_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its error said to split an append that its user never wrote.
+    with fresh_store() as there, fresh_store() as here:
+        done = squaring(there, adding, Replay())
+        path = export_savepoint(there, savepoint(there, ID, adding), tmp_path / "one.file")
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "MAX_TRANSACTION_BYTES", 1000)
+            with pytest.raises(
+                LimitError, match=r"nothing was taken.*append_log\(there\.log\(\)\)"
+            ):
+                import_savepoint(here, path)
+            assert here.snapshot().position == 0
+            here.append_log(there.log())
+            taken = import_savepoint(here, path)
+        assert Checkpointed().restore(here, STREAM, adding).checkpoint == taken.id
+        assert squaring(here, adding, Checkpointed(EveryEvents(3))) == done
 
 
 def shortened(path: Path) -> Path:

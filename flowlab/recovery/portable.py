@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from flowlab.errors import CorruptionError, FormatVersionError, InvalidArgumentError
-from flowlab.events import Cause, Event
+from flowlab.errors import CorruptionError, FormatVersionError, InvalidArgumentError, LimitError
+from flowlab.events import Cause, Event, counted
 from flowlab.recovery.agent_states import held_cells, told_again
 from flowlab.recovery.checkpoint import CODE, STATE, WorkflowCheckpoint
 from flowlab.recovery.keeping import OURS, newest_savepoint
@@ -200,6 +200,7 @@ def import_savepoint(
         FormatVersionError: a newer flowlab wrote it.
         InvalidArgumentError: the store has another history of that workflow, or a shorter one; or
             it has none, and the file neither.
+        LimitError: the history is longer than one append holds; nothing was taken.
     """
     taken = read_container(Path(path), kind=CHECKPOINT)
     exported = _read(taken, Path(path).name)
@@ -226,7 +227,10 @@ def import_savepoint(
         fresh = _moved(exported.events, stream, Counter(event.workflow_id for event in told))
     if events := [*told, *fresh]:
         new = dict.fromkeys((event.workflow_id for event in events), 0)
-        store.append_together(events, expected_versions=new, namespace=space, run_id=run)
+        try:
+            store.append_together(events, expected_versions=new, namespace=space, run_id=run)
+        except LimitError as error:
+            raise _too_long(Path(path).name, stream, len(events)) from error
     body, causality = exported.body, taken.meta.get("causality")
     if content is not None:
         cut = least_cut(store.snapshot(), stream, at)
@@ -240,6 +244,17 @@ def import_savepoint(
         origin=origin,
         namespace=space,
         run_id=run,
+    )
+
+
+def _too_long(name: str, stream: Stream, events: int) -> LimitError:
+    """Return the error for a history that does not go into a store at once."""
+    return LimitError(
+        f"the history of {stream[2]!r} in {name} ({counted(events, 'event')}) is longer than one "
+        "append holds, and it goes in at once or not at all: nothing was taken. Bring the run over "
+        "from the store that the savepoint is of, in commits of its own: "
+        "here.append_log(there.log()), which keeps its namespace and run; then import the file "
+        "again: with the history here it needs none of its own"
     )
 
 
