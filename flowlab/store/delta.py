@@ -237,16 +237,22 @@ def add_action(data: DataFile, *, modified_ms: int, data_change: bool = True) ->
     Parquet's page checksums leave the footer out, so its CRC-32 stands here, as a tag; that of the
     whole file too, for readers that check no page (DuckDB).
     """
+    stats = json.dumps(data.stats, separators=(",", ":"), ensure_ascii=True)
+    return {"add": add_fields(data, modified_ms=modified_ms, data_change=data_change, stats=stats)}
+
+
+def add_fields(
+    data: DataFile, *, modified_ms: int, data_change: bool, stats: Any
+) -> dict[str, Any]:
+    """Return what an action `add` says of a file, with its statistics as they are given."""
     return {
-        "add": {
-            "path": quote(data.path, safe=SAFE_SIGNS),
-            "partitionValues": data.partition,
-            "size": data.size,
-            "modificationTime": modified_ms,
-            "dataChange": data_change,
-            "stats": json.dumps(data.stats, separators=(",", ":"), ensure_ascii=True),
-            "tags": _tags(data),
-        }
+        "path": quote(data.path, safe=SAFE_SIGNS),
+        "partitionValues": data.partition,
+        "size": data.size,
+        "modificationTime": modified_ms,
+        "dataChange": data_change,
+        "stats": stats,
+        "tags": _tags(data),
     }
 
 

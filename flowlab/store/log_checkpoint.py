@@ -27,6 +27,7 @@ from flowlab.store.delta import (
     SidecarRef,
     TableState,
     add_action,
+    add_fields,
     check_protocol,
     data_file,
     remove_action,
@@ -201,7 +202,7 @@ def _content(state: TableState) -> list[Any]:
         {name: value for name, value in table.get("metaData", {}).items() if value is not None},
         sorted(state.transactions.items()),
         [
-            {**add_action(data, modified_ms=data.modified_ms)["add"], "stats": data.stats}
+            add_fields(data, modified_ms=data.modified_ms, data_change=True, stats=data.stats)
             for data in state.files
         ],
         [[data.path, data.partition, data.size, data.removed_ms] for data in state.removed],
