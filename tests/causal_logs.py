@@ -2,49 +2,69 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import cache
 from itertools import pairwise
-from typing import Any
 
 from hypothesis import strategies as st
 
 from flowlab import Cause, CauseKind, Event, EventLog
 
 
+_MARKS = st.sampled_from(
+    [
+        (stream, event_type, name, follows_lane)
+        for stream in ("", "flow-1", "flow-2")
+        for event_type in ("MarkerRecorded", "MessageSent")
+        for name in ("a", "b")
+        for follows_lane in (True, False)
+    ]
+)
+_TIMES = st.integers(0, 20)
+
+
 @st.composite
 def logs(
     draw: st.DrawFn, *, max_events: int = 14, worlds: int = 1, overlapping: bool = True
 ) -> EventLog:
-    """Draw a log without damage: lanes that overlap, causes anywhere before, rows in any order."""
+    """Draw a log without damage: lanes that overlap, causes anywhere before, rows in any order.
+
+    Each choice costs more than most laws do: what is small and independent is one choice.
+    """
     size = draw(st.integers(0, max_events))
     agents = draw(st.integers(1, 4))
     loose = [overlapping and draw(st.booleans()) for _ in range(agents)]
-    streams: dict[Any, int] = {}
-    lanes: dict[Any, int] = {}
+    lanes = st.integers(0, worlds * agents - 1)
+    counts: Counter[tuple[str, str]] = Counter()
+    before: list[list[Event]] = [[] for _ in range(worlds)]
     events: list[Event] = []
     for _ in range(size):
-        run = f"run-{draw(st.integers(0, worlds - 1))}"
-        number = draw(st.integers(0, agents - 1))
-        agent = f"agent-{number}"
-        stream = draw(st.sampled_from([f"@{agent}", "flow-1", "flow-2"]))
-        own = [event for event in events if event.run_id == run]
-        named = draw(st.lists(st.sampled_from(own), max_size=3)) if own else []
-        streams[run, stream] = streams.get((run, stream), 0) + 1
-        lanes[run, agent] = lanes.get((run, agent), 0) + 1
-        events.append(
-            Event(
-                run_id=run,
-                workflow_id=stream,
-                sequence=streams[run, stream],
-                agent_id=agent,
-                agent_sequence=lanes[run, agent],
-                event_type=draw(st.sampled_from(["MarkerRecorded", "MessageSent"])),
-                name=draw(st.sampled_from(["a", "b"])),
-                time_ns=draw(st.integers(0, 20)),
-                follows_lane=draw(st.booleans()) if loose[number] else True,
-                causes=tuple(Cause(event.workflow_id, event.sequence, 1) for event in named),
-            )
+        world, number = divmod(draw(lanes), agents)
+        stream, event_type, name, follows_lane = draw(_MARKS)
+        run, agent, own = f"run-{world}", f"agent-{number}", before[world]
+        stream = stream or f"@{agent}"
+        named = draw(_some_of(len(own))) if own else []
+        counts.update([(run, stream), (run, agent)])
+        event = Event(
+            run_id=run,
+            workflow_id=stream,
+            sequence=counts[run, stream],
+            agent_id=agent,
+            agent_sequence=counts[run, agent],
+            event_type=event_type,
+            name=name,
+            time_ns=draw(_TIMES),
+            follows_lane=follows_lane or not loose[number],
+            causes=tuple(Cause(own[row].workflow_id, own[row].sequence, 1) for row in named),
         )
+        own.append(event)
+        events.append(event)
     return EventLog.from_events(draw(st.permutations(events)))
+
+
+@cache
+def _some_of(rows: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(0, rows - 1), max_size=3)
 
 
 def edges_of(log: EventLog) -> set[tuple[int, int, str]]:
