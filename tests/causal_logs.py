@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from flowlab import Cause, CauseKind, Event, EventLog
 
-
 _MARKS = st.sampled_from(
     [
         (stream, event_type, name, follows_lane)
