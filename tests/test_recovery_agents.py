@@ -23,6 +23,7 @@ from flowlab.recovery import (
     state_at,
 )
 from flowlab.recovery.agent_states import take_checkpoint
+from flowlab.recovery.heard import Heard
 from flowlab.runtime import Runtime
 from flowlab.runtime.scheme import RecoveryScheme
 from flowlab.runtime.states import agent_values
@@ -144,7 +145,7 @@ def test_of_an_agent_as_many_are_held_as_were_taken_up_to_keep(tmp_path: Path) -
             mine: list[int] = []
             for _ in range(keep + 1):
                 mine.append(store.append(stream[2], told).last_sequence)
-                take_checkpoint(store, stream, keep=keep, cut={})
+                take_checkpoint(store, stream, keep=keep, cut={}, heard=Heard())
                 assert [known.at for known in store.checkpoints(stream[2])] == mine[-keep:]
 
 

@@ -12,6 +12,7 @@ from flowlab.errors import TruncatedError
 from flowlab.events import MAX_PAYLOAD_BYTES, Cell, Event, encode_payload
 from flowlab.recovery.checkpoint import STATE, WorkflowCheckpoint
 from flowlab.recovery.folds import agent_fold, folded
+from flowlab.recovery.heard import Heard
 from flowlab.recovery.keeping import kept_and_gone, origin_of
 from flowlab.runtime.scheme import AgentCells
 from flowlab.store.closure import least_cut
@@ -48,7 +49,7 @@ def restored_cells(store: EventStore, stream: Stream) -> AgentCells:
 
 
 def take_checkpoint(
-    store: EventStore, stream: Stream, *, keep: int, cut: Mapping[str, int]
+    store: EventStore, stream: Stream, *, keep: int, cut: Mapping[str, int], heard: Heard
 ) -> dict[str, int]:
     """Take a checkpoint of an agent's state as its stream is; return the cut that it holds.
 
@@ -57,6 +58,7 @@ def take_checkpoint(
         stream: of the agent.
         keep: how many are kept, this one among them.
         cut: of the checkpoint before; empty where there is none.
+        heard: what of the stream was heard since; it forgets what the checkpoint holds.
 
     Raises:
         TruncatedError: the beginning of its stream is gone, and no checkpoint of it can be read.
@@ -65,7 +67,8 @@ def take_checkpoint(
     namespace, run_id, name = stream
     head = snapshot.head(name, namespace=namespace, run_id=run_id)
     state = folded(_FOLD, snapshot, stream, head).state
-    vector = least_cut(snapshot, stream, head, cut)
+    since = heard.within(cut.get(name, 0) + 1, head)
+    vector = least_cut(snapshot, stream, head, cut, since)
     content = WorkflowCheckpoint(STATE, _FOLD.name, "", head, 0, vector, state)
     held = store.checkpoints(name, namespace=namespace, run_id=run_id)
     _, gone = kept_and_gone(held, keep, "")
@@ -79,6 +82,7 @@ def take_checkpoint(
         namespace=namespace,
         run_id=run_id,
     )
+    heard.forget(head)
     return vector
 
 

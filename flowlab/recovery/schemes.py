@@ -24,6 +24,7 @@ from flowlab.events import Event
 from flowlab.events.wording import brief
 from flowlab.recovery.agent_states import restored_cells, take_checkpoint
 from flowlab.recovery.checkpoint import WorkflowCheckpoint, resume_place
+from flowlab.recovery.heard import Heard
 from flowlab.recovery.keeping import kept_and_gone, newest_savepoint, origin_of
 from flowlab.recovery.policies import EveryEvents, Policy, Since, check_policy
 from flowlab.recovery.restoring import (
@@ -57,6 +58,7 @@ class Track:
     at: int = 0
     savepoint: Event | None = None
     cut: dict[str, int] = field(default_factory=dict)
+    heard: Heard = field(default_factory=Heard)
     newest: Checkpoint | None = None
     value: Any = None
     deltas: int = 0
@@ -64,6 +66,7 @@ class Track:
     def take(self, event: Event) -> None:
         """Take note of an event that is durable."""
         self.since.take(event)
+        self.heard.take(event)
         if event.event_type == "WorkflowStarted":
             self.savepoint = None
         elif is_savepoint(event):
@@ -234,11 +237,13 @@ class Checkpointed:
             track = Track()
             self._keep(stream, track)
         for event in events:
-            track.since.take(event)
+            track.take(event)
         if self.policy.due(track.since):
             track.since = Since(began_ns=track.since.now_ns, now_ns=track.since.now_ns)
             try:
-                track.cut = take_checkpoint(store, stream, keep=self.keep, cut=track.cut)
+                track.cut = take_checkpoint(
+                    store, stream, keep=self.keep, cut=track.cut, heard=track.heard
+                )
             except (OSError, FlowlabError, RecursionError) as error:
                 message = f"no checkpoint of agent {stream[2][1:]!r} could be taken: {error}"
                 warnings.warn(message, RuntimeWarning, stacklevel=2)
@@ -286,7 +291,8 @@ class Checkpointed:
             savepoint=track.savepoint,
             learned=None if learned is None else learned(),
         )
-        cut = least_cut(store.snapshot(), stream, content.at, track.cut)
+        heard = track.heard.within(track.cut.get(stream[2], 0) + 1, content.at)
+        cut = least_cut(store.snapshot(), stream, content.at, track.cut, heard)
         content = replace(content, vector=cut)
         body, base = self._encoded(content, track)
         track.newest = None  # if this one cannot be written, the next is no delta of its state
@@ -305,6 +311,7 @@ class Checkpointed:
         self._hear("wrote", len(body), self.clock() - began)
         track.since = Since(began_ns=track.since.now_ns, now_ns=track.since.now_ns)
         track.at, track.cut, track.newest = content.at, cut, taken
+        track.heard.forget(content.at)
         if self.then is not None and len(kept) + 1 >= self.keep:
             self._follow(store, stream, min(known.at for known in (*kept, taken)))
         return taken

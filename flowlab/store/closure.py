@@ -29,7 +29,11 @@ class _Told(msgspec.Struct):
 
 
 def least_cut(
-    snapshot: Snapshot, stream: Stream, at: int, known: Mapping[str, int] | None = None
+    snapshot: Snapshot,
+    stream: Stream,
+    at: int,
+    known: Mapping[str, int] | None = None,
+    heard: Iterable[tuple[str, int]] | None = None,
 ) -> dict[str, int]:
     """Return of each stream of a world the last sequence that a state after an event depends on.
 
@@ -44,6 +48,8 @@ def least_cut(
         stream: of the event.
         at: its sequence.
         known: a cut that was found for an earlier event of the stream.
+        heard: what the stream's own events after `known` and up to `at` name as causes in other
+            streams, where the caller has seen them all: they are not read then.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -63,13 +69,21 @@ def least_cut(
         if last < first:
             continue
         cut[name] = last
-        mine = (*stream[:2], name)
-        gone = min(snapshot.bases.base(mine), last)
-        found = [] if gone < first else _resumed(snapshot, mine, gone, last)
-        for cause, sequence in chain(found, _causes(snapshot, mine, first, last)):
+        if heard is not None and name == stream[2] and last == at:
+            found, heard = heard, None
+        else:
+            found = _found(snapshot, (*stream[:2], name), first, last)
+        for cause, sequence in found:
             if cause != name and sequence > max(cut.get(cause, 0), todo.get(cause, 0)):
                 todo[cause] = sequence
     return dict(sorted(cut.items()))
+
+
+def _found(snapshot: Snapshot, stream: Stream, first: int, last: int) -> Iterable[tuple[str, int]]:
+    """Return what events of a stream name as causes, and the vector that stands for those gone."""
+    gone = min(snapshot.bases.base(stream), last)
+    resumed = () if gone < first else _resumed(snapshot, stream, gone, last)
+    return chain(resumed, _causes(snapshot, stream, first, last))
 
 
 def _resumed(snapshot: Snapshot, stream: Stream, gone: int, last: int) -> Iterable[tuple[str, int]]:
