@@ -132,16 +132,17 @@ class Watch:
             thread.join(_JOIN_S)
 
     def leave(self, turn: Turn) -> None:
-        """Let a turn go; after this nothing is raised in it any more."""
+        """Let a turn go; after this nothing is raised in it any more.
+
+        What was raised before strikes in here at the latest: whoever raises it holds the lock, and
+        the interpreter looks after each call of C, that which lets the lock go among them.
+        """
         with self._lock:
             turns = self._turns.get(turn.thread, [])
-            held = turn in turns
-            if held:
+            if turn in turns:
                 turns.remove(turn)
                 if not turns:
                     del self._turns[turn.thread]
-        if held and turn.told:
-            _take(turn.thread)
 
     def _run(self) -> None:
         while True:
@@ -263,20 +264,6 @@ def _often_s(turn: Turn) -> float:
 def _raise_in(thread: int) -> None:
     error = ctypes.py_object(NeverBack)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
-
-
-def _take(thread: int) -> None:
-    """Take what may still be on its way to this thread.
-
-    It is not called back: then the interpreter would look for it for ever, before every call, and
-    in CPython 3.11 go round in circles once the code is traced. One thing at a time is on its way.
-    """
-    try:
-        _raise_in(thread)
-        while True:
-            pass
-    except NeverBack:
-        return
 
 
 def _begin_anew() -> None:
