@@ -82,11 +82,6 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
             delivery=delivery,
         )
 
-    @property
-    def family(self) -> str:
-        """What the event types of its answers begin with."""
-        return "Compensation" if self.undo else "Activity"
-
     def facts(self) -> dict[str, Any]:
         """Return what names it in an event, or in a table."""
         return {
@@ -143,6 +138,9 @@ INVALID_RESULT: Final = "InvalidResult"
 MARGIN: Final = 64 * 1024
 """Bytes of a payload that are left for what it says besides a value."""
 
+MOST: Final = MAX_PAYLOAD_BYTES - MARGIN
+"""Most bytes of a result."""
+
 
 def checked(outcome: Outcome) -> tuple[Outcome, bytes]:
     """Return an outcome that an event can hold, and the payload that says its result.
@@ -161,10 +159,10 @@ def checked(outcome: Outcome) -> tuple[Outcome, bytes]:
         payload = b'{"result":' + encode_json(outcome.result) + b"}"
     except InvalidEventError as error:
         return Gone(INVALID_RESULT, f"its result is no JSON value: {error}"), b""
-    size, most = len(payload), MAX_PAYLOAD_BYTES - MARGIN
-    if size > most:
+    if len(payload) > MOST:
         message = (
-            f"its result takes {grouped(size)} bytes; expected at most {grouped(most)}, which is "
+            f"its result takes {grouped(len(payload))} bytes; expected at most {grouped(MOST)}, "
+            "which is "
             "MAX_PAYLOAD_BYTES without what an event says besides: keep it elsewhere, and return "
             "where"
         )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
     from contextlib import AbstractContextManager
 
-LINGER_S: Final = 0.001
+LINGER_S: Final = 0.01
 """How often it is looked whether turns still follow, once one has followed at once."""
 
 

@@ -154,7 +154,8 @@ class Host(Errands, Families, HandingBack, Pooling):
             kind = "Failed"
             error = {"message": outcome.message, "type": outcome.error_type}
             payload = encode_json({"attempt": effect.attempt, "error": error})
-        self._close(effect, f"{effect.family}{kind}", payload, causes)
+        family = "Compensation" if effect.undo else "Activity"
+        self._close(effect, f"{family}{kind}", payload, causes)
 
     def give_up(self, effect: Effect) -> None:
         """Take note that an effect was not answered in time.
@@ -217,16 +218,19 @@ class Host(Errands, Families, HandingBack, Pooling):
         """
         if self._later or self._running:
             self.collect_all()
-        turn, self._turn = self._turn, Turn()
+        turn = self._turn
         touched, self._touched = self._touched, {}
 
         def prepare() -> None:
+            self._turn = Turn()
             self._hand_back()
             turn.read_requests()
             if meanwhile is not None:
                 meanwhile(turn)
 
         turn.events = self.recording.commit(prepare)
+        if self._turn is turn:  # of a turn without events
+            self._turn = Turn()
         if turn.requests:  # of a turn without events, after a crash
             turn.read_requests()
         if turn.events:
@@ -266,8 +270,9 @@ class Host(Errands, Families, HandingBack, Pooling):
         """Write what has happened, and carry out what the code makes of it."""
         if self._running:
             self.ready(instance.workflow_id)
-        if event.generation != instance.standing.generation:
-            event = event.replace(generation=instance.standing.generation)
+        generation = instance.standing.generation
+        if event.generation != generation:
+            event = event.replace(generation=generation)
         self._go_on(instance, [self._write(instance, event)])
         if self._later:
             self._settle()

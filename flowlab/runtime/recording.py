@@ -130,20 +130,21 @@ class Recording:
 
     def history(self, instance: Instance, event: Event) -> Event:
         """Write the next event of a workflow's history."""
-        standing, workflow_id = instance.standing, instance.workflow_id
+        standing, workflow_id, payload = instance.standing, instance.workflow_id, event.payload
         head = standing.head
-        self._bases.setdefault(workflow_id, head)
+        if workflow_id not in self._bases:
+            self._bases[workflow_id] = head
         written = structs.replace(
             event,
             workflow_id=workflow_id,
             sequence=head + 1,
-            time_ns=self._stamp(),
+            time_ns=self._last_ns if self._is_stamped else self._stamp(),
             follows_lane=False,
         )
         standing.take(written)
         self.events.append(written)
-        if event.payload is not None:
-            self._size += len(event.payload)
+        if payload is not None:
+            self._size += len(payload)
         return written
 
     def beside(

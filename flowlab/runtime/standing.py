@@ -100,16 +100,17 @@ class Standing:
         Raises:
             CorruptionError: it does not follow the one before.
         """
-        if self.head and event.sequence != self.head + 1:
+        head, sequence = self.head, event.sequence
+        if head and sequence != head + 1:
             message = (
-                f"event {event.sequence} of {event.workflow_id!r} follows {self.head}; give every "
+                f"event {sequence} of {event.workflow_id!r} follows {head}; give every "
                 "event of the stream, in order and once"
             )
             raise CorruptionError(message)
-        self.head = event.sequence
+        self.head = sequence
         kind = event.event_type
         if kind in REQUESTS:
-            self.open[event.sequence] = event
+            self.open[sequence] = event
             self._name(event)
         elif kind in ANSWERS:
             self._answer(event)
@@ -122,11 +123,13 @@ class Standing:
             self.status = TERMINAL_STATUS[kind]
 
     def _answer(self, event: Event) -> None:
+        opened, mine = self.open, event.workflow_id
         for cause in event.causes:
             sequence = cause.sequence
-            if cause.workflow_id == event.workflow_id and sequence in self.open:
-                del self.open[sequence]
-                self.withdrawn.discard(sequence)
+            if sequence in opened and cause.workflow_id == mine:
+                del opened[sequence]
+                if self.withdrawn:
+                    self.withdrawn.discard(sequence)
                 key = self.keys.pop(sequence, None)
                 if key is not None and event.event_type in _LINEAGE:
                     self.keys[event.sequence] = key
@@ -134,19 +137,19 @@ class Standing:
 
     def _name(self, request: Event) -> None:
         """Give a request the key that its earlier attempts had, or one of its own."""
-        key = None
-        for cause in request.causes if self.keys else ():
-            if cause.workflow_id == request.workflow_id and cause.sequence in self.keys:
-                key = self.keys[cause.sequence]
+        key, keys = None, self.keys
+        for cause in request.causes if keys else ():
+            if cause.workflow_id == request.workflow_id and cause.sequence in keys:
+                key = keys[cause.sequence]
                 if cause.sequence not in self.open:
-                    del self.keys[cause.sequence]
+                    del keys[cause.sequence]
         if request.event_type in EFFECTS:
-            if request.step_id is not None or key is None:
+            if key is None or request.step_id is not None:
                 key = self._new_key(request)
         elif request.event_type != "TimerStarted":
             return
         if key is not None:
-            self.keys[request.sequence] = key
+            keys[request.sequence] = key
 
     def _new_key(self, request: Event) -> str:
         undo = "~" if request.event_type == "CompensationScheduled" else ""

@@ -116,7 +116,7 @@ class Batch:
         InvalidEventError: names the event by its place in the batch, and the field.
     """
 
-    __slots__ = ("_drafts", "_events", "encoded", "stream")
+    __slots__ = ("_drafts", "encoded", "stream")
 
     def __init__(
         self, stream: tuple[str, str, str], events: Sequence[Event | Mapping[str, Any]]
@@ -129,21 +129,21 @@ class Batch:
         if isinstance(events, (str, bytes)) or not isinstance(events, (list, Iterable)):
             message = f"the batch is {_shown(events)}; expected events, or mappings of their fields"
             raise InvalidEventError(message)
-        self._events = [
+        given = [
             event if isinstance(event, Event) else _event(event, index)
             for index, event in enumerate(events)
         ]
-        if not self._events:
+        if not given:
             message = "the batch is empty; give at least one event"
             raise InvalidEventError(message)
-        self.encoded, self._drafts = _checked(self._events)
+        self.encoded, self._drafts = _checked(given)
         for index, draft in enumerate(self._drafts):
             if (
-                draft.workflow_id not in (workflow_id, "")
-                or draft.run_id not in (run_id, "")
+                (draft.workflow_id != workflow_id and draft.workflow_id)
+                or (draft.run_id != run_id and draft.run_id)
                 or draft.namespace not in (namespace, "default")
             ):
-                raise _elsewhere(self._events[index], index, stream)
+                raise _elsewhere(given[index], index, stream)
 
     def __len__(self) -> int:
         return len(self._drafts)
@@ -165,26 +165,26 @@ class Batch:
         Raises:
             InvalidEventError: a duplicate id, a gap, or a cause that does not exist.
         """
-        namespace, run_id, workflow_id = self.stream
-        head = heads.head(namespace, run_id, workflow_id)
+        namespace, run_id, workflow_id = stream = self.stream
+        first = heads.of(stream) + 1
         last_ticks: dict[str, int] = {}
         ticks = []
-        for expected, draft in enumerate(self._drafts, head + 1):
-            if draft.sequence and draft.sequence != expected:
-                raise _misplaced(draft, expected - head - 1, workflow_id, expected)
+        for expected, draft in enumerate(self._drafts, first):
+            if draft.sequence != expected and draft.sequence:
+                raise _misplaced(draft, expected - first, workflow_id, expected)
             agent = draft.agent_id or workflow_id
             last = last_ticks.get(agent)
             if last is None:
                 last = heads.lane(namespace, run_id, agent)
             tick = draft.agent_sequence or last + 1
             if not last < tick <= _LAST:
-                raise _backwards(draft, expected - head - 1, self.stream, expected, last)
+                raise _backwards(draft, expected - first, stream, expected, last)
             last_ticks[agent] = tick
             ticks.append(tick)
             for cause in draft.causes:
                 if cause.workflow_id != workflow_id or not 1 <= cause.sequence < expected:
-                    _check_cause(cause, heads, self.stream, expected, expected - head - 1)
-        return head + 1, ticks, last_ticks
+                    _check_cause(cause, heads, stream, expected, expected - first)
+        return first, ticks, last_ticks
 
 
 @dataclass(frozen=True, slots=True)

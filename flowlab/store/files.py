@@ -98,8 +98,10 @@ class Disk:
         needed; it forgets whole pages only, and none that it is writing.
         """
         if sys.platform == "linux":
-            with contextlib.suppress(OSError):
+            try:  # noqa: SIM105 - at every durable step, and `suppress` takes as long as the rest
                 os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+            except OSError:
+                pass
 
     def sync_directory(self, path: Path) -> None:
         """Force a directory's entries to the device (Windows has no such call)."""
@@ -275,20 +277,22 @@ def _sync_entries(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write(descriptor: int, data: bytes | memoryview, offset: int) -> int:
-    """Write at the offset; return how many bytes were taken."""
-    if hasattr(os, "pwrite"):
-        return os.pwrite(descriptor, data, offset)
+def _seek_and_write(descriptor: int, data: bytes | memoryview, offset: int) -> int:
     os.lseek(descriptor, offset, os.SEEK_SET)
     return os.write(descriptor, data)
 
 
-def read_at(descriptor: int, size: int, offset: int) -> bytes:
-    """Read up to `size` bytes at the offset."""
-    if hasattr(os, "pread"):
-        return os.pread(descriptor, size, offset)
+_write: Final = getattr(os, "pwrite", _seek_and_write)
+"""Writes at the offset; returns how many bytes were taken."""
+
+
+def _seek_and_read(descriptor: int, size: int, offset: int) -> bytes:
     os.lseek(descriptor, offset, os.SEEK_SET)
     return os.read(descriptor, size)
+
+
+read_at: Final[Callable[[int, int, int], bytes]] = getattr(os, "pread", _seek_and_read)
+"""Reads up to `size` bytes at the offset: (descriptor, size, offset)."""
 
 
 def lock(
@@ -305,10 +309,10 @@ def lock(
     Raises:
         LockedError: another process holds it for longer than the timeout.
     """
-    if _try_lock(descriptor):
+    if try_lock(descriptor):
         return
     deadline = monotonic_s() + timeout_s
-    while not _try_lock(descriptor):
+    while not try_lock(descriptor):
         if monotonic_s() >= deadline:
             held = f"has been held for more than {timeout_s:g} s" if timeout_s else "is held"
             message = (
@@ -353,7 +357,8 @@ def file_lock(path: Path, disk: Disk, *, timeout_s: float, what: str) -> Iterato
 
 if sys.platform != "win32":
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Take the advisory lock of a file, if nobody has it; return whether it was so."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -366,7 +371,8 @@ if sys.platform != "win32":
 
 else:
 
-    def _try_lock(descriptor: int) -> bool:
+    def try_lock(descriptor: int) -> bool:
+        """Take the advisory lock of a file, if nobody has it; return whether it was so."""
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

@@ -20,6 +20,7 @@ from flowlab.errors import CorruptionError, FormatVersionError
 from flowlab.events import UNSTAMPED, Event, RunInfo
 
 FORMAT: Final = 1
+_PADDING: Final = tuple([bytes(size) for size in range(8)])
 FILE_MAGIC: Final = b"FLTAIL01"
 FRAME_MAGIC: Final = b"FLFR"
 FILE_HEADER: Final = struct.Struct("<8sIIQqI4x")
@@ -127,8 +128,9 @@ def encode_commit(commit: Commit) -> bytes:
 def encode_frame(body: bytes, *, number: int, first_position: int, salt: int) -> bytes:
     """Build a frame, padded to a multiple of 8."""
     crc = _crc(body, number, first_position, salt)
-    header = FRAME_HEADER.pack(FRAME_MAGIC, len(body), number, first_position, crc)
-    return b"".join((header, body, bytes(-len(body) % 8)))
+    size = len(body)
+    header = FRAME_HEADER.pack(FRAME_MAGIC, size, number, first_position, crc)
+    return b"".join((header, body, _PADDING[-size % 8]))
 
 
 def encode_file_header(*, number: int, salt: int, first_position: int) -> bytes:

@@ -162,10 +162,13 @@ class Heads:
 
     def head(self, namespace: str, run_id: str, workflow_id: str) -> int:
         """Return the last sequence of a stream, 0 where it does not exist."""
-        known = self.recent.get((namespace, run_id, workflow_id))
+        return self.of((namespace, run_id, workflow_id))
+
+    def of(self, stream: Stream) -> int:
+        """Return the last sequence of a stream, 0 where it does not exist."""
+        known = self.recent.get(stream)
         if known is not None:
             return known
-        stream = (namespace, run_id, workflow_id)
         home = self.sealed.shelves.layout.home(*stream)
         self._look()
         # Of a stream that was truncated whole nothing is left in any file.

@@ -38,9 +38,9 @@ class InlineViews:
         return f"InlineViews({sorted(self._held)})"
 
     @property
-    def active(self) -> list[Projection]:
+    def active(self) -> tuple[Projection, ...]:
         """The projections that each append has to pass."""
-        return [view for view in self._views.registered() if view.life == "inline"]
+        return self._views.inline
 
     def begin(self, position: int) -> None:
         """Begin a commit after a position; what an earlier one left undone is forgotten."""

@@ -227,6 +227,7 @@ class Views:
     def __init__(self, saved: SavedViews) -> None:
         self.saved = saved
         self._known: dict[str, Projection] = {}
+        self.inline: tuple[Projection, ...] = ()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -250,6 +251,7 @@ class Views:
                     )
                     raise InvalidArgumentError(message)
             self._known = {**self._known, view.name: view}
+            self.inline = tuple([known for known in self.registered() if known.life == "inline"])
 
     def registered(self) -> list[Projection]:
         """Return what is known, in order of its registration."""

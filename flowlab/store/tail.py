@@ -289,39 +289,37 @@ class TailWriter:
             PoisonedError: the write or its sync failed, now or earlier.
             LimitError: the frame is larger than `MAX_FRAME_BYTES`.
         """
-        self.check()
+        if self._poisoned:
+            raise self.poisoned()
         if len(body) > MAX_FRAME_BYTES:
             message = (
                 f"the batch takes {grouped(len(body))} bytes; one commit holds at most "
                 f"MAX_FRAME_BYTES ({grouped(MAX_FRAME_BYTES)}): split it, or use append_log"
             )
             raise LimitError(message)
-        frame = encode_frame(
-            body,
-            number=self._frame_number + 1,
-            first_position=first_position,
-            salt=self._salt,
-        )
-        end = self._offset + len(frame)
+        disk, descriptor, offset = self._disk, self._descriptor, self._offset
+        number = self._frame_number + 1
+        frame = encode_frame(body, number=number, first_position=first_position, salt=self._salt)
+        end = offset + len(frame)
         if end > self._allocated:
             # The zeros after the frame ride on its own sync: growing costs no second one.
             frame = frame + bytes(GROWTH_BYTES)
         try:
-            self._disk.write_at(self._descriptor, frame, self._offset)
+            disk.write_at(descriptor, frame, offset)
             if meanwhile is not None:
-                self._disk.begin_sync(self._descriptor, self._offset, len(frame))
+                disk.begin_sync(descriptor, offset, len(frame))
                 self._call(meanwhile)
+            # What can be done before the sync is: the same code takes longer after it.
             mark = Watermark(boot_id(), self.number, end, last_position).encode()
-            self._disk.sync_data(self._descriptor)
+            allocated = max(self._allocated, offset + len(frame))
+            disk.sync_data(descriptor)
         except OSError as error:
             self._poisoned = (
                 f"writing {tail_path(self.folder, self.number).name} failed: {error}; what is "
                 "durable is unknown, and a second sync would hide it: open the store again"
             )
             raise PoisonedError(self._poisoned) from error
-        self._allocated = max(self._allocated, self._offset + len(frame))
-        self._offset = end
-        self._frame_number += 1
+        self._allocated, self._offset, self._frame_number = allocated, end, number
         try:
             self._put(mark)
         except OSError as error:

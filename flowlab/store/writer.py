@@ -6,17 +6,13 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
-from flowlab.errors import (
-    ConcurrencyError,
-    CorruptionError,
-    FlowlabError,
-    LimitError,
-)
+from flowlab.errors import ConcurrencyError, CorruptionError, FlowlabError, LimitError
 from flowlab.events import grouped
 from flowlab.store.admission import Batch, NoEvents
 from flowlab.store.clock import wall_ns
@@ -118,7 +114,7 @@ class Writer:
         with self._group.leader:
             if self._heads is None or self._writer.is_poisoned or not self._role.is_mine:
                 return None
-            return self._heads.head(*stream)
+            return self._heads.of(stream)
 
     def take(self) -> None:
         """Take the role now, and open what the last writer left."""
@@ -199,10 +195,13 @@ class Writer:
         position, size = self._position, 0
         rest: list[Request] = []
         for number, request in enumerate(waiting):
-            if size and size + _most_bytes(request) > MAX_TRANSACTION_BYTES:
+            most = request.size_bytes + MAX_RUN_BYTES * len(request.runs)
+            if size and size + most > MAX_TRANSACTION_BYTES:
                 rest = waiting[number:]
                 break
             try:
+                if most > MAX_TRANSACTION_BYTES:
+                    _check_size(request)
                 found = self._admit(request, position + 1, now_ns)
             except (FlowlabError, OSError) as error:
                 request.error = error
@@ -212,11 +211,12 @@ class Writer:
                 accepted.append((request, found))
                 continue
             transactions += found
-            first, end = position + 1, found[-1]
+            first, end = found[0], found[-1]
             more = len(end.ticks) - 1
             position, last = end.first_position + more, end.first_sequence + more
-            accepted.append((request, AppendResult(found[0].first_sequence, last, first, position)))
-            size += _most_bytes(request)
+            whole = AppendResult(first.first_sequence, last, first.first_position, position)
+            accepted.append((request, whole))
+            size += most
         if transactions:
             body = encode_commit(Commit(self._role.epoch, now_ns, transactions))
             meanwhile = accepted[0][0].take_meanwhile() if len(accepted) == 1 else None
@@ -230,14 +230,8 @@ class Writer:
     def _admit(
         self, request: Request, position: int, now_ns: int
     ) -> list[Transaction] | AppendResult:
-        if request.size_bytes > MAX_TRANSACTION_BYTES:
-            message = (
-                f"the events take {grouped(request.size_bytes)} bytes; one append holds at most "
-                f"MAX_TRANSACTION_BYTES ({grouped(MAX_TRANSACTION_BYTES)}): split it, or use "
-                "append_log"
-            )
-            raise LimitError(message)
-        request.check_file()
+        if request.needs is not None:
+            request.check_file()
         if request.together:
             return self._admit_together(request, position, now_ns)
         batch = request.batch
@@ -251,7 +245,7 @@ class Writer:
             if use is not None:
                 return repeated(use, fingerprint, request.key, batch.stream)
         if request.expected_version is not None:
-            self._expect(batch.stream, request.expected_version)
+            self._expect(self._need_heads(), batch.stream, request.expected_version)
         transaction = self._place(request, batch, position, now_ns, fingerprint)
         if request.key is not None and fingerprint is not None:
             first, last = transaction.first_sequence, len(transaction.ticks) - 1
@@ -265,7 +259,7 @@ class Writer:
         heads, inline = self._need_heads(), self.inline
         namespace, run_id, _ = request.together[0].stream
         for workflow_id, version in request.expected_versions.items():
-            self._expect((namespace, run_id, workflow_id), version)
+            self._expect(heads, (namespace, run_id, workflow_id), version)
         marks = [heads.mark(batch.stream, batch.lanes()) for batch in request.together]
         pending = 0 if inline is None else inline.pending
         placed: list[Transaction] = []
@@ -281,8 +275,9 @@ class Writer:
             raise
         return placed
 
-    def _expect(self, stream: Stream, version: int) -> None:
-        head = self._need_heads().head(*stream)
+    @staticmethod
+    def _expect(heads: Heads, stream: Stream, version: int) -> None:
+        head = heads.of(stream)
         if head != version:
             message = (
                 f"stream {stream[2]!r} is at version {head}, not at the expected "
@@ -299,22 +294,17 @@ class Writer:
         fingerprint: bytes | None,
     ) -> Transaction:
         heads = self._need_heads()
+        namespace, run_id, workflow_id = stream = batch.stream
         first, ticks, last_ticks = batch.place(heads)
-        last = first + len(ticks) - 1
-        transaction = Transaction(
-            *batch.stream,
-            first,
-            position,
-            ticks,
-            msgspec.Raw(batch.encoded),
-            request.key,
-            fingerprint,
-            request.runs,
+        encoded = msgspec.Raw(batch.encoded)
+        key, runs = request.key, request.runs
+        placed = Transaction(
+            namespace, run_id, workflow_id, first, position, ticks, encoded, key, fingerprint, runs
         )
         if self.inline is not None and self.inline.active:
-            self.inline.admit(lambda: transaction.filled(now_ns))
-        heads.advance(batch.stream, last, last_ticks)
-        return transaction
+            self.inline.admit(partial(placed.filled, now_ns))
+        heads.advance(stream, first + len(ticks) - 1, last_ticks)
+        return placed
 
     def _committed(self) -> None:
         if self.inline is not None:
@@ -396,5 +386,11 @@ class Writer:
         self._last_ns = max(self._last_ns, last_ns)
 
 
-def _most_bytes(request: Request) -> int:
-    return request.size_bytes + MAX_RUN_BYTES * len(request.runs)
+def _check_size(request: Request) -> None:
+    if request.size_bytes > MAX_TRANSACTION_BYTES:
+        message = (
+            f"the events take {grouped(request.size_bytes)} bytes; one append holds at most "
+            f"MAX_TRANSACTION_BYTES ({grouped(MAX_TRANSACTION_BYTES)}): split it, or use "
+            "append_log"
+        )
+        raise LimitError(message)

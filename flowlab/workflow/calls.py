@@ -151,7 +151,7 @@ class Call(Handle, eq=False):
         """Take the answer to the attempt in flight."""
         kind, why = event.event_type, because(event)
         if kind.endswith("Completed"):
-            self.resolve(data_of(event).get("result"), why)
+            self._finish(data_of(event).get("result"), None, why)
         elif kind.endswith("Canceled"):
             reason = str(data_of(event).get("reason", ""))
             self.reject(CancelledError(told(f"{self.what} was canceled", reason)), why)
@@ -255,13 +255,15 @@ def schedule(commands: Commands, form: Form, value: Any) -> Call:
         commands.check_room()
     call = Call(commands, request, value)
     ahead, ground = commands.ahead, commands.ground
-    if ahead and ground is not None:
-        place = ahead[-1]
-        if ground.payloads[place] == payload and ground.heads[place] == head:
-            ahead.pop()
-            call.place = place
-            asked.append(call)
-            return call
+    if ground is None or not ahead:
+        commands.draft(call, head, request.coordination_id, payload)
+        return call
+    place = ahead[-1]
+    if ground.payloads[place] == payload and ground.heads[place] == head:
+        ahead.pop()
+        call.place = place
+        asked.append(call)
+        return call
     commands.put(call, payload)
     return call
 

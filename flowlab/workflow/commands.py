@@ -11,7 +11,7 @@ from flowlab.errors import InvalidArgumentError, LimitError
 from flowlab.events import MAX_ID_BYTES, Cause, CauseKind, Event
 from flowlab.events.codec import encode_payload
 from flowlab.workflow.handles import Loop
-from flowlab.workflow.matching import Grade, check_command
+from flowlab.workflow.matching import Grade, Head, check_command
 from flowlab.workflow.past import Because, Past
 from flowlab.workflow.places import asking_place
 from flowlab.workflow.section import Section
@@ -161,9 +161,13 @@ class Commands:
     @property
     def drafts(self) -> tuple[Event, ...]:
         """What is to be recorded, in order."""
-        if not self.asked:
+        asked = self.asked
+        if not asked:
             return ()
-        asked = self.asked[self.next :]
+        if self.next:
+            asked = asked[self.next :]
+        if len(asked) == 1 and (draft := asked[0].draft) is not None:
+            return (draft,)  # as mostly
         return tuple([command.draft for command in asked if command.draft is not None])
 
     @property
@@ -250,6 +254,18 @@ class Commands:
                 self.asked.append(command)
                 return
             self.parted = self.parted or asking_place()
+        head = (command.event_type, command.name, command.step_id)
+        self.draft(command, head, command.coordination_id, payload, why)
+
+    def draft(
+        self,
+        command: Asked,
+        head: Head,
+        coordination_id: str | None,
+        payload: bytes | None,
+        why: Because | None = None,
+    ) -> None:
+        """Put a command behind those asked for as a draft; given is what it says of itself."""
         if why is None:
             why = self._loop.why
         mine = self.workflow_id
@@ -259,16 +275,17 @@ class Commands:
             causes: tuple[Cause, ...] = (Cause(mine, first, its_kind),)
         else:
             causes = tuple([Cause(mine, place, kind) for place, kind in sorted(why.items())])
+        event_type, name, step_id = head
         command.draft = Event(
-            event_type=command.event_type,
-            name=command.name,
+            event_type=event_type,
+            name=name,
             payload=payload,
             workflow_id=mine,
             generation=self.generation,
             follows_lane=False,
             causes=causes,
-            step_id=command.step_id,
-            coordination_id=command.coordination_id,
+            step_id=step_id,
+            coordination_id=coordination_id,
         )
         self.asked.append(command)
 

@@ -84,18 +84,18 @@ def take_back(execution: Execution, written: Sequence[Event]) -> None:
 
 def _one_by_one(execution: Execution, batch: list[Event]) -> None:
     progress = execution.progress
-    length = progress.length
+    length = progress.begin(batch)
     longest, most = MAX_HISTORY_EVENTS - length - 1, MOST_EVENTS - length
-    progress.begin(batch)
     try:
         add, take = execution.past.add, execution.take
-        for progress.place, event in enumerate(batch):
-            if event.sequence != progress.last + 1 or progress.place >= most:
+        for place, event in enumerate(batch):
+            progress.place = place
+            if event.sequence != progress.last + 1 or place >= most:
                 _check_next(execution, event)
             progress.take(event)
             add(event)
             take(event)
-            if progress.place == longest:
+            if place == longest:
                 execution.overrun(event, _too_long(execution, MAX_HISTORY_EVENTS))
     finally:
         progress.leave()

@@ -118,7 +118,7 @@ def guarded(advance: Advance) -> Advance:
                 del _running[thread]
             else:
                 _running[thread] = outer
-        if thread in _found:
+        if _found and thread in _found:
             raise _found.pop(thread)
         return asked
 

@@ -70,12 +70,14 @@ class Progress:
         """Count an event."""
         self.last = event.sequence
         self._length += 1
-        self._bytes += len(event.payload or b"")
+        if event.payload is not None:
+            self._bytes += len(event.payload)
         self._now_ns = max(self._now_ns, event.time_ns)
 
-    def begin(self, batch: Sequence[Event]) -> None:
-        """Have events at hand, to be taken one at a time."""
+    def begin(self, batch: Sequence[Event]) -> int:
+        """Have events at hand, to be taken one at a time; return how many there were before."""
         self._batch = batch
+        return self._length
 
     def enter(self, ground: History) -> None:
         """Have a history at hand, to be gone through by place."""
@@ -83,8 +85,9 @@ class Progress:
 
     def leave(self) -> None:
         """Have nothing at hand any more."""
-        ground, end = self._ground, self.place + 1
+        ground = self._ground
         if ground is not None:
+            end = self.place + 1
             # Sums along the way are made only where the code has asked for one.
             self._length += end
             if end == len(ground) and not self._saved:
