@@ -7,28 +7,22 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 # Bound once: while workflows run, other functions stand under these names, which take longer.
-_wall_ns = time.time_ns
-_monotonic_s = time.monotonic
-
-
-def wall_ns() -> int:
-    """Return the wall time in nanoseconds since 1970."""
-    return _wall_ns()
+wall_ns: Final[Callable[[], int]] = time.time_ns
+"""Returns the wall time in nanoseconds since 1970."""
+monotonic_s: Final[Callable[[], float]] = time.monotonic
+"""A clock for timeouts, in seconds."""
 
 
 def boot_ns() -> int:
     """Return the time since the machine started, which nobody sets; 0 where none is known."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return 0 if clock is None else time.clock_gettime_ns(clock)
-
-
-def monotonic_s() -> float:
-    """Return a clock for timeouts, in seconds."""
-    return _monotonic_s()
 
 
 def sleep_s(seconds: float) -> None:

@@ -189,7 +189,12 @@ class NewTail:
 
 
 class TailWriter:
-    """The open end of the tail: one frame and one sync for each commit."""
+    """The open end of the tail: one frame and one sync for each commit.
+
+    Attributes:
+        number: of the file.
+        offset: where its next frame goes.
+    """
 
     def __init__(self, folder: Path, disk: Disk, *, owner: int | None = None) -> None:
         self.folder = folder
@@ -200,14 +205,9 @@ class TailWriter:
         self._poisoned: str | None = None
         self.number = 0
         self._salt = 0
-        self._offset = 0
+        self.offset = 0
         self._allocated = 0
         self._frame_number = 0
-
-    @property
-    def offset(self) -> int:
-        """Where the next frame goes."""
-        return self._offset
 
     def create(self, number: int, *, first_position: int) -> None:
         """Begin a tail file and write to it from now on."""
@@ -235,7 +235,7 @@ class TailWriter:
         """Write to a prepared file from now on."""
         self._close_file()
         self._descriptor, self.number, self._salt = new.descriptor, new.number, new.salt
-        self._offset, self._allocated = FILE_HEADER.size, PREALLOCATED_BYTES
+        self.offset, self._allocated = FILE_HEADER.size, PREALLOCATED_BYTES
         self._frame_number = 0
         self.publish(position)
 
@@ -256,10 +256,10 @@ class TailWriter:
             return []
         self._descriptor = self._disk.open_rw(path)
         self.number, self._salt = number, header[1]
-        self._offset = frames[-1].end if frames else FILE_HEADER.size
+        self.offset = frames[-1].end if frames else FILE_HEADER.size
         self._frame_number = frames[-1].number if frames else 0
-        self._allocated = max(data_size, self._offset)
-        self._disk.write_at(self._descriptor, bytes(self._allocated - self._offset), self._offset)
+        self._allocated = max(data_size, self.offset)
+        self._disk.write_at(self._descriptor, bytes(self._allocated - self.offset), self.offset)
         self._disk.sync_data(self._descriptor)
         self._disk.sync_directory(self.folder)
         return frames
@@ -297,7 +297,7 @@ class TailWriter:
                 f"MAX_FRAME_BYTES ({grouped(MAX_FRAME_BYTES)}): split it, or use append_log"
             )
             raise LimitError(message)
-        disk, descriptor, offset = self._disk, self._descriptor, self._offset
+        disk, descriptor, offset = self._disk, self._descriptor, self.offset
         number = self._frame_number + 1
         frame = encode_frame(body, number=number, first_position=first_position, salt=self._salt)
         end = offset + len(frame)
@@ -319,7 +319,7 @@ class TailWriter:
                 "durable is unknown, and a second sync would hide it: open the store again"
             )
             raise PoisonedError(self._poisoned) from error
-        self._allocated, self._offset, self._frame_number = allocated, end, number
+        self._allocated, self.offset, self._frame_number = allocated, end, number
         try:
             self._put(mark)
         except OSError as error:
@@ -357,7 +357,7 @@ class TailWriter:
 
     def publish(self, position: int) -> None:
         """Move the watermark to the end of what is synced."""
-        self._put(Watermark(boot_id(), self.number, self._offset, position).encode())
+        self._put(Watermark(boot_id(), self.number, self.offset, position).encode())
 
     def _put(self, mark: bytes) -> None:
         if self._mark_descriptor < 0:

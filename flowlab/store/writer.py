@@ -85,7 +85,8 @@ class Writer:
             try:
                 result = action(self._need_heads(), before, self._position, self._now())
                 self._refresh()
-                self._committed()
+                if self.inline is not None:
+                    self.inline.committed(self._position)
             except BaseException as error:
                 self._poison_if_committed(before, error)
                 raise
@@ -169,7 +170,8 @@ class Writer:
             try:
                 while waiting:
                     waiting = self._commit(waiting)
-                self._committed()
+                if self.inline is not None:
+                    self.inline.committed(self._position)
                 if self._full():
                     self._seal_or_warn()
             finally:
@@ -305,10 +307,6 @@ class Writer:
             self.inline.admit(partial(placed.filled, now_ns))
         heads.advance(stream, first + len(ticks) - 1, last_ticks)
         return placed
-
-    def _committed(self) -> None:
-        if self.inline is not None:
-            self.inline.committed(self._position)
 
     def _now(self) -> int:
         # Commit times never run backwards, so that a time names one place in the log.
