@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any, Final
 
 from flowlab.events import CauseKind, Event
+from flowlab.events.codec import decode_payload
 from flowlab.workflow.handles import Handle, Promise
 from flowlab.workflow.past import Because
 
@@ -40,7 +41,7 @@ def because(event: Event) -> Because:
 
 def data_of(event: Event) -> dict[str, Any]:
     """Return an event's payload, empty where it is no JSON object."""
-    data = event.data
+    data = decode_payload(event.payload)
     return data if isinstance(data, dict) else {}
 
 

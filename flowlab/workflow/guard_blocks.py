@@ -7,7 +7,7 @@ that were bound earlier (`from time import time`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from importlib import import_module
 from operator import itemgetter
 from threading import Lock, get_ident
@@ -51,7 +51,7 @@ class Blocked:
     __slots__ = ("__wrapped__", "_called", "_refuse", "_running", "_unless_given", "_what")
 
     def __init__(
-        self, function: Callable[..., Any], called: str, what: str, running: Container[int],
+        self, function: Callable[..., Any], called: str, what: str, running: Collection[int],
         refuse: Refuse,
     ) -> None:  # fmt: skip
         self.__wrapped__ = function
@@ -63,7 +63,9 @@ class Blocked:
 
     def __call__(self, *values: Any, **named: Any) -> Any:
         """Refuse, or call what it stands for."""
-        if get_ident() in self._running and not (self._unless_given and values):
+        # Mostly no workflow's code runs: a loop asks for the time each time that it goes round.
+        running = self._running
+        if running and get_ident() in running and not (self._unless_given and values):
             shown = f"{values[0]!r}" if self._what == "the environment" and values else ""
             self._refuse(self._what, f"{self._called}({shown})")
         return self.__wrapped__(*values, **named)
@@ -137,7 +139,7 @@ class Blocks:
         running: the threads in which a workflow runs.
     """
 
-    def __init__(self, refuse: Refuse, running: Container[int]) -> None:
+    def __init__(self, refuse: Refuse, running: Collection[int]) -> None:
         self._refuse = refuse
         self._running = running
         self._lock = Lock()
