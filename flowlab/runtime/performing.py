@@ -77,8 +77,8 @@ class Performing:
         Returns:
             Whether it could be: what is done at once, when it begins, is never ready.
         """
-        # Tasks that are done go here, while the device writes, and not before the next commit: all
-        # but the one whose step this is.
+        # To free a task takes time, and here the device writes: what was done before the last call
+        # goes now; what was done since, the task whose step this is among it, stays until the next.
         self._gone, self._done = self._done, []
         if performer.place == "inline":
             return False

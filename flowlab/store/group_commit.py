@@ -121,7 +121,7 @@ class GroupCommit:
             if request.woken is not None:
                 # The leader of the moment commits this request too, or hands the lead over to it.
                 request.woken.wait()
-            if request.result is None and request.error is None:
+            if not request.done:
                 self._lead(request)
         except BaseException:
             # An interrupted caller takes its request back, and leaves no one waiting for it to
