@@ -19,7 +19,14 @@ from flowlab.store import EventStore, manifest
 from flowlab.store.manifest import FORMAT
 
 STORES = sorted(path.parent for path in GOLDEN.glob("*/store"))
-every_store = pytest.mark.parametrize("folder", STORES, ids=lambda path: path.name)
+every_store = pytest.mark.parametrize("folder", STORES, ids=lambda path: path.name, indirect=True)
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return a copy: whoever reads a store pins it, and a run that is killed leaves its pin."""
+    kept: Path = request.param
+    return Path(shutil.copytree(kept, tmp_path / kept.name))
 
 
 def content(folder: Path) -> list[dict[str, Any]]:
@@ -45,7 +52,7 @@ def test_there_is_a_golden_store_of_each_format() -> None:
 def test_a_golden_store_holds_what_stands_beside_it_and_reading_changes_no_byte(
     folder: Path,
 ) -> None:
-    before = all_bytes(folder)
+    before, kept = all_bytes(folder), all_bytes(GOLDEN / folder.name)
     with EventStore(folder / "store", read_only=True) as store:
         assert rows(store.log()) == content(folder)
         told = golden_store.told(store.snapshot())
@@ -58,6 +65,8 @@ def test_a_golden_store_holds_what_stands_beside_it_and_reading_changes_no_byte(
         assert golden_store.states(store) == known["views"]
         report = store.verify()
         assert report.ok, str(report)
+        assert all_bytes(folder) != before  # a pin; none in the tree, for a killed run to leave
+        assert all_bytes(GOLDEN / folder.name) == kept
     assert all_bytes(folder) == before
 
 
