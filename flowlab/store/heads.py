@@ -159,6 +159,8 @@ class Heads:
     recent_lanes: dict[Lane, int] = field(default_factory=dict)
     newest: Callable[[], TableState] | None = None
     _lanes: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    # Who begins a stream asks where it ends, appends at that, and is checked: three times in a row.
+    _asked: tuple[Stream, int] = (("", "", ""), 0)
 
     def head(self, namespace: str, run_id: str, workflow_id: str) -> int:
         """Return the last sequence of a stream, 0 where it does not exist."""
@@ -169,10 +171,14 @@ class Heads:
         known = self.recent.get(stream)
         if known is not None:
             return known
+        if self._asked[0] == stream:
+            return self._asked[1]
         home = self.sealed.shelves.layout.home(*stream)
         self._look()
         # Of a stream that was truncated whole nothing is left in any file.
-        return max(self.sealed.head(self.state, home, stream), self.bases.base(stream))
+        head = max(self.sealed.head(self.state, home, stream), self.bases.base(stream))
+        self._asked = (stream, head)
+        return head
 
     def of_all(self, streams: Streams) -> Ints:
         """Return the last sequence of many streams; of most runs none is there yet."""
