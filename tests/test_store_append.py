@@ -26,6 +26,7 @@ from flowlab.errors import (
 )
 from flowlab.events import MAX_PAYLOAD_BYTES, Cause, Event, RunInfo
 from flowlab.store import EventStore, Layout
+from flowlab.store.heads import SealedHeads
 
 
 @pytest.fixture
@@ -62,6 +63,27 @@ def test_expected_version_admits_exactly_the_stream_s_head(
     with pytest.raises(ConcurrencyError, match="at version 2, not at the expected 1"):
         store.append("w", mark(), expected_version=1)
     assert store.append("w", mark(), expected_version=2).first_sequence == 3
+
+
+def test_where_a_stream_ends_is_looked_up_once_and_told_anew_after_each_append(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who begins a stream asks where it ends, and the append and its check ask again."""
+    store.append("other", {"event_type": "MarkerRecorded"})
+    asked: list[str] = []
+    looked_up = SealedHeads.head
+
+    def counted(self: SealedHeads, state: Any, home: Any, stream: Any) -> int:
+        asked.append(stream[2])
+        return looked_up(self, state, home, stream)
+
+    monkeypatch.setattr(SealedHeads, "head", counted)
+    assert [store.head(name) for name in ("w", "v", "other", "w", "w")] == [0, 0, 1, 0, 0]
+    store.append("w", {"event_type": "MarkerRecorded"}, expected_version=0)
+    assert asked == ["w", "v", "w"]
+    assert [store.head(name) for name in ("w", "v", "other")] == [1, 0, 1]
+    with pytest.raises(ConcurrencyError):
+        store.append("w", {"event_type": "MarkerRecorded"}, expected_version=0)
 
 
 def test_an_idempotency_key_commits_once_whatever_happens_between(tmp_path: Path) -> None:
