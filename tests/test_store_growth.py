@@ -82,6 +82,44 @@ def test_a_pruned_lookup_finds_what_reading_everything_finds(
                         assert log.table["sequence"].to_pylist() == list(range(1, head + 1))
 
 
+@settings(max_examples=5)
+@given(batches=batches, most=st.integers(1, 8), tail=st.integers(0, 2))
+def test_the_head_as_of_a_position_is_the_last_sequence_up_to_it(
+    batches: list[dict[tuple[str, str], int]], most: int, tail: int
+) -> None:
+    with (
+        TemporaryDirectory() as folder,
+        small_files(2, most),
+        EventStore(folder, layout=Layout(buckets=2)) as store,
+    ):
+        for batch in batches:
+            store.append_table(table_of(batch))
+        for run, flow in list(batches[0])[:2] * tail:
+            store.append(flow, Event(event_type="MarkerRecorded"), run_id=run)
+        columns = ["position", "run_id", "workflow_id", "sequence"]
+        table = store.snapshot().log().table.select(columns).sort_by("position")
+        known = [tuple(row.values()) for row in table.to_pylist()]
+        for position in {1, len(known) // 2, len(known) - 1}:
+            heads = {(run, flow): last for place, run, flow, last in known if place <= position}
+            then = store.as_of(position=position)
+            for batch in batches:
+                for run, flow in batch:
+                    head = heads.get((run, flow), 0)
+                    assert then.head(flow, run_id=run) == head
+                    assert [*then.streams_in("default", run, flow)] == [run] * (head > 0)
+
+
+def test_the_head_as_of_a_position_reads_one_row_group_of_a_long_stream_in_many_files(
+    tmp_path: Path,
+) -> None:
+    """It read the first and the last row group of each: 50 times as long in a million events."""
+    with small_files(8, 64), EventStore(tmp_path / "s", layout=Layout(buckets=1)) as store:
+        store.append_table(table_of({("", "w"): 2_000}))
+    with EventStore(tmp_path / "s", read_only=True) as store, counted_reads(store) as found:
+        assert store.as_of(position=1_500).head("w") == 1_500
+    assert found["footers"] == found["groups"] == 1
+
+
 @settings(max_examples=40)
 @given(batches=batches, most=st.integers(1, 8))
 def test_a_file_has_no_more_rows_than_the_limit_and_only_a_long_stream_has_several(

@@ -199,13 +199,13 @@ class Snapshot:
 
     def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:
         """Return the last sequence of a stream, 0 where it does not exist."""
+        stream = (namespace, run_id, workflow_id)
         if self._bound is not None:
-            return self.streams_in(namespace, run_id, workflow_id).get(run_id, (0, 0))[1]
+            return self._last(stream)
         if self._tail is not None:
             for run, _, last in self._tail.runs_of(namespace, workflow_id):
                 if run == run_id:
                     return last
-        stream = (namespace, run_id, workflow_id)
         whole = self._files.shelves.layout.keeps_streams_whole
         last = last_in(self._files.reader, self._holding(*stream), stream, whole=whole)
         return max(last, self.bases.base(stream))
@@ -374,14 +374,14 @@ class Snapshot:
     def _bounded(
         self, found: dict[str, tuple[int, int]], namespace: str, workflow_id: str
     ) -> dict[str, tuple[int, int]]:
-        kept = {}
-        for run, (first, _) in found.items():
-            key = Key("workflows", workflow_id, namespace=namespace, run_id=run)
-            located = Located(key, (namespace, run, workflow_id))
-            last = self._read_stream(located, reverse=True, limit=1)
-            if len(last):
-                kept[run] = (first, last.column("sequence")[0].as_py())
-        return kept
+        lasts = {run: self._last((namespace, run, workflow_id)) for run in found}
+        return {run: (found[run][0], last) for run, last in lasts.items() if last}
+
+    def _last(self, stream: Stream) -> int:
+        """Return the last sequence that is shown, 0 where none is; older files stay closed."""
+        span = Span.of_stream(stream, bound=self._bound)
+        last = self.stream_rows(stream, span, reverse=True, limit=1)
+        return last.column("sequence")[0].as_py() if len(last) else 0
 
     def _read_stream(self, located: Located, *, reverse: bool, limit: int | None) -> pa.Table:
         assert located.stream is not None
