@@ -38,6 +38,7 @@ from flowlab.studies.recovery_workload import (
     savepoints,
     take_checkpoints,
 )
+from flowlab.workflow.following import LEAST_AT_HAND
 
 STREAM = ("default", "", "w")
 
@@ -227,7 +228,11 @@ def test_a_killed_process_is_recovered_by_every_scheme_and_each_reads_what_the_l
     assert rows["checkpoint"]["events"] < rows["replay"]["events"] / 2
     assert rows["checkpoint"]["files"] == 2
     assert rows["incremental"]["files"] >= 2
-    assert rows["replay"]["moved"] == 2
+    assert rows["replay"]["moved"] == rows["replay"]["batches"] == 2
+    assert rows["replay"]["batch_events"] == rows["replay"]["events"]
+    # Both workflows lie in the files of their buckets; each footer is read once.
+    assert 1 <= rows["replay"]["opened_files"] <= rows["replay"]["sealed_files"]
+    assert rows["checkpoint"]["opened_files"] <= rows["checkpoint"]["groups"]
     assert rows["replay"]["savepoints"] >= 2 * (330 - 1) // 51
     assert rows["replay"]["saved_bytes"] > 1_000 * rows["replay"]["savepoints"]
     # Code is entered at a checkpoint's savepoint and passes at most one that has none yet.
@@ -236,6 +241,11 @@ def test_a_killed_process_is_recovered_by_every_scheme_and_each_reads_what_the_l
     assert rows["replay"]["tail_events"] >= rows["replay"]["events"] - 2 * 330
     assert 0 < rows["replay"]["tail_bytes"] < rows["replay"]["payload_bytes"]
     assert len(warm) == WARM_RUNS
+    for row in warm:
+        assert row["single_events"] + row["batch_events"] == row["events"]
+        assert row["single_events"] < LEAST_AT_HAND * (row["moved"] - row["batches"]) + 1
+        assert row["batch_events"] >= LEAST_AT_HAND * row["batches"]
+        assert row["opened_files"] == row["groups"] == 0
     missed = [row["events"] for row in warm]
     assert missed == sorted(missed)
     assert 0 < missed[-1] <= min(rows["replay"]["tail_events"] // 2, 2 * MISSED_EVENTS)

@@ -1,14 +1,16 @@
 """What each scheme costs, fitted from calibration runs, and how well that predicts other runs.
 
 The law of a recovery is linear in what it reads: T = O + W a + n r + bytes b + row groups g +
-state bytes l + files f + tail events t + tail bytes u + sealed files h, with O to open the store.
-All of it is known before: n events since the checkpoint and their bytes, the row groups that hold
-them, the checkpoint's files. A store that was just opened also reads its whole tail and the list of
-its sealed files, whoever asks.
+opened files o + state bytes l + files f + tail events t + tail bytes u + sealed files h, with O to
+open the store. All of it is known before: n events since the checkpoint and their bytes, the row
+groups that hold them, the files of these, whose footers are read once for all workflows; the
+checkpoint's files. A store that was just opened also reads its whole tail and the list of its
+sealed files, whoever asks.
 
 At a savepoint that replayed code passes it saves its whole state once more, to be held against what
 is recorded: by the byte that is dearer than an event's payload. A cache that is warm reads what it
-has missed from the tail. It asks for the end of each workflow and goes on with those that moved.
+has missed from the tail. It asks for the end of each workflow and goes on with those that moved: by
+few events one at a time, by many in a batch, which costs a little at once and less for each.
 """
 
 from __future__ import annotations
@@ -28,11 +30,12 @@ from flowlab.recovery import Costs
 SCHEMES: Final = ("replay", "checkpoint", "incremental", "warm cache", "parallel")
 _OPENED: Final = (
     "once", "workflows", "events", "payload_bytes", "tail_events", "tail_bytes", "sealed_files",
-    "groups",
+    "groups", "opened_files",
 )  # fmt: skip
 _SINCE: Final = (*_OPENED, "group_bytes", "state_bytes", "files")
 _MISSED: Final = (
-    "once", "workflows", "moved", "events", "payload_bytes", "savepoints", "saved_bytes",
+    "once", "workflows", "moved", "single_events", "batches", "batch_events", "payload_bytes",
+    "savepoints", "saved_bytes",
 )  # fmt: skip
 TERMS: Final[Mapping[str, tuple[str, ...]]] = {
     "replay": (*_OPENED, "savepoints", "saved_bytes"),

@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from flowlab.errors import FlowlabError
 from flowlab.recovery import Cached, Checkpointed, Incremental, recover
 from flowlab.recovery.pinned import PinnedStore
@@ -49,6 +51,8 @@ WARM_RUNS: Final = 4
 WARM_NAMES: Final = tuple(f"{WARM} {run}" for run in range(WARM_RUNS))
 WHOLE: Final = 3
 """Whole checkpoints that are taken: the first follows the causes of the whole history."""
+SWEPT_BYTES: Final = 1 << 26
+"""More than a processor's caches hold."""
 PARALLEL_FROM: Final = 4
 """Workflows from which recovery in two processes is measured."""
 
@@ -210,9 +214,13 @@ def _measure(folder: Path, name: str, cell: Cell, process: int, told: Connection
     # What was loaded is no garbage, and in no collector's way from here on.
     gc.collect()
     gc.freeze()
+    swept = np.zeros(SWEPT_BYTES, np.uint8)
     for _ in range(cell.repeats + 1):
         for each in rng.sample(sorted(contestants), len(contestants)):
             gc.collect()
+            # Who comes up after a crash finds nothing in the processor's caches. What ran here just
+            # before, another scheme or the same, must not decide how much is found there.
+            swept += 1
             found = contestants[each]()
             if each in rows:
                 rows[each]["wall"].append(found.wall_s)

@@ -12,6 +12,7 @@ from flowlab.runtime.scheme import Stream
 from flowlab.store import EventStore
 from flowlab.store.position_read import stream_events
 from flowlab.studies.recovery_cells import Cell
+from flowlab.workflow.following import LEAST_AT_HAND
 from flowlab.workflow.savepoints import is_savepoint
 
 
@@ -26,6 +27,7 @@ def reads_of(folder: Path, cell: Cell, events: Sequence[int], *, chains: bool) -
     """
     size = files = state = groups = group_bytes = moved = savepoints = saved = 0
     footers: dict[str, FileMetaData] = {}
+    opened: set[str] = set()
     with EventStore(folder, read_only=True) as store:
         snapshot = store.snapshot()
         for workflow_id, count in zip(cell.ids, events, strict=True):
@@ -44,14 +46,20 @@ def reads_of(folder: Path, cell: Cell, events: Sequence[int], *, chains: bool) -
             for path in paths:
                 some, some_bytes = _scanned(footers[path], stream, first)
                 groups, group_bytes = groups + some, group_bytes + some_bytes
+                opened.update([path] if some else ())
             if chains:
                 newest = next(contents(snapshot, stream))
                 files += newest.chain
                 state += newest.size_bytes
         tail = [] if snapshot.tail is None else snapshot.tail.buffer.events[: snapshot.tail.events]
+    # An execution takes many events together, and fewer one by one.
+    batches = [count for count in events if count >= LEAST_AT_HAND]
     return {
         "workflows": cell.workflows,
         "moved": moved,
+        "single_events": sum(events) - sum(batches),
+        "batches": len(batches),
+        "batch_events": sum(batches),
         "savepoints": savepoints,
         "saved_bytes": saved,
         "events": sum(events),
@@ -61,6 +69,7 @@ def reads_of(folder: Path, cell: Cell, events: Sequence[int], *, chains: bool) -
         "tail_events": len(tail),
         "tail_bytes": sum(len(event.payload or b"") for event in tail),
         "sealed_files": len(snapshot.state.files),
+        "opened_files": len(opened),
         "groups": groups,
         "group_bytes": group_bytes,
     }
