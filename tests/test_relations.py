@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from flowlab.events import Cause, CauseKind, Event, EventLog
+from flowlab.errors import QueryError
+from flowlab.events import (
+    RELATION_NAMES,
+    Cause,
+    CauseKind,
+    Event,
+    EventLog,
+    connect,
+    run_query,
+)
 
 
 def log(*events: tuple[str, str, dict[str, Any]]) -> EventLog:
@@ -285,3 +296,33 @@ def shows_progress(_: int) -> object:
 def test_a_worker_of_a_pool_writes_no_progress_on_the_output_of_its_command() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map_async(shows_progress, [0]).get(timeout=60) == [False]
+
+
+# -- a query has the relations that it names ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(f'SELECT count(*) FROM "{name}"' for name in RELATION_NAMES),
+        "FROM RUNS",
+        "WITH w AS (FROM workflows) SELECT w.status, category(e.event_type) FROM w, events e",
+        "DESCRIBE states",
+        "SHOW TABLES",
+        "SELECT count(*) FROM information_schema.tables",
+        "SELECT view_name FROM duckdb_views() WHERE temporary ORDER BY ALL",
+        "SELECT count(*) FROM query_table('ed' || 'ges')",
+        "SELECT * FROM activitys",
+        "SELECT nothing FROM edges",
+    ],
+)
+def test_a_log_answers_a_query_as_a_connection_that_has_every_relation(query: str) -> None:
+    found = log(("w", "WorkflowStarted", {}), ("w", "WorkflowCompleted", after("w", 1)))
+
+    def answer(ask: Callable[[str], Any]) -> Any:
+        try:
+            return ask(query).to_pylist()
+        except QueryError as error:
+            return str(error)
+
+    assert answer(found.query) == answer(partial(run_query, connect(found)))

@@ -191,10 +191,9 @@ class EventLog:
 
     def query(self, query: str) -> pa.Table:
         """Run `sql` and return an Arrow table."""
-        from flowlab.events.relations import connect, run_query  # noqa: PLC0415
+        from flowlab.events.relations import query_once  # noqa: PLC0415
 
-        with connect(self) as connection:
-            return run_query(connection, query)
+        return query_once(self, query)
 
     def relation(self, name: str) -> pl.DataFrame:
         """Return one relation whole: `log.relation("activities")`."""

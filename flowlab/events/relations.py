@@ -21,7 +21,7 @@ from flowlab.events.states import STATES
 from flowlab.events.vocabulary import EVENT_CATEGORIES, TERMINAL_STATUS, UNKNOWN_CATEGORY, CauseKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from flowlab.events.log import EventLog
 
@@ -276,6 +276,9 @@ GROUP BY ALL
     "states": STATES,
 }
 
+_FINDS_NAMES: Final = ("duckdb_", "_schema", "pg_", "pragma", "query", "show", "sqlite_")
+"""What is in a query that lists relations, or that puts their names together."""
+
 RELATION_NAMES: Final = ("events", *RELATIONS, "anomalies")
 
 RUN_INFO_SCHEMA: Final = pa.schema(
@@ -308,14 +311,32 @@ def run_info_table(runs: Sequence[RunInfo]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=RUN_INFO_SCHEMA)
 
 
-def define_relations(connection: duckdb.DuckDBPyConnection) -> None:
+def define_relations(
+    connection: duckdb.DuckDBPyConnection, names: Collection[str] = tuple(RELATIONS)
+) -> None:
     """Create the macros and views in a connection that has `events`, `run_info` and `anomalies`."""
     for macro in MACROS:
         connection.execute(macro)
     for name, text in RELATIONS.items():
-        body = text.replace("{status}", _STATUS).replace("{ended}", _ENDED)
-        body = body.replace("{message}", str(int(CauseKind.MESSAGE)))
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
+        if name in names:
+            body = text.replace("{status}", _STATUS).replace("{ended}", _ENDED)
+            body = body.replace("{message}", str(int(CauseKind.MESSAGE)))
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
+
+
+def relations_in(query: str) -> frozenset[str]:
+    """Return the relations that a query may name, and those that they are made of.
+
+    Its letters decide: some that it does not name are among them, and all of them if it may find
+    names otherwise than by writing them.
+    """
+    text = str(query).casefold()
+    if any(word in text for word in _FINDS_NAMES):
+        return frozenset(RELATIONS)
+    found = {name for name in RELATIONS if name in text}
+    while more := {name for name in RELATIONS for one in found if name in RELATIONS[one]} - found:
+        found |= more
+    return frozenset(found)
 
 
 def open_memory() -> duckdb.DuckDBPyConnection:
@@ -330,14 +351,31 @@ def open_memory() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def connect(log: EventLog) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB connection that shows one log's relations."""
+def connect(log: EventLog, *, asked: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB connection that shows one log's relations.
+
+    With the only query that will be `asked`, it has no relation that this cannot name: to define
+    them all costs more than most queries do.
+    """
     connection = open_memory()
     connection.register("events", log.table)
     connection.register("run_info", run_info_table(log.runs))
     connection.register("anomalies", log.anomalies)
-    define_relations(connection)
+    define_relations(connection, tuple(RELATIONS) if asked is None else relations_in(asked))
     return connection
+
+
+def query_once(log: EventLog, query: str) -> pa.Table:
+    """Run the one query that is asked of a log; it may be refused, as by `run_query`."""
+    try:
+        with connect(log, asked=query) as connection:
+            return run_query(connection, query)
+    except QueryError as error:
+        if not isinstance(error.__cause__, duckdb.CatalogException):
+            raise
+    # A name that there is not: DuckDB proposes those that it knows.
+    with connect(log) as connection:
+        return run_query(connection, query)
 
 
 def run_query(

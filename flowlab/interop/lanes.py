@@ -30,7 +30,7 @@ def with_lanes(log: EventLog, expression: str) -> EventLog:
         f"SELECT coalesce(CAST(({expression}) AS VARCHAR), agent_id) AS lane "
         "FROM events ORDER BY position"
     )
-    with connect(EventLog(numbered, log.runs, log.anomalies)) as connection:
+    with connect(EventLog(numbered, log.runs, log.anomalies), asked=query) as connection:
         lanes = run_query(connection, query).column("lane").to_pylist()
     ticks: dict[tuple[str, str], int] = {}
     before: dict[tuple[str, str], tuple[str, int]] = {}
