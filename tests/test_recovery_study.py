@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +24,6 @@ from flowlab.studies import recovery_workload
 from flowlab.studies.measuring import FULL, QUICK, Scale
 from flowlab.studies.recovery_cells import Cell, calibration, grid, unseen
 from flowlab.studies.recovery_fit import SCHEMES, TERMS, fit_schemes, least_squares, predict
-from flowlab.studies.recovery_optimum import Point, best_of
 from flowlab.studies.recovery_process import MISSED_EVENTS, WARM, WARM_RUNS
 from flowlab.studies.recovery_rounds import recover_cell, recover_round, write_cell
 from flowlab.studies.recovery_states import AGENT, expected, teller_table
@@ -171,21 +169,6 @@ def test_no_costs_that_are_not_negative_fit_better(matrix: list[list[float]], se
 def test_what_is_fitted_is_told_only_of_schemes_that_are_known() -> None:
     with pytest.raises(InvalidArgumentError, match="no scheme is called 'magic'; there are replay"):
         fit_schemes([{"scheme": "magic", "wall": [[1.0]]}])
-
-
-@given(a=st.floats(1, 1e4), b=st.floats(0, 1e3), c=st.floats(1e-3, 1e1))
-@settings(deadline=None)
-def test_the_best_interval_of_measured_costs_is_where_their_curve_is_least(
-    a: float, b: float, c: float
-) -> None:
-    least = math.sqrt(a / c)
-    points = [
-        Point(n, 0, 0, a / n + b + c * n)
-        for n in {max(1, round(least * by)) for by in (0.2, 0.5, 1, 2, 5)}
-    ]
-    if len(points) < 4 or b > 100 * (a / least):
-        return  # all but flat: the least is anywhere
-    assert best_of(points) == pytest.approx(least, rel=1e-3)
 
 
 # -- the grid --------------------------------------------------------------------------------------

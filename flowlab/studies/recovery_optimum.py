@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import gc
 import math
+import random
+import shutil
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
+import pyarrow as pa
 
+from flowlab.recovery import Costs
 from flowlab.recovery.replaying import best_interval
+from flowlab.runtime.scheme import Stream
 from flowlab.store import EventStore
-from flowlab.studies.measuring import Scale, Spread, timed, workplace
-from flowlab.studies.recovery_cells import WHOLE_EVENTS, Cell
-from flowlab.studies.recovery_fit import SchemeCosts, law_costs, least_squares
+from flowlab.studies.measuring import SEED, Scale, Spread, workplace
+from flowlab.studies.recovery_cells import WHOLE_EVENTS, Cell, calibration
+from flowlab.studies.recovery_curve import Curve, Point, Sample, medians
+from flowlab.studies.recovery_fit import SchemeCosts, fit_schemes, law_costs, seconds_of
 from flowlab.studies.recovery_process import Watched, scheme_of
-from flowlab.studies.recovery_workload import Shape, history, keep_accounts, take_checkpoints
+from flowlab.studies.recovery_reads import reads_of
+from flowlab.studies.recovery_workload import (
+    Shape,
+    history,
+    keep_accounts,
+    savepoints,
+    take_checkpoints,
+)
 
 STATE_BYTES: Final = 10_000
 AIMED_AT: Final = 1_000
@@ -29,25 +42,30 @@ BY: Final = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)
 PLACES: Final = 4
 """Crashes for each interval, spread evenly over it: a failure's place is uniform."""
 WRITES: Final = 6
-ROUNDS: Final = 5
+FIRST: Final = 2
+"""Checkpoints before those, with which a store and a scheme look up what they then remember."""
+ROUNDS: Final = 9
 STREAM: Final = ("default", "", "books")
+LONGEST_EVENTS: Final = 9_000
+"""Of the calibration's streams that are written again beside the intervals."""
+RESAMPLES: Final = 100
+LEAST_S: Final = 2e-7
+"""Of the replay of an event: so quick is none."""
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """What one interval costs.
+class Round:
+    """One turn through all that is measured.
 
     Args:
-        every: events between checkpoints.
-        snapshot_s: seconds that one took, the median.
-        recovery_s: the mean over the places of crash.
-        cost: seconds an event, with the probability of a recovery that was given.
+        samples: of the intervals.
+        beside: checkpoints and recoveries of the calibration's streams, between them.
     """
 
-    every: int
-    snapshot_s: float
-    recovery_s: float
-    cost: float
+    samples: tuple[Sample, ...]
+    beside: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,45 +74,119 @@ class Optimum:
 
     Args:
         p: probability of a recovery at an event, given.
-        n_star: predicted from calibration runs.
-        best: measured, of each round: the least of a/N + b + c N through the points.
-        points: the last round's.
+        costs: of the calibration, which was some minutes before.
+        rounds: at least one.
     """
 
     p: float
-    n_star: float
-    best: tuple[float, ...]
-    points: tuple[Point, ...]
+    costs: Mapping[str, SchemeCosts]
+    rounds: tuple[Round, ...]
+
+    @property
+    def n_star(self) -> float:
+        """The predicted one: what the law says of the calibration's costs."""
+        return _n_star(_law(self.costs, self.rounds), self.p)
+
+    @property
+    def pace(self) -> float:
+        """How many times as long as in the calibration recoveries took."""
+        return _pace(self.costs, self.rounds)
+
+    @property
+    def curve(self) -> Curve:
+        """The lines through all rounds."""
+        return Curve.of([sample for each in self.rounds for sample in each.samples])
+
+    @property
+    def value(self) -> float:
+        """Measured over predicted, of all rounds together."""
+        return self._ratio(self.rounds)
 
     @property
     def ratio(self) -> Spread:
-        """Measured over predicted."""
-        return Spread.of([found / self.n_star for found in self.best])
+        """The same, with the quartiles of resampled rounds."""
+        return Spread(self.value, *self._within(0.5), len(self.rounds))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Within which 90 % of the ratios of resampled rounds are."""
+        return self._within(0.9)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Of all intervals."""
+        wrote, read = medians([sample for each in self.rounds for sample in each.samples])
+        return tuple(
+            Point(every, seconds, statistics.mean(t for (n, _), t in read.items() if n == every))
+            for every, seconds in wrote.items()
+        )
+
+    @property
+    def misfit(self) -> float:
+        """By what share a measured cost is off the curve, at most."""
+        curve = self.curve
+        return max(
+            abs(point.cost(self.p) / curve.cost(point.every, self.p) - 1.0) for point in self.points
+        )
 
     @property
     def regret(self) -> float:
         """By what share the measured cost at N* is above the least that was measured."""
-        at = min(self.points, key=lambda point: abs(math.log(point.every / self.n_star)))
-        return at.cost / min(point.cost for point in self.points) - 1.0
+        points, n_star = self.points, self.n_star
+        at = min(points, key=lambda point: abs(math.log(point.every / n_star)))
+        return at.cost(self.p) / min(point.cost(self.p) for point in points) - 1.0
+
+    def _ratio(self, rounds: Sequence[Round]) -> float:
+        curve = Curve.of([sample for each in rounds for sample in each.samples])
+        return curve.best(self.p) / _n_star(_law(self.costs, rounds), self.p)
+
+    def _within(self, share: float) -> tuple[float, float]:
+        rng = random.Random(f"{SEED} rounds")  # noqa: S311 - a sample
+        drawn = (rng.choices(self.rounds, k=len(self.rounds)) for _ in range(RESAMPLES))
+        found = sorted(map(self._ratio, drawn))
+        # One of them, and no mean of two: some may have no bound.
+        edge = round((1.0 - share) / 2.0 * (RESAMPLES - 1))
+        return found[edge], found[-1 - edge]
 
 
-def best_of(points: Sequence[Point]) -> float:
-    """Return where the curve a/N + b + c N through measured costs is least.
+def _law(costs: Mapping[str, SchemeCosts], rounds: Sequence[Round]) -> Costs:
+    """Return S, L and r as they were while the intervals were measured.
 
-    Example:
-        >>> law = [Point(n, 0, 0, 100 / n + 3 + n / 100) for n in (25, 50, 100, 200, 400)]
-        >>> round(best_of(law))
-        100
+    A device and a processor are quicker in one minute than in another, by more than the law is off.
+    What a checkpoint takes is therefore fitted to those of the calibration's streams that were
+    written between the intervals, and what recoveries take goes at the pace of those.
     """
-    cost = np.array([point.cost for point in points])
-    every = np.array([float(point.every) for point in points])
-    terms = np.column_stack([1.0 / every, np.ones(len(points)), every])
-    a, _, c = least_squares(terms / cost[:, None], np.ones(len(points)))
-    return math.sqrt(a / c) if c > 0 and a > 0 else math.inf
+    beside = [row for each in rounds for row in each.beside]
+    wrote = fit_schemes(row for row in beside if row["scheme"] == "write")
+    size_bytes = STATE_BYTES * 4 // 3 + 1_000  # the state, and what it stands in
+    payload_bytes = (Shape(1).payload_bytes + 40) / 2
+    read = costs["checkpoint"].seconds
+    # A calibration of the smallest size may know of no cost of an event.
+    known = replace(costs["checkpoint"], seconds={**read, "events": max(read["events"], LEAST_S)})
+    law = law_costs(
+        {**wrote, "checkpoint": known}, state_bytes=size_bytes, payload_bytes=payload_bytes
+    )
+    pace = _pace(costs, rounds)
+    return Costs(law.snapshot_s, law.load_s * pace, law.replay_s * pace)
+
+
+def _pace(costs: Mapping[str, SchemeCosts], rounds: Sequence[Round]) -> float:
+    """Return how many times as long as in the calibration a recovery took, in the median."""
+    known = costs["checkpoint"]
+    return statistics.median(
+        seconds_of(row) / known.predict(row)
+        for each in rounds
+        for row in each.beside
+        if row["scheme"] == "checkpoint"
+    )
+
+
+def _n_star(law: Costs, p: float) -> float:
+    return best_interval(S=law.snapshot_s, L=law.load_s, r=law.replay_s, p=p).n_star
 
 
 def measure_optimum(
-    costs: dict[str, SchemeCosts], scale: Scale, *, folder: Path, repeats: int
+    costs: Mapping[str, SchemeCosts], scale: Scale, *, folder: Path, repeats: int
 ) -> Optimum:
     """Measure the cost of intervals around N*, which comes from other runs.
 
@@ -105,79 +197,104 @@ def measure_optimum(
         repeats: recoveries at each place.
     """
     whole = scale.events >= WHOLE_EVENTS
-    shape = Shape(1, state_bytes=STATE_BYTES)
     aimed = AIMED_AT if whole else AIMED_AT // 10
-    law = law_costs(
-        costs, state_bytes=_checkpoint_bytes(shape), payload_bytes=_payload_bytes(shape)
-    )
-    # The p at which the law asks for such an interval: given, not measured, and at most 1.
-    replay_s = max(law.replay_s, 2.0 * law.snapshot_s / aimed**2)
-    p = min(1.0, float(f"{2.0 * law.snapshot_s / (replay_s * aimed**2):.2g}"))
-    n_star = best_interval(S=law.snapshot_s, L=law.load_s, r=replay_s, p=p).n_star
-    best: list[float] = []
-    points: list[Point] = []
+    alone = [cell for cell in calibration(scale) if cell.workflows == 1]
+    cells = [cell for cell in alone if cell.shape.events <= LONGEST_EVENTS]
+    tables = {cell.name: history(cell.shape, cell.ids[0]) for cell in cells}
+    rng = random.Random(f"{SEED} turns")  # noqa: S311 - an order
     gc.collect()
     gc.freeze()
+    before = [_beside(folder, cell, tables[cell.name], repeats) for cell in cells]
+    law = _law(costs, [Round((), tuple(row for rows in before for row in rows))])
+    # The p at which the law asks for such an interval: given, not measured, and at most 1.
+    p = min(1.0, float(f"{2.0 * law.snapshot_s / (law.replay_s * aimed**2):.2g}"))
+    shapes = {
+        Shape(1, every=max(5, round(by * _n_star(law, p))), state_bytes=STATE_BYTES) for by in BY
+    }
+    histories = {
+        shape: history(_longer(shape, (FIRST + WRITES + 1) * shape.cycle + 1), STREAM[2])
+        for shape in sorted(shapes, key=lambda shape: shape.every)
+    }
+    rounds = []
     for _ in range(ROUNDS if whole else 2):
-        points = []
-        for by in BY:
-            every = max(5, round(by * n_star))
-            with TemporaryDirectory(dir=folder) as place:
-                points.append(_point(Path(place) / "s", every, p, repeats))
-        best.append(best_of(points))
+        samples: list[Sample] = []
+        beside: list[Row] = []
+        turns: list[Shape | Cell] = [*histories, *cells]
+        for turn in rng.sample(turns, len(turns)):
+            if isinstance(turn, Cell):
+                beside += _beside(folder, turn, tables[turn.name], repeats)
+            else:
+                samples.append(_sample(folder, turn, histories[turn], repeats))
+        rounds.append(Round(tuple(samples), tuple(beside)))
     gc.unfreeze()
-    return Optimum(p, n_star, tuple(best), tuple(points))
+    return Optimum(p, costs, tuple(rounds))
 
 
-def _point(folder: Path, every: int, p: float, repeats: int) -> Point:
-    count = WRITES + 1
-    shape = Shape(1, every=every, state_bytes=STATE_BYTES)
-    cycle = shape.cycle
-    whole = Shape((count + 1) * cycle + 1, every=every, state_bytes=STATE_BYTES)
-    table = history(whole, STREAM[2])
-    last = 1 + count * cycle
-    cell = Cell("grid", shape)
-    policy = Watched(cycle)
-    with EventStore(folder) as store:
-        store.append_table(table.slice(0, last))
-        until = Shape(last, every=every, state_bytes=STATE_BYTES)
-        take_checkpoints(store, STREAM, until, scheme_of("whole", cell, policy), count)
-    snapshot_s = statistics.median(seconds for _, seconds in policy.written[1:])
-    took: list[float] = []
-    for part in range(PLACES):
-        upto = last + round((part + 0.5) / PLACES * cycle)
-        with EventStore(folder) as store:
-            head = store.snapshot().head(STREAM[2])
-            store.append_table(table.slice(head, upto - head))
-        took.append(min(_recovery_s(folder, cell) for _ in range(repeats)))
-    recovery_s = statistics.mean(took)
-    return Point(cycle, snapshot_s, recovery_s, snapshot_s / cycle + p * recovery_s)
+def _longer(shape: Shape, events: int) -> Shape:
+    return Shape(events, every=shape.every, state_bytes=shape.state_bytes)
 
 
-def _recovery_s(folder: Path, cell: Cell) -> float:
+def _beside(folder: Path, cell: Cell, table: pa.Table, repeats: int) -> list[Row]:
+    """Take checkpoints of a calibration's stream, and recover it; return what each took."""
+    policy = Watched(cell.shape.cycle)
+    count = min(FIRST + WRITES, len(savepoints(cell.shape)))
+    stream = ("default", "", cell.ids[0])
+    with TemporaryDirectory(dir=folder) as place:
+        path = Path(place) / "s"
+        with EventStore(path) as store:
+            store.append_table(table)
+            take_checkpoints(store, stream, cell.shape, scheme_of("whole", cell, policy), count)
+        found = [_recovered(path, cell, stream) for _ in range(repeats)]
+        read = reads_of(path, cell, [found[0][1]], chains=True)
+    rows: list[Row] = [
+        {"scheme": "write", "bytes": size, "wall": [[seconds]]}
+        for size, seconds in policy.written[FIRST:]
+    ]
+    least = min(seconds for seconds, _ in found)
+    return [*rows, {"scheme": "checkpoint", **read, "wall": [[least]]}]
+
+
+def _sample(folder: Path, shape: Shape, table: pa.Table, repeats: int) -> Sample:
+    cell, policy = Cell("grid", shape), Watched(shape.cycle)
+    last = 1 + (FIRST + WRITES) * shape.cycle
+    recoveries = []
+    with TemporaryDirectory(dir=folder) as place:
+        written, crashed = Path(place) / "written", Path(place) / "crashed"
+        with EventStore(written) as store:
+            store.append_table(table.slice(0, last))
+            until = _longer(shape, last)
+            count = FIRST + WRITES
+            take_checkpoints(store, STREAM, until, scheme_of("whole", cell, policy), count)
+        for part in range(PLACES):
+            since = round((part + 0.5) / PLACES * shape.cycle)
+            # Of a copy, so that what came since the checkpoint is in one file at every place.
+            shutil.copytree(written, crashed)
+            with EventStore(crashed) as store:
+                store.append_table(table.slice(last, since))
+            took = min(_recovered(crashed, cell, STREAM)[0] for _ in range(repeats))
+            recoveries.append((since, took))
+            shutil.rmtree(crashed)
+    seconds = tuple(seconds for _, seconds in policy.written[FIRST:])
+    return Sample(shape.cycle, seconds, tuple(recoveries))
+
+
+def _recovered(folder: Path, cell: Cell, stream: Stream) -> tuple[float, int]:
+    """Return what a recovery took from opening the store on, and how many events it read.
+
+    It reads warm files and waits for nobody: on a quiet machine both clocks tell the same to half a
+    percent, and on a busy one the processor's does not tell what others do.
+    """
     gc.collect()
-    scheme, opened = scheme_of("whole", cell), []
-
-    def call() -> object:
-        opened.append(EventStore(folder))
-        return scheme.restore(opened[0], STREAM, keep_accounts)
-
-    seconds, _ = timed(call)
-    opened[0].close()
-    return seconds
+    began = time.process_time()
+    store = EventStore(folder)
+    restored = scheme_of("whole", cell).restore(store, stream, keep_accounts)
+    seconds = time.process_time() - began
+    store.close()
+    return seconds, restored.events_read
 
 
-def _checkpoint_bytes(shape: Shape) -> int:
-    """Return the size of a checkpoint of such a workflow: its state and what it stands in."""
-    return shape.state_bytes * 4 // 3 + 1_000
-
-
-def _payload_bytes(shape: Shape) -> float:
-    return (shape.payload_bytes + 40) / 2
-
-
-def optimum(scale: Scale, costs: dict[str, SchemeCosts]) -> Optimum:
+def optimum(scale: Scale, costs: Mapping[str, SchemeCosts]) -> Optimum:
     """Measure the optimum in a folder that is gone afterwards."""
     whole = scale.events >= WHOLE_EVENTS
     with workplace(scale) as folder:
-        return measure_optimum(costs, scale, folder=folder, repeats=7 if whole else 2)
+        return measure_optimum(costs, scale, folder=folder, repeats=4 if whole else 2)
