@@ -10,7 +10,7 @@ from flowlab.studies import CLAIMS
 pytestmark = pytest.mark.usefixtures("only_young_garbage")
 
 # At the smallest size the costs of a busy machine may have no least: the parts of that one are
-# tested in test_recovery_study.py.
+# tested in test_recovery_optimum.py.
 LARGE = "recovery.optimum"
 HERE = [c.name for c in CLAIMS if c.area == "recovery" and c.name != LARGE]
 
