@@ -39,6 +39,11 @@ async def trip(ctx, request):
 
 
 @fl.workflow
+async def tour(ctx, request):
+    return await ctx.call_child_workflow(trip, request, workflow_id="ann's trip")
+
+
+@fl.workflow
 async def wait(ctx, _):
     return await ctx.wait_for_event("go")
 
@@ -116,6 +121,24 @@ def test_the_same_command_resumes_after_a_kill_and_names_what_is_uncertain(
     # A third time gives the result, and does nothing.
     assert answered(capsys, *words)[1]["result"] == told["result"]
     assert len((code.parent / "paid").read_text().split()) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not there")
+def test_the_uncertain_effects_of_a_child_are_named_with_those_of_its_parent(
+    code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`run` named those of the workflow that it was asked for: a child's were in the log alone."""
+    store = str(code.parent / "s")
+    words = ["run", f"{code}:tour", "--input", '{"nights": 2}', "--id", "t-1", "--store", store]
+    (code.parent / "hold").touch()
+    killed(command(*words), code.parent / "paid")
+    (code.parent / "hold").unlink()
+
+    status, told = answered(capsys, *words)
+
+    assert (status, told["result"]) == (0, {"left": 4, "nights": 2})
+    named = [(effect["workflow_id"], effect["activity"]) for effect in told["uncertain"]]
+    assert named == [("ann's trip", "pay")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not there")
@@ -222,7 +245,10 @@ def test_what_waits_for_events_from_outside_is_left_waiting(
     ("words", "said"),
     [
         (["run", "trip", "--id", "a", "--store", "{s}"], "MODULE:WORKFLOW"),
-        (["run", "{code}:none", "--id", "a", "--store", "{s}"], "there are: fail, trip, wait"),
+        (
+            ["run", "{code}:none", "--id", "a", "--store", "{s}"],
+            "there are: fail, tour, trip, wait",
+        ),
         (["run", "{s}.py:trip", "--id", "a", "--store", "{s}"], "is no file of Python code"),
         (["run", "{code}:trip", "--id", "a", "--store", "{s}", "--input", "x"], "is no JSON"),
         (["run", "{code}:trip", "--id", "@a", "--store", "{s}"], "give another"),

@@ -328,11 +328,16 @@ def _restarted(store: EventStore, workflow_id: str, namespace: str) -> dict[str,
 
 
 def _named(store: EventStore, workflow_id: str, namespace: str) -> list[dict[str, Any]]:
-    from flowlab.runtime.uncertain import backwards  # noqa: PLC0415
-
-    events = backwards(store, f"@{workflow_id}", namespace=namespace)
-    told = [event.data["uncertain"] for event in events if event.event_type == "AgentRestarted"]
-    return [effect for effects in reversed(told) for effect in effects]
+    """Return the effects that the log names as uncertain, of a workflow and of its children."""
+    whose, where = (text.replace("'", "''") for text in (workflow_id, namespace))
+    told = store.sql(f"""
+        WITH RECURSIVE own AS (SELECT * FROM events WHERE namespace = '{where}' AND run_id = ''),
+        family(id) AS (SELECT '{whose}' UNION SELECT payload_json(payload)->>'workflow_id'
+            FROM own JOIN family ON workflow_id = id WHERE event_type = 'ChildWorkflowInitiated')
+        SELECT payload FROM own JOIN family ON workflow_id = '@' || id
+        WHERE event_type = 'AgentRestarted' AND payload IS NOT NULL ORDER BY position
+    """)
+    return [effect for row in told["payload"] for effect in json.loads(row).get("uncertain", ())]
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
