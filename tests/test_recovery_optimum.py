@@ -42,7 +42,11 @@ def measured(
 
     def beside() -> list[dict[str, object]]:
         sizes = (2_000, 20_000, 90_000)
-        wrote = [{"scheme": "write", "bytes": size, "wall": [[off(writes)]]} for size in sizes]
+        wrote = [
+            {"scheme": "write", "cell": str(size), "bytes": size, "wall": [[off(writes)]]}
+            for size in sizes
+            for _ in range(6)
+        ]
         places = (99, 300, 900)
         read = [{"scheme": "checkpoint", "events": n, "wall": [[off(L + R * n)]]} for n in places]
         return [*wrote, *read]

@@ -8,6 +8,7 @@ import random
 import shutil
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,8 +157,7 @@ def _law(costs: Mapping[str, SchemeCosts], rounds: Sequence[Round]) -> Costs:
     What a checkpoint takes is therefore fitted to those of the calibration's streams that were
     written between the intervals, and what recoveries take goes at the pace of those.
     """
-    beside = [row for each in rounds for row in each.beside]
-    wrote = fit_schemes(row for row in beside if row["scheme"] == "write")
+    wrote = fit_schemes(_writes(rounds))
     size_bytes = STATE_BYTES * 4 // 3 + 1_000  # the state, and what it stands in
     payload_bytes = (Shape(1).payload_bytes + 40) / 2
     read = costs["checkpoint"].seconds
@@ -168,6 +168,18 @@ def _law(costs: Mapping[str, SchemeCosts], rounds: Sequence[Round]) -> Costs:
     )
     pace = _pace(costs, rounds)
     return Costs(law.snapshot_s, law.load_s * pace, law.replay_s * pace)
+
+
+def _writes(rounds: Sequence[Round]) -> list[Row]:
+    """Return the checkpoints of each stream of the calibration as one row, which is their median.
+
+    Medians are what stands for the intervals, too: to fit single ones by relative errors would give
+    the quick ones more weight, and so the more the busier a machine is.
+    """
+    of: dict[str, list[Row]] = defaultdict(list)
+    for row in (row for each in rounds for row in each.beside if row["scheme"] == "write"):
+        of[row["cell"]].append(row)
+    return [{**rows[0], "wall": [[seconds_of(row) for row in rows]]} for rows in of.values()]
 
 
 def _pace(costs: Mapping[str, SchemeCosts], rounds: Sequence[Round]) -> float:
@@ -247,7 +259,7 @@ def _beside(folder: Path, cell: Cell, table: pa.Table, repeats: int) -> list[Row
         found = [_recovered(path, cell, stream) for _ in range(repeats)]
         read = reads_of(path, cell, [found[0][1]], chains=True)
     rows: list[Row] = [
-        {"scheme": "write", "bytes": size, "wall": [[seconds]]}
+        {"scheme": "write", "cell": cell.name, "bytes": size, "wall": [[seconds]]}
         for size, seconds in policy.written[FIRST:]
     ]
     least = min(seconds for seconds, _ in found)
