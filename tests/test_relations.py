@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from flowlab.errors import QueryError
@@ -19,6 +21,7 @@ from flowlab.events import (
     connect,
     run_query,
 )
+from flowlab.store import EventStore
 
 
 def log(*events: tuple[str, str, dict[str, Any]]) -> EventLog:
@@ -301,7 +304,7 @@ def test_a_worker_of_a_pool_writes_no_progress_on_the_output_of_its_command() ->
 # -- a query has the relations that it names ---------------------------------------------------
 
 
-@pytest.mark.parametrize(
+every_kind = pytest.mark.parametrize(
     "query",
     [
         *(f'SELECT count(*) FROM "{name}"' for name in RELATION_NAMES),
@@ -309,6 +312,7 @@ def test_a_worker_of_a_pool_writes_no_progress_on_the_output_of_its_command() ->
         "WITH w AS (FROM workflows) SELECT w.status, category(e.event_type) FROM w, events e",
         "DESCRIBE states",
         "SHOW TABLES",
+        "SELECT count(*) FROM checkpoints",
         "SELECT count(*) FROM information_schema.tables",
         "SELECT view_name FROM duckdb_views() WHERE temporary ORDER BY ALL",
         "SELECT count(*) FROM query_table('ed' || 'ges')",
@@ -316,13 +320,36 @@ def test_a_worker_of_a_pool_writes_no_progress_on_the_output_of_its_command() ->
         "SELECT nothing FROM edges",
     ],
 )
+
+
+def answer(ask: Callable[[str], pa.Table], query: str) -> Any:
+    try:
+        return ask(query).to_pylist()
+    except QueryError as error:
+        return str(error)
+
+
+@every_kind
 def test_a_log_answers_a_query_as_a_connection_that_has_every_relation(query: str) -> None:
     found = log(("w", "WorkflowStarted", {}), ("w", "WorkflowCompleted", after("w", 1)))
+    assert answer(found.query, query) == answer(partial(run_query, connect(found)), query)
 
-    def answer(ask: Callable[[str], Any]) -> Any:
-        try:
-            return ask(query).to_pylist()
-        except QueryError as error:
-            return str(error)
 
-    assert answer(found.query) == answer(partial(run_query, connect(found)))
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "s"
+    with EventStore(path) as store:
+        store.append("w", [{"event_type": "WorkflowStarted"}, {"event_type": "WorkflowCompleted"}])
+    return path
+
+
+@every_kind
+def test_a_snapshot_answers_a_query_as_one_that_has_every_relation(
+    query: str, folder: Path
+) -> None:
+    with EventStore(folder, read_only=True) as one, EventStore(folder, read_only=True) as other:
+        whole, fresh = other.snapshot(), one.snapshot()
+        assert len(whole.query("SHOW TABLES")) > len(RELATION_NAMES)
+        assert len(fresh.query("SELECT payload_json(payload) FROM events")) == 2
+        assert answer(fresh.query, query) == answer(whole.query, query)
+        assert answer(fresh.query, query) == answer(whole.query, query)

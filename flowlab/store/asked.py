@@ -2,29 +2,83 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import duckdb
+import pyarrow as pa
 
-from flowlab.events import EVENT_COLUMNS
+from flowlab.errors import QueryError
+from flowlab.events import EVENT_COLUMNS, define_relations, run_query
+from flowlab.events.relations import RELATIONS, relations_in
 from flowlab.store.cluster_log import Clustering
 from flowlab.store.cluster_read import using
 from flowlab.store.clustering import AGENTS
 from flowlab.store.values import projections_table
-from flowlab.store.views import parquet_source, rows_left, text_literal
+from flowlab.store.views import STORE_RELATIONS, parquet_source, rows_left, text_literal
 
 if TYPE_CHECKING:
     from flowlab.store.snapshot import Snapshot
 
 
-def define_asked(snapshot: Snapshot, connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Define what a query may name: `projections`, and `agent_events`.
+_CHECKPOINTS: Final = """
+CREATE OR REPLACE TEMP VIEW checkpoints AS
+SELECT namespace, run_id, j->>'$.workflow_id' AS workflow_id, j->>'$.checkpoint' AS checkpoint,
+       TRY_CAST(j->>'$.at' AS BIGINT) AS at_sequence,
+       TRY_CAST(j->>'$.savepoint' AS BOOLEAN) AS savepoint, j->>'$.origin' AS origin,
+       time_ns AS taken_ns, position,
+       TRY_CAST(j->>'$.bytes' AS BIGINT) AS bytes, j->>'$.path' AS path, j->>'$.sha256' AS sha256
+FROM (SELECT *, payload_json(payload) AS j FROM events
+      WHERE workflow_id = '@world' AND event_type = 'CheckpointTaken')
+WHERE j->>'$.checkpoint' IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A connection to a pinned state, and which relations it has by now besides `events`."""
+
+    connection: duckdb.DuckDBPyConnection
+    relations: set[str] = field(default_factory=set)
+
+
+def ask(snapshot: Snapshot, lent: Lent, query: str, *, lasting: bool) -> pa.Table:
+    """Run a query with the relations that it may name.
+
+    Args:
+        snapshot: the state that is pinned.
+        lent: a connection to it.
+        query: anything that DuckDB takes.
+        lasting: it changes nothing in the connection, so that it may be run again.
+
+    Raises:
+        QueryError: DuckDB refused it.
+    """
+    _define(snapshot, lent, query, frozenset(RELATIONS) if not lasting else relations_in(query))
+    try:
+        return run_query(lent.connection, query, more=STORE_RELATIONS)
+    except QueryError as error:
+        if not lasting or not isinstance(error.__cause__, duckdb.CatalogException):
+            raise
+    # A name that there is not: DuckDB proposes those that it knows.
+    _define(snapshot, lent, query, frozenset(RELATIONS))
+    return run_query(lent.connection, query, more=STORE_RELATIONS)
+
+
+def _define(snapshot: Snapshot, lent: Lent, query: str, names: frozenset[str]) -> None:
+    """Define the relations of every log in these names, and what a query may name of a store.
 
     `agent_events` has the rows of `events`, those from the clustering by agent and time where it
     holds them: a query of one agent's time then reads few row groups.
     """
-    words = query.casefold()
+    words, connection, whole = query.casefold(), lent.connection, len(names) == len(RELATIONS)
+    if not names <= lent.relations:
+        define_relations(connection, names - lent.relations)
+        lent.relations.update(names)
+    if (whole or "checkpoints" in words) and "checkpoints" not in lent.relations:
+        connection.execute(_CHECKPOINTS)
+        lent.relations.add("checkpoints")
     if "projections" in words:
         connection.register("projections", projections_table(snapshot))
     if "agent_events" in words:

@@ -150,7 +150,6 @@ def _differences(
         anomalies=ANOMALY_SCHEMA.empty_table(),
         bound=held.position,
         bases=MetadataLog(root).bases(state),
-        relations=False,
     )
     with connection:
         _define_held(connection, table, held)

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from flowlab.errors import (
@@ -23,10 +22,9 @@ from flowlab.events import (
     EventLog,
     Key,
     RunInfo,
-    run_query,
 )
 from flowlab.store.answers import as_log
-from flowlab.store.asked import define_asked
+from flowlab.store.asked import Lent, ask
 from flowlab.store.checkpoints import Checkpoint
 from flowlab.store.cluster_read import read_clustered, reads_from_clustering
 from flowlab.store.delta import DataFile, TableState
@@ -41,7 +39,7 @@ from flowlab.store.tail_reader import TailView
 from flowlab.store.tree import Tree, draw_tree
 from flowlab.store.truncation import Bases
 from flowlab.store.values import metadata_at, value_at
-from flowlab.store.views import STORE_RELATIONS, connect_views, only_asks
+from flowlab.store.views import connect_views, only_asks
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,7 +63,7 @@ class Snapshot:
         self._tail = tail
         self._bound = bound
         self._lock = threading.Lock()
-        self._idle: list[duckdb.DuckDBPyConnection] = []
+        self._idle: list[Lent] = []
         last = state.info.sealed_position
         if tail is not None:
             last = tail.last_position(last)
@@ -115,8 +113,8 @@ class Snapshot:
             tail = f" LIMIT {limit}" if limit is not None else ""
             columns = ", ".join(EVENT_COLUMNS)
             text = f"SELECT {columns} FROM events WHERE {where} ORDER BY {order}{tail}"
-            with self._cursor() as cursor:
-                table = cursor.sql(text, params=values).to_arrow_table().cast(EVENT_SCHEMA)
+            with self._lend() as lent:
+                table = lent.connection.sql(text, params=values).to_arrow_table().cast(EVENT_SCHEMA)
         missing = not table.num_rows and limit != 0
         if missing and located.stream is not None and not located.key.is_range:
             head = self.streams_in(located.stream[0], located.stream[1], located.stream[2])
@@ -193,9 +191,9 @@ class Snapshot:
         if not isinstance(query, str):
             message = f"the query is {query!r} ({type(query).__name__}); expected SQL as text"
             raise QueryError(message)
-        with self._cursor(lasting=only_asks(query)) as cursor:
-            define_asked(self, cursor, query)
-            return run_query(cursor, query, more=STORE_RELATIONS)
+        lasting = only_asks(query)
+        with self._lend(lasting=lasting) as lent:
+            return ask(self, lent, query, lasting=lasting)
 
     def head(self, workflow_id: str, *, namespace: str = "default", run_id: str = "") -> int:
         """Return the last sequence of a stream, 0 where it does not exist."""
@@ -248,8 +246,8 @@ class Snapshot:
 
     def rows(self, text: str, values: list[Any]) -> list[tuple[Any, ...]]:
         """Run a query of our own with parameters; return its rows."""
-        with self._cursor() as cursor:
-            return cursor.execute(text, values).fetchall()
+        with self._lend() as lent:
+            return lent.connection.execute(text, values).fetchall()
 
     def count(self, key: Key) -> int:
         """Return the number of events below a located key."""
@@ -341,7 +339,7 @@ class Snapshot:
         return EVENT_SCHEMA.empty_table() if self._tail is None else self._tail.table()
 
     @contextmanager
-    def _cursor(self, *, lasting: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _lend(self, *, lasting: bool = True) -> Iterator[Lent]:
         """Lend a connection: threads that query at the same time each have their own.
 
         Unless `lasting`, it is thrown away: a view that a query defines, or a setting, must not
@@ -349,8 +347,8 @@ class Snapshot:
         """
         self._files.check_process()
         with self._lock:
-            connection = self._idle.pop() if self._idle else None
-        if connection is None:
+            lent = self._idle.pop() if self._idle else None
+        if lent is None:
             self._files.reader.check(self._sealed())
             connection = connect_views(
                 self._files.root,
@@ -362,14 +360,15 @@ class Snapshot:
                 bases=self.bases,
                 upcasts=self._files.upcasts,
             )
+            lent = Lent(connection)
         try:
-            yield connection
+            yield lent
         finally:
             if lasting:
                 with self._lock:
-                    self._idle.append(connection)
+                    self._idle.append(lent)
             else:
-                connection.close()
+                lent.connection.close()
 
     def _bounded(
         self, found: dict[str, tuple[int, int]], namespace: str, workflow_id: str

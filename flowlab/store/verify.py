@@ -223,7 +223,6 @@ class Verifier:
             anomalies=ANOMALY_SCHEMA.empty_table(),
             bound=None,
             bases=MetadataLog(self._root).bases(state),
-            relations=False,
         )
         with connection:
             count, last, gone = connection.execute(

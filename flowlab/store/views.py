@@ -27,17 +27,6 @@ _EXPLAIN: Final = duckdb.StatementType.EXPLAIN
 
 STORE_RELATIONS: Final = ("agent_events", "checkpoints", "projections", "truncations")
 """The relations of a store besides those of every log."""
-_CHECKPOINTS: Final = """
-CREATE TEMP VIEW checkpoints AS
-SELECT namespace, run_id, j->>'$.workflow_id' AS workflow_id, j->>'$.checkpoint' AS checkpoint,
-       TRY_CAST(j->>'$.at' AS BIGINT) AS at_sequence,
-       TRY_CAST(j->>'$.savepoint' AS BOOLEAN) AS savepoint, j->>'$.origin' AS origin,
-       time_ns AS taken_ns, position,
-       TRY_CAST(j->>'$.bytes' AS BIGINT) AS bytes, j->>'$.path' AS path, j->>'$.sha256' AS sha256
-FROM (SELECT *, payload_json(payload) AS j FROM events
-      WHERE workflow_id = '@world' AND event_type = 'CheckpointTaken')
-WHERE j->>'$.checkpoint' IS NOT NULL
-"""
 
 
 def connect_views(
@@ -50,13 +39,12 @@ def connect_views(
     bound: int | None,
     bases: Bases = _NO_BASES,
     upcasts: Upcasts = _NO_UPCASTS,
-    relations: bool = True,
 ) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory connection that shows every relation of a pinned state.
+    """Open an in-memory connection that shows the events of a pinned state.
 
     Namespaces come from the commit log, as literals: DuckDB would read `bucket=00` as text and
-    would have to be told how a namespace is escaped. Unless `relations`, only `events` is there: to
-    define the others costs more than most queries.
+    would have to be told how a namespace is escaped. The relations that are made of events are
+    defined when they are asked for: that costs more than most queries.
     """
     connection = open_memory()
     connection.execute("SET parquet_metadata_cache = true")
@@ -84,9 +72,7 @@ def connect_views(
     if upcasts:
         found = _newest(connection, found, upcasts)
     connection.execute(f"CREATE TEMP VIEW events AS {found}")
-    if relations:
-        define_relations(connection)
-        connection.execute(_CHECKPOINTS)
+    define_relations(connection, ())
     return connection
 
 
