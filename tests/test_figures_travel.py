@@ -306,3 +306,15 @@ def test_changes_stand_in_order_of_their_rows() -> None:
     travel = read_travel(world("supply", 2, "crashes"))
     assert (np.diff(travel.changes.row) >= 0).all()
     assert travel.changes.cell.max() < len(travel.cells)
+
+
+def test_the_host_of_a_workflow_has_another_label_than_the_workflow() -> None:
+    ids = ["trip-1", "@hotel", "@trip-1"]
+    log = EventLog.from_events(
+        [
+            Event(event_type="Noted", workflow_id=name, sequence=1, time_ns=n)
+            for n, name in enumerate(ids)
+        ]
+    )
+
+    assert [lane.label for lane in read_travel(log).lanes] == ["trip-1", "hotel", "host of trip-1"]

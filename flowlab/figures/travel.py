@@ -218,7 +218,10 @@ class _Reader:
         for stream in streams:
             kind = "workflow" if is_history_stream(stream[2]) else "agent"
             kind = "aggregate" if self.kinds[stream] else kind
-            self.lanes.append(Lane(stream, kind, stream[2].removeprefix("@")))
+            label = stream[2].removeprefix("@")
+            if label != stream[2] and (*stream[:2], label) in self.kinds:
+                label = f"host of {label}"  # the process that runs that workflow
+            self.lanes.append(Lane(stream, kind, label))
         self.by_stream = {lane.stream: place for place, lane in enumerate(self.lanes)}
         self.places: dict[CellName, int] = {}
         self.codes_of: dict[str, int] = {}
