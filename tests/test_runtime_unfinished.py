@@ -10,6 +10,7 @@ import asyncio
 import json
 import warnings
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,33 @@ def test_a_truncated_workflow_of_which_nothing_says_what_it_is_is_warned_of_and_
     assert rows.keys() == {"x", "w"}
     assert "error" not in rows["x"]
     assert "recover it by the scheme that took its checkpoints" in rows["w"]["error"]
+
+
+def test_a_survey_names_a_truncated_workflow_where_the_log_or_a_checkpoint_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"event_type": "ChildWorkflowInitiated", "name": "survey", "payload": {}}
+    with EventStore(tmp_path) as store:
+        write(store, "truncated", "saved")
+        for name in ("child", "told by nobody"):
+            store.append(name, [BEGUN, {"event_type": "Signaled", "name": "go"}])
+            store.truncate(name, upto=1)
+        store.append("parent", [BEGUN, {**asked, "payload": {"workflow_id": "child"}}])
+        known = {"parent": "plan", "child": "survey"}
+        found = survey(store)
+        names = dict(zip(found["workflow_id"], found["name"], strict=True))
+        assert names == {**known, "saved": None, "told by nobody": None}
+        found = survey(store, partial(Checkpointed().identify, store))
+    names = dict(zip(found["workflow_id"], found["name"], strict=True))
+    assert names == {**known, "saved": "plan", "told by nobody": None}
+    words = ["recover", "--store", str(tmp_path), "--survey"]
+    assert main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["workflows"]
+    assert {row["workflow_id"]: row["workflow"] for row in rows} == names
+    assert main(words) == 0
+    told = {line.split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    for name, of in names.items():
+        assert f"  {of or 'not known'}  " in told[name]
 
 
 def test_the_command_recovers_workflows_and_passes_over_other_streams(

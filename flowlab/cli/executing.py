@@ -136,7 +136,6 @@ def _recover(arguments: Namespace) -> int:
         sources = arguments.code or _remembered(store, namespace)
         found = find_unfinished(snapshot, partial(scheme.identify, store), namespace)
     before = everywhere.get(namespace, {})
-    ids = [*found.names, *found.nameless]
     reports: list[dict[str, Any]] = []
     if found.names and not arguments.survey:
         if not sources:
@@ -152,7 +151,7 @@ def _recover(arguments: Namespace) -> int:
                 reports = asyncio.run(_taken_up(store, code, scheme, namespace, [*found.names]))
             except KeyboardInterrupt:
                 _leave(store)
-            before = _surveyed(store).get(namespace, {})
+            before = _surveyed(store.snapshot()).get(namespace, {})
     if not arguments.survey:
         reports += [{"workflow_id": known, "error": nameless(known)} for known in found.nameless]
     for other in sorted(everywhere.keys() - {namespace}):
@@ -160,7 +159,7 @@ def _recover(arguments: Namespace) -> int:
             say(f"{counted(count, 'workflow')} of --namespace {other!r} unfinished, left so")
     rows = [
         {**_row(before[known["workflow_id"]]), **known}
-        for known in reports or [{"workflow_id": workflow_id} for workflow_id in ids]
+        for known in reports or [{"workflow_id": name} for name in (*found.names, *found.nameless)]
     ]
     if arguments.json:
         answer_json({"scheme": arguments.scheme, "workflows": rows})
@@ -169,12 +168,13 @@ def _recover(arguments: Namespace) -> int:
     return FOUND if any(row.get("error") for row in rows) else OK
 
 
-def _surveyed(store: EventStore | Snapshot) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return how workflows stand, by namespace and id."""
+def _surveyed(snapshot: Snapshot) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return how workflows stand, by namespace and id; of some only a checkpoint knows the name."""
+    from flowlab.recovery.restoring import process_of  # noqa: PLC0415
     from flowlab.runtime.ledger import survey  # noqa: PLC0415
 
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in survey(store).to_dicts():
+    for row in survey(snapshot, partial(process_of, snapshot)).to_dicts():
         found.setdefault(row["namespace"], {})[row["workflow_id"]] = row
     return found
 
@@ -355,10 +355,11 @@ def _show(rows: list[dict[str, Any]], count: int) -> None:
     if not rows:
         answer(f"nothing is unfinished; {count} workflows have ended")
         return
-    head = ("workflow", "status", "checkpoint", "read", "replayed", "uncertain")
+    head = ("workflow", "of", "status", "checkpoint", "read", "replayed", "uncertain")
     lines = [
         (
             row["workflow_id"],
+            row["workflow"] or "not known",
             row.get("error") or row["status"],
             row.get("checkpoint") or "",
             row.get("events_read", ""),

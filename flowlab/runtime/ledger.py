@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from flowlab.runtime.unfinished import workflows_of
+from flowlab.runtime.unfinished import Identify, workflows_of
 from flowlab.store import EventStore
 
 if TYPE_CHECKING:
@@ -98,12 +98,17 @@ WITH open AS (
            count(*) FILTER (status = 'open') AS uncertain,
            list(activity ORDER BY sequence) FILTER (status = 'open') AS effects
     FROM ledger WHERE status IN ('open', 'not begun') GROUP BY ALL
+), children AS (
+    SELECT namespace, payload_json(payload)->>'$.workflow_id' AS workflow_id,
+           arg_max(name, position) AS name
+    FROM events WHERE run_id = '' AND event_type = 'ChildWorkflowInitiated' GROUP BY ALL
 )
-SELECT w.namespace, w.workflow_id, w.name, w.status, w.events,
+SELECT w.namespace, w.workflow_id, coalesce(w.name, c.name) AS name, w.status, w.events,
        CASE WHEN w.status NOT IN ('open', 'running') THEN 'finished'
             WHEN coalesce(o.uncertain, 0) > 0 THEN 'unknown' ELSE 'unfinished' END AS standing,
        coalesce(o.uncertain, 0)::BIGINT AS uncertain, o.effects
 FROM known w LEFT JOIN open o USING (namespace, workflow_id)
+LEFT JOIN children c USING (namespace, workflow_id)
 ORDER BY w.started_ns, w.workflow_id
 """
 
@@ -130,15 +135,18 @@ def ledger(store: EventStore | Snapshot) -> pl.DataFrame:
     return store.sql(_EFFECTS)
 
 
-def survey(store: EventStore | Snapshot) -> pl.DataFrame:
+def survey(store: EventStore | Snapshot, identify: Identify | None = None) -> pl.DataFrame:
     """Return how every live workflow stands: finished, unfinished, or unknown.
 
     `unknown` means that effects are open of which nobody knows whether they happened: `effects`
     names them. Nothing is executed, and no code is needed. A stream in which no workflow begins is
-    none; where its beginning was truncated, the name is null.
+    none; where its beginning was truncated, the workflow that began it says what it is, or else a
+    checkpoint. The name is null where none of them does.
 
     Args:
         store: a store, or a snapshot of one.
+        identify: says what a stream is an instance of: as the checkpoints do that a scheme has
+            taken, `partial(scheme.identify, store)`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -150,4 +158,13 @@ def survey(store: EventStore | Snapshot) -> pl.DataFrame:
     """
     snapshot = store.snapshot() if isinstance(store, EventStore) else store
     query = _SURVEY.replace("FROM ledger", f"FROM ({_EFFECTS})")
-    return snapshot.sql(query.replace("FROM known", f"FROM ({workflows_of(snapshot)})"))
+    found = snapshot.sql(query.replace("FROM known", f"FROM ({workflows_of(snapshot)})"))
+    if identify is None or not found["name"].null_count():
+        return found
+    import polars as pl  # noqa: PLC0415
+
+    names = [
+        identify((space, "", workflow_id)) if name is None else name
+        for space, workflow_id, name in found.select("namespace", "workflow_id", "name").rows()
+    ]
+    return found.with_columns(pl.Series("name", names, pl.String))
