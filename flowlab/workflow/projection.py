@@ -51,7 +51,8 @@ def states_of(
       `failed_agents` are those whose last answer is a failure that is not tried again;
       `compensation_chain` holds the steps whose compensation is asked for and not done, then the
       compensable steps of that saga that committed and whose turn is still to come, the latest
-      first.
+      first. Of a plan only what is asked for stands there: its log does not say of a step that is
+      done whether it has a compensation; `CompensationScheduled` names each when its turn comes.
     - `final_state` lists what was done and not undone: every call that was completed, of whatever
       kind its step is and in a saga or not, under the name of its step, else of its activity. A
       child that completed is one such effect; one that failed has its own `final_state`, and

@@ -58,7 +58,7 @@ class Compensating(_Shown):
     Args:
         failed_agents: whose work failed: agents, and children by their workflow ids.
         compensation_chain: the steps still to be undone, by an agent or by a child, the next one
-            first.
+            first; of a plan those whose compensation is asked for, since its log tells no more.
     """
 
     failed_agents: frozenset[str] = frozenset()
