@@ -16,7 +16,9 @@ from flowlab.events.vocabulary import (
     TERMINAL_STATUS,
 )
 
-_STREAM: Final = "namespace, run_id, workflow_id"
+_KEY: Final = "namespace, run_id, workflow_id"
+_STREAM: Final = "stream"
+"""A stream's number: nearly everything is joined or ordered by it, and three texts take longer."""
 
 _PLACED: Final = (*CALL_REQUESTS, *CALL_ANSWERS, "TimerStarted", "SagaStepCommitted")
 _MARKS: Final = ("WorkflowStarted", *TERMINAL_STATUS)
@@ -25,15 +27,17 @@ _MARKS: Final = ("WorkflowStarted", *TERMINAL_STATUS)
 # is the last event that alone decides the state, `asked` the last request that undoes nothing. A
 # saga asks for the child of a step once: a second one undoes what the first has done.
 _MARKED: Final = f"""
+streams AS (
+    SELECT {_KEY}, row_number() OVER (ORDER BY {_KEY}) AS stream FROM (
+        SELECT DISTINCT {_KEY} FROM events WHERE NOT starts_with(workflow_id, '@'))),
 own AS (
-    SELECT {_STREAM}, sequence, event_type, name, time_ns, generation, agent_id, step_id,
+    SELECT {_STREAM}, {_KEY}, sequence, event_type, name, time_ns, generation, agent_id, step_id,
            coalesce(coordination_id, '') AS saga, causes, payload
-    FROM events WHERE NOT starts_with(workflow_id, '@')),
+    FROM events JOIN streams USING ({_KEY})),
 numbered AS (
-    SELECT {_STREAM}, sequence, time_ns, event_type, saga, step_id,
-           count(*) FILTER (event_type = 'WorkflowStarted') OVER (
-               PARTITION BY {_STREAM} ORDER BY sequence) AS era
-    FROM own),
+    SELECT {_STREAM}, sequence, time_ns, event_type, saga, step_id, max(time_ns) OVER past AS peak,
+           count(*) FILTER (event_type = 'WorkflowStarted') OVER past AS era
+    FROM own WINDOW past AS (PARTITION BY {_STREAM} ORDER BY sequence)),
 children AS (
     SELECT {_STREAM}, sequence, 1 < row_number() OVER (
                PARTITION BY {_STREAM}, era, saga, step_id ORDER BY sequence) AS undoes
@@ -77,28 +81,25 @@ reached AS (
 tales AS (
     SELECT namespace, run_id, list(DISTINCT name) AS taken_up FROM reached GROUP BY ALL),
 took AS (
-    SELECT namespace, run_id, ref.workflow_id AS workflow_id, ref.sequence AS call,
+    SELECT {_STREAM}, ref.sequence AS call,
            min(struct_pack(t := time_ns, w := lane, s := spot, a := agent_id)) AS first
-    FROM reached WHERE event_type = 'MessageReceived' GROUP BY ALL),
+    FROM reached r JOIN streams s
+    ON (r.namespace, r.run_id, r.ref.workflow_id) = (s.namespace, s.run_id, s.workflow_id)
+    WHERE event_type = 'MessageReceived' GROUP BY ALL),
 clock AS (
-    SELECT {_STREAM}, peak, min(sequence) AS place FROM (
-        SELECT {_STREAM}, sequence, max(time_ns) OVER (
-            PARTITION BY {_STREAM} ORDER BY sequence) AS peak FROM numbered) GROUP BY ALL),
+    SELECT {_STREAM}, peak, min(sequence) AS place FROM numbered GROUP BY ALL),
 takes AS (
     SELECT c.* RENAME (sequence AS call), greatest(c.sequence, k.place) AS sequence, taker FROM (
-        SELECT placed.namespace, placed.run_id, placed.workflow_id, era, placed.sequence,
-               first.t AS t, first.a AS taker
-        FROM placed JOIN took ON (placed.namespace, placed.run_id, placed.workflow_id,
-                                  placed.sequence)
-                               = (took.namespace, took.run_id, took.workflow_id, took.call)
+        SELECT placed.stream, era, placed.sequence, first.t AS t, first.a AS taker
+        FROM placed JOIN took ON (placed.stream, placed.sequence) = (took.stream, took.call)
         WHERE event_type IN ('ActivityScheduled', 'CompensationScheduled')) c
-    ASOF JOIN clock k ON (c.namespace = k.namespace AND c.run_id = k.run_id
-                          AND c.workflow_id = k.workflow_id AND c.t <= k.peak))"""
+    ASOF JOIN clock k ON (c.stream = k.stream AND c.t <= k.peak))"""
 
 # An answer names its request, or the request's start; a late one, after another, is not heard.
 _CALLS: Final = f"""
 calls AS (
-    SELECT {_STREAM}, era, sequence AS call, undoes, event_type = 'ChildWorkflowInitiated' AS child,
+    SELECT {_STREAM}, namespace, run_id, era, sequence AS call, undoes,
+           event_type = 'ChildWorkflowInitiated' AS child,
            coalesce(nullif(json_text(payload_json(payload), if(child, '$.workflow_id', '$.agent')),
                            ''),
                     nullif(if(child, name, agent_id), ''), workflow_id) AS agent,
@@ -108,7 +109,8 @@ calls AS (
     FROM placed WHERE event_type IN {CALL_REQUESTS}),
 refs AS (
     SELECT {_STREAM}, era, sequence, cause.sequence AS cause
-    FROM (SELECT {_STREAM}, era, sequence, event_type, unnest(causes) AS cause FROM placed)
+    FROM (SELECT {_STREAM}, workflow_id, era, sequence, event_type, unnest(causes) AS cause
+          FROM placed)
     WHERE cause.workflow_id = workflow_id AND cause.sequence < sequence
           AND event_type IN {CALL_ANSWERS}),
 direct AS (
@@ -140,9 +142,12 @@ heard AS (
     SELECT * FROM (SELECT *, lag(what) OVER (
         PARTITION BY {_STREAM}, call ORDER BY sequence, rank) AS before FROM moves)
     WHERE what IN ('asked', 'begun') OR before IN ('asked', 'begun')),
+lasting AS (
+    SELECT {_STREAM}, era, call, sequence, what, lead(sequence) OVER (
+        PARTITION BY {_STREAM}, call ORDER BY sequence, rank) AS until FROM heard),
 retries AS (
     SELECT {_STREAM}, era, cause.sequence AS sequence, min(sequence) AS timer
-    FROM (SELECT {_STREAM}, era, sequence, unnest(causes) AS cause FROM placed
+    FROM (SELECT {_STREAM}, workflow_id, era, sequence, unnest(causes) AS cause FROM placed
           WHERE event_type = 'TimerStarted' AND payload_json(payload)->>'$.attempt' IS NOT NULL)
     WHERE cause.workflow_id = workflow_id GROUP BY {_STREAM}, era, cause.sequence),
 spans AS (
@@ -150,9 +155,8 @@ spans AS (
            if(what = 'asked', agent, coalesce(taker, agent)) AS agent, ends,
            if(NOT child AND (coalesce(named, false) OR list_contains(taken_up, name))
               AND taken_up IS NOT NULL, h.sequence, starts) AS starts,
-           lead(h.sequence, 1, ends) OVER (
-               PARTITION BY {_STREAM}, call ORDER BY h.sequence, rank) AS until
-    FROM heard h JOIN calls USING ({_STREAM}, era, call) JOIN eras USING ({_STREAM}, era)
+           coalesce(until, ends) AS until
+    FROM lasting h JOIN calls USING ({_STREAM}, era, call) JOIN eras USING ({_STREAM}, era)
     LEFT JOIN retries USING ({_STREAM}, era, sequence)
     LEFT JOIN (SELECT * EXCLUDE (sequence) FROM begins) USING ({_STREAM}, era, call)
     LEFT JOIN tales USING (namespace, run_id))"""
@@ -232,8 +236,7 @@ remains AS (
         SELECT {_STREAM}, mark, e.step, min(done) AS done
         FROM failures JOIN effects e USING ({_STREAM}, era)
         LEFT JOIN undoings u ON of_step AND u.call > e.call AND u.sequence < mark
-            AND (u.namespace, u.run_id, u.workflow_id, u.era, u.saga, u.step)
-              = (e.namespace, e.run_id, e.workflow_id, e.era, e.saga, e.step)
+            AND (u.stream, u.era, u.saga, u.step) = (e.stream, e.era, e.saga, e.step)
         WHERE done < mark AND u.call IS NULL
         GROUP BY {_STREAM}, mark, e.saga, e.step, CASE WHEN of_step THEN 0 ELSE e.call END)
     GROUP BY ALL)"""
@@ -267,7 +270,7 @@ named AS (
 
 STATES: Final = f"""
 WITH {_MARKED}, {_TAKEN}, {_CALLS}, {_HELD}, {_LEFT}, {_ENDED}
-SELECT {_STREAM}, sequence, time_ns, state,
+SELECT {_KEY}, sequence, time_ns, state,
        CASE state WHEN 'Initiated' THEN coalesce(i.agents, []) WHEN 'AgentExecuting'
             THEN coalesce(current, []) WHEN 'Compensating' THEN coalesce(failed, [])
             ELSE []::VARCHAR[] END AS agents,
@@ -291,8 +294,8 @@ SELECT {_STREAM}, sequence, time_ns, state,
             THEN json_object('reason', coalesce(json_text(told, '$.reason'), ''))
             WHEN 'ContinuedAsNew' THEN json_object('generation', generation + 1)
             END AS VARCHAR) AS detail
-FROM named LEFT JOIN seen USING ({_STREAM}, sequence) LEFT JOIN results USING ({_STREAM}, mark)
-LEFT JOIN remains USING ({_STREAM}, mark)
+FROM named JOIN streams USING ({_STREAM}) LEFT JOIN seen USING ({_STREAM}, sequence)
+LEFT JOIN results USING ({_STREAM}, mark) LEFT JOIN remains USING ({_STREAM}, mark)
 LEFT JOIN (SELECT namespace, run_id, list_sort(list_distinct(agents)) AS agents FROM run_info) i
 USING (namespace, run_id)
 """
