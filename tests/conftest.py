@@ -25,7 +25,15 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_FIXTURES = frozenset(
     {"browser", "chromium", "context", "page", "offline_page", "new_context"}
 )
-LONGEST = frozenset({"test_claims.py", "test_claims_recovery.py"})
+LONGEST = frozenset(
+    {
+        "test_claims.py",
+        "test_claims_recovery.py",
+        "test_pages.py",
+        "test_widgets_lab.py",
+        "test_widgets_time.py",
+    }
+)
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -62,7 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the longest files first, and the files that use a browser last.
+    """Return the files that use a browser last, and of either kind the longest first.
 
     A browser's driver leaves an event loop running in its process, and no other can run there then.
     """
@@ -70,10 +78,8 @@ def _in_order(items: list[pytest.Item]) -> list[pytest.Item]:
         item.path for item in items if BROWSER_FIXTURES & set(getattr(item, "fixturenames", ()))
     }
 
-    def turn(item: pytest.Item) -> int:
-        if item.path.name in LONGEST:
-            return 0
-        return 2 if item.path in browsing else 1
+    def turn(item: pytest.Item) -> tuple[bool, bool]:
+        return item.path in browsing, item.path.name not in LONGEST
 
     return sorted(items, key=turn)
 

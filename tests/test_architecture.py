@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,7 @@ def functions_of(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, int]]:
             yield from functions_of(node, prefix)
 
 
+@cache
 def too_long(module: Path) -> dict[str, int]:
     """Return what of a module is longer than the house rules allow."""
     text = module.read_text(encoding="utf-8")
