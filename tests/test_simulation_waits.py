@@ -215,3 +215,21 @@ def test_worlds_that_ended_with_work_left_are_taken_back_by_memory() -> None:
         Engine.run = before  # type: ignore[method-assign]
     gc.collect()
     assert [engine() for engine in engines] == [None] * 4
+
+
+def test_a_compensation_that_fails_for_ever_is_told_with_the_attempt_that_is_to_come() -> None:
+    def refuse(ctx: AgentContext, _: object) -> None:
+        raise ValueError(ctx.activity)
+
+    kitchen = Agent("kitchen", named={"cook": lambda *_: 1, "cancel": refuse, "pay": refuse})
+    plan = Sequential(
+        Step("cook", agent="kitchen", compensation="cancel"),
+        Step("pay", agent="kitchen", kind="pivot"),
+    )
+
+    run = simulate(World([kitchen], plan, max_events=500), seed=1)
+
+    failed = sum(event.event_type == "CompensationFailed" for event in run.log.events())
+    assert [found.chain for found in run.stuck] == [
+        (f"cancel by kitchen, attempt {failed + 1:,} to come",)
+    ]

@@ -176,7 +176,10 @@ class PlanDriver(Caller):
         instance = self.instance
         if instance is None:
             return []
-        return [f"{op.activity} by {instance.agent_of(op.agent)}" for op in instance.in_flight]
+        return [
+            f"{name} by {agent}" + (f", attempt {-attempt:,} to come" if attempt < 0 else "")
+            for name, agent, attempt in instance.awaited
+        ]
 
     # -- what it asks for -------------------------------------------------------------------------
 

@@ -37,7 +37,8 @@ class _Waits:
         self._asked: dict[Driver, list[Call]] = {}
         lost = [call for _, _, call in engine.fates.values()]
         for call in dict.fromkeys([*self._places, *lost]):
-            if call.driver is not None and not call.done:
+            answered = call.done or (call.origin is not None and call.origin.done)
+            if call.driver is not None and not answered:
                 self._asked.setdefault(call.driver, []).append(call)
         self._path: list[str] = []
         self._known: set[str] = set()

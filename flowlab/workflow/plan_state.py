@@ -97,6 +97,18 @@ class PlanState:
         return tuple(step for step in self.program.steps if self._attempts[step.index])
 
     @property
+    def awaited(self) -> tuple[tuple[str, str, int], ...]:
+        """What an answer or a timer is awaited for: (activity, agent, attempt).
+
+        Compensations too; the attempt is negative where it is not asked for yet.
+        """
+        found = [(op.activity, op.agent, self._attempts[op.index]) for op in self.in_flight]
+        for op, attempt in () if self._undoing is None else self._undoing.awaited:
+            assert op.undo is not None
+            found.append((op.undo.activity, op.undo.agent, attempt))
+        return tuple((name, self.agent_of(agent), attempt) for name, agent, attempt in found)
+
+    @property
     def uncompensated(self) -> tuple[str, ...]:
         """The steps to be undone whose effects are there still, the next to be undone first."""
         if self._undoing is not None:

@@ -98,6 +98,12 @@ class Undoing:
         left = open_.union(self._todo, self._failed)
         return tuple(name for name in reversed(list(self.done.results)) if name in left)
 
+    @property
+    def awaited(self) -> tuple[tuple[StepOp, int], ...]:
+        """The steps that are being undone, each with its attempt; negative before that is asked."""
+        steps = self.done.program.steps
+        return tuple((steps[index], attempt) for index, attempt in self._attempts.items())
+
     def begin(self, causes: Causes, *, passed_pivot: bool) -> tuple[Command, ...]:
         """Ask for the first compensations, or for the end."""
         out: list[Command] = []

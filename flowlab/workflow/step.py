@@ -51,7 +51,8 @@ class Compensation:
         activity: the activity that undoes the step.
         agent: who does it; None means the agent of the step.
         input: a JSON value that may hold `field(...)` and `result(...)`, the result of the step to
-            undo included; None hands over {"input": ..., "result": ...}, those of the step.
+            undo included; None hands over {"input": ..., "result": ...}, those of the step. A step
+            that was not answered in time may have happened: its result is null there.
         retry: how it is tried again.
         timeout: nanoseconds or a timedelta.
 
