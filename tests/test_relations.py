@@ -311,6 +311,8 @@ every_kind = pytest.mark.parametrize(
         "FROM RUNS",
         "WITH w AS (FROM workflows) SELECT w.status, category(e.event_type) FROM w, events e",
         "DESCRIBE states",
+        "SELECT count(*) FROM events, (DESCRIBE)",
+        "SELECT count(*) FROM events, (/* all */ DESC)",
         "SHOW TABLES",
         "SELECT count(*) FROM checkpoints",
         "SELECT count(*) FROM information_schema.tables",

@@ -30,7 +30,8 @@ from flowlab.causality.reduction import reduced
 from flowlab.causality.resuming import Resumed, resume
 from flowlab.causality.selecting import EventRef, find_row, find_rows
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, connect, counted, run_query, to_frame
+from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, counted, to_frame
+from flowlab.events.relations import query_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -360,9 +361,8 @@ class CausalOrder(CutQuestions):
         column = self.log.table.column("workflow_id")
         chosen = pc.is_in(column, value_set=pa.array(wanted, pa.string())).to_numpy()
         rows = np.flatnonzero(chosen) if wanted else np.arange(len(self.log))
-        with connect(self.diagnosed()) as connection:
-            connection.register("causality", info_table(self, rows.tolist()))
-            return to_frame(run_query(connection, query))
+        told = info_table(self, rows.tolist())
+        return to_frame(query_once(self.diagnosed(), query, causality=told))
 
     @cached_property
     def ordered_pairs(self) -> int:

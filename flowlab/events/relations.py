@@ -276,7 +276,9 @@ GROUP BY ALL
     "states": STATES,
 }
 
-_FINDS_NAMES: Final = ("duckdb_", "_schema", "pg_", "pragma", "query", "show", "sqlite_")
+_FINDS_NAMES: Final = tuple(
+    "duckdb_ _schema pg_ pragma query show sqlite_ describe desc) /*".split()
+)
 """What is in a query that lists relations, or that puts their names together."""
 
 RELATION_NAMES: Final = ("events", *RELATIONS, "anomalies")
@@ -325,7 +327,7 @@ def define_relations(
 
 
 def relations_in(query: str) -> frozenset[str]:
-    """Return the relations that a query may name, and those that they are made of.
+    """Return the relations that a query may name; none of them is made of others.
 
     Its letters decide: some that it does not name are among them, and all of them if it may find
     names otherwise than by writing them.
@@ -333,10 +335,7 @@ def relations_in(query: str) -> frozenset[str]:
     text = str(query).casefold()
     if any(word in text for word in _FINDS_NAMES):
         return frozenset(RELATIONS)
-    found = {name for name in RELATIONS if name in text}
-    while more := {name for name in RELATIONS for one in found if name in RELATIONS[one]} - found:
-        found |= more
-    return frozenset(found)
+    return frozenset(name for name in RELATIONS if name in text)
 
 
 def open_memory() -> duckdb.DuckDBPyConnection:
@@ -351,30 +350,32 @@ def open_memory() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def connect(log: EventLog, *, asked: str | None = None) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB connection that shows one log's relations.
+def connect(
+    log: EventLog, *, asked: str | None = None, **tables: pa.Table
+) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB connection that shows one log's relations, and more tables.
 
     With the only query that will be `asked`, it has no relation that this cannot name: to define
     them all costs more than most queries do.
     """
     connection = open_memory()
-    connection.register("events", log.table)
-    connection.register("run_info", run_info_table(log.runs))
-    connection.register("anomalies", log.anomalies)
+    shown = {"events": log.table, "run_info": run_info_table(log.runs), "anomalies": log.anomalies}
+    for name, table in (shown | tables).items():
+        connection.register(name, table)
     define_relations(connection, tuple(RELATIONS) if asked is None else relations_in(asked))
     return connection
 
 
-def query_once(log: EventLog, query: str) -> pa.Table:
-    """Run the one query that is asked of a log; it may be refused, as by `run_query`."""
+def query_once(log: EventLog, query: str, **tables: pa.Table) -> pa.Table:
+    """Run the one query that is asked of a log, and of more tables; see `run_query`."""
     try:
-        with connect(log, asked=query) as connection:
+        with connect(log, asked=query, **tables) as connection:
             return run_query(connection, query)
     except QueryError as error:
         if not isinstance(error.__cause__, duckdb.CatalogException):
             raise
     # A name that there is not: DuckDB proposes those that it knows.
-    with connect(log) as connection:
+    with connect(log, **tables) as connection:
         return run_query(connection, query)
 
 
