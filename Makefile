@@ -13,8 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; \
 	done; echo python3)
 PY = .venv/bin/python
-# Of all that is installed a quarter is ever imported, and compiled when it is.
-INSTALL = $(PY) -m pip --disable-pip-version-check --quiet install --no-compile -c constraints.txt
+INSTALL = $(PY) -m pip --disable-pip-version-check --quiet install -c constraints.txt
 CHECKED = flowlab
 
 ifeq ($(origin PYTHON)$(filter clean,$(MAKECMDGOALS)),command line)
@@ -24,6 +23,9 @@ ifeq ($(origin PYTHON)$(filter clean,$(MAKECMDGOALS)),command line)
 endif
 
 export FOLDER AREA
+# Some machines tell Python to keep no compiled modules: hundreds of processes of the tests would
+# each compile all that they load.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint lab notebooks check docs clean
 .DELETE_ON_ERROR:
