@@ -162,9 +162,8 @@ def checked(outcome: Outcome) -> tuple[Outcome, bytes]:
     if len(payload) > MOST:
         message = (
             f"its result takes {grouped(len(payload))} bytes; expected at most {grouped(MOST)}, "
-            "which is "
-            "MAX_PAYLOAD_BYTES without what an event says besides: keep it elsewhere, and return "
-            "where"
+            "which is MAX_PAYLOAD_BYTES without what an event says besides: keep it elsewhere, and "
+            "return where"
         )
         return Gone(INVALID_RESULT, message), b""
     return outcome, payload

@@ -309,10 +309,10 @@ def lock(
     Raises:
         LockedError: another process holds it for longer than the timeout.
     """
-    if try_lock(descriptor):
+    if _try_lock(descriptor):
         return
     deadline = monotonic_s() + timeout_s
-    while not try_lock(descriptor):
+    while not _try_lock(descriptor):
         if monotonic_s() >= deadline:
             held = f"has been held for more than {timeout_s:g} s" if timeout_s else "is held"
             message = (
@@ -357,8 +357,7 @@ def file_lock(path: Path, disk: Disk, *, timeout_s: float, what: str) -> Iterato
 
 if sys.platform != "win32":
 
-    def try_lock(descriptor: int) -> bool:
-        """Take the advisory lock of a file, if nobody has it; return whether it was so."""
+    def _try_lock(descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -371,8 +370,7 @@ if sys.platform != "win32":
 
 else:
 
-    def try_lock(descriptor: int) -> bool:
-        """Take the advisory lock of a file, if nobody has it; return whether it was so."""
+    def _try_lock(descriptor: int) -> bool:
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

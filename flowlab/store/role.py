@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from flowlab.errors import FencedError, InvalidArgumentError, NotAStoreError
 from flowlab.store.clock import process_id, wall_ns
-from flowlab.store.files import Disk, lock, read_at, try_lock, unlock
+from flowlab.store.files import Disk, lock, read_at, unlock
 
 NAME: Final = "lock"
 SIZE: Final = 256
@@ -71,8 +71,7 @@ class Role:
         # A lock belongs to the open file, which a child process shares: it must not touch it.
         if self._process != process_id():
             raise self._of_parent()
-        if not try_lock(self._descriptor):
-            lock(self._descriptor, timeout_s=self.timeout_s, holder=self._holder)
+        lock(self._descriptor, timeout_s=self.timeout_s, holder=self._holder)
         try:
             self._check_file()
         except BaseException:

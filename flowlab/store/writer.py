@@ -202,8 +202,8 @@ class Writer:
                 rest = waiting[number:]
                 break
             try:
-                if most > MAX_TRANSACTION_BYTES:
-                    _check_size(request)
+                if request.size_bytes > MAX_TRANSACTION_BYTES:
+                    raise _too_large(request)
                 found = self._admit(request, position + 1, now_ns)
             except (FlowlabError, OSError) as error:
                 request.error = error
@@ -384,11 +384,8 @@ class Writer:
         self._last_ns = max(self._last_ns, last_ns)
 
 
-def _check_size(request: Request) -> None:
-    if request.size_bytes > MAX_TRANSACTION_BYTES:
-        message = (
-            f"the events take {grouped(request.size_bytes)} bytes; one append holds at most "
-            f"MAX_TRANSACTION_BYTES ({grouped(MAX_TRANSACTION_BYTES)}): split it, or use "
-            "append_log"
-        )
-        raise LimitError(message)
+def _too_large(request: Request) -> LimitError:
+    return LimitError(
+        f"the events take {grouped(request.size_bytes)} bytes; one append holds at most "
+        f"MAX_TRANSACTION_BYTES ({grouped(MAX_TRANSACTION_BYTES)}): split it, or use append_log"
+    )

@@ -48,11 +48,7 @@ class Past:
         """Take the stream's next event."""
         if not self._causes:
             self._base = self._first = event.sequence
-        causes, mine = event.causes, self._workflow_id
-        if len(causes) == 1 and causes[0].workflow_id == mine:
-            self._causes.append(causes[0].sequence)  # as of nearly every event
-        else:
-            self._causes.append(own_causes(event, mine))
+        self._causes.append(own_causes(event, self._workflow_id))
 
     def extend(self, first: int, causes: list[Own]) -> None:
         """Take many events at once: of each the causes within the stream, a lone one as it is."""
