@@ -57,6 +57,7 @@ def _run_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> int:
     from flowlab.errors import InvalidArgumentError, WorkflowError  # noqa: PLC0415
+    from flowlab.runtime.ledger import named_uncertain  # noqa: PLC0415
     from flowlab.store import EventStore  # noqa: PLC0415
 
     source, _, name = arguments.target.rpartition(":")
@@ -86,7 +87,7 @@ def _run(arguments: Namespace) -> int:
             code_ = FOUND
         else:
             told, code_ = {"id": arguments.id, "result": result}, OK
-        told["uncertain"] = _named(store, arguments.id, arguments.namespace)
+        told["uncertain"] = named_uncertain(store, arguments.id, namespace=arguments.namespace)
     if arguments.json:
         answer_json(told)
     elif code_ == OK:
@@ -325,19 +326,6 @@ def _restarted(store: EventStore, workflow_id: str, namespace: str) -> dict[str,
             names = ("checkpoint", "events_read", "events_replayed", "uncertain")
             return {name: event.data.get(name) for name in names}
     return {}
-
-
-def _named(store: EventStore, workflow_id: str, namespace: str) -> list[dict[str, Any]]:
-    """Return the effects that the log names as uncertain, of a workflow and of its children."""
-    whose, where = (text.replace("'", "''") for text in (workflow_id, namespace))
-    told = store.sql(f"""
-        WITH RECURSIVE own AS (SELECT * FROM events WHERE namespace = '{where}' AND run_id = ''),
-        family(id) AS (SELECT '{whose}' UNION SELECT payload_json(payload)->>'workflow_id'
-            FROM own JOIN family ON workflow_id = id WHERE event_type = 'ChildWorkflowInitiated')
-        SELECT payload FROM own JOIN family ON workflow_id = '@' || id
-        WHERE event_type = 'AgentRestarted' AND payload IS NOT NULL ORDER BY position
-    """)
-    return [effect for row in told["payload"] for effect in json.loads(row).get("uncertain", ())]
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

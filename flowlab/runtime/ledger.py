@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from flowlab.events.codec import decode_payload
 from flowlab.runtime.unfinished import Identify, workflows_of
 from flowlab.store import EventStore
+from flowlab.store.views import text_literal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -168,3 +170,26 @@ def survey(store: EventStore | Snapshot, identify: Identify | None = None) -> pl
         for space, workflow_id, name in found.select("namespace", "workflow_id", "name").rows()
     ]
     return found.with_columns(pl.Series("name", names, pl.String))
+
+
+def named_uncertain(
+    store: EventStore, workflow_id: str, *, namespace: str = "default"
+) -> list[dict[str, Any]]:
+    """Return the effects that the log names as uncertain, of a workflow and of its children.
+
+    After a crash they may have happened, and stand in the log before they are repeated.
+
+    Args:
+        store: open.
+        workflow_id: whose, with all the workflows that it has begun and that these have begun.
+        namespace: of all of them.
+    """
+    whose, where = text_literal(workflow_id), text_literal(namespace)
+    told = store.sql(f"""
+        WITH RECURSIVE own AS (SELECT * FROM events WHERE namespace = {where} AND run_id = ''),
+        family(id) AS (SELECT {whose} UNION SELECT payload_json(payload)->>'workflow_id'
+            FROM own JOIN family ON workflow_id = id WHERE event_type = 'ChildWorkflowInitiated')
+        SELECT payload FROM own JOIN family ON workflow_id = '@' || id
+        WHERE event_type = 'AgentRestarted' AND payload IS NOT NULL ORDER BY position
+    """)
+    return [each for row in told["payload"] for each in decode_payload(row).get("uncertain", ())]
