@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from flowlab.events.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from flowlab.recovery.branches import BranchState, independent_branches, recover_branches
@@ -108,12 +109,5 @@ __all__ = [
     "truncate",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        message = f"module 'flowlab.recovery' has no attribute {name!r}"
-        raise AttributeError(message)
-    # The pictures use the pure laws alone: what runs workflows is loaded where it is asked for.
-    value = getattr(import_module(_NAMES[name]), name)
-    globals()[name] = value
-    return value
+# The pictures use the pure laws alone: what runs workflows is loaded where it is asked for.
+__getattr__ = lazy_names("flowlab.recovery", _NAMES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from flowlab.events.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from flowlab.studies.checking import (
@@ -80,12 +81,5 @@ __all__ = [
     "race",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        message = f"module 'flowlab.studies' has no attribute {name!r}"
-        raise AttributeError(message)
-    # Each process that a measurement starts loads what it measures, and not every study there is.
-    value = getattr(import_module(_NAMES[name]), name)
-    globals()[name] = value
-    return value
+# Each process that a measurement starts loads what it measures, and not every study there is.
+__getattr__ = lazy_names("flowlab.studies", _NAMES)
