@@ -413,7 +413,7 @@ def test_what_a_notebook_shows_is_the_words_and_a_table_and_the_same_each_time()
         (lambda: recommend("log", costs=COSTS), "expected an EventLog"),  # type: ignore[arg-type]
         (lambda: recommend(LONG, costs=lambda _: None), "a log does not hold what a checkpoint"),
         (lambda: recommend(LONG, costs=3), "costs are 3"),  # type: ignore[arg-type]
-        (lambda: recommend(LONG, -5, COSTS), "failures are '-5'; expected a mean"),
+        (lambda: recommend(LONG, -5, COSTS), "the mean of failures is -5"),
         (lambda: recommend(LONG, [], COSTS), "0 gaps"),
         (lambda: recommend(LONG, "daily", COSTS), "expected a mean number"),
         (lambda: recommend(LONG, costs=COSTS, p=0), "p is 0"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from flowlab.errors import IllegalTransitionError, InvalidArgumentError
 from flowlab.events import Cause, CauseKind, Event, EventLog, RunInfo
 from flowlab.interop import import_log, load_mapping
 from flowlab.interop.samples import write_samples
+from flowlab.studies.measuring import counted_calls
 from flowlab.workflow import (
     NO_RETRY,
     AgentExecuting,
@@ -465,19 +465,7 @@ def called(count: int, *, undone: bool) -> tuple[list[Event], list[Event]]:
 def test_the_states_take_work_as_the_history_and_not_as_its_square(undone: bool) -> None:  # noqa: FBT001
     def work(count: int) -> int:
         history, beside = called(count, undone=undone)
-        calls = 0
-
-        def seen(_frame: Any, what: str, _argument: Any) -> None:
-            nonlocal calls
-            calls += what in {"call", "c_call"}
-
-        before = sys.getprofile()
-        sys.setprofile(seen)
-        try:
-            states_of(history, beside=beside)
-        finally:
-            sys.setprofile(before)
-        return calls
+        return counted_calls(lambda: states_of(history, beside=beside))["work"]
 
     assert work(160) < 2.2 * work(80)
 

@@ -245,8 +245,9 @@ def as_failures(failures: Any) -> Failures:
     if isinstance(failures, (Exponential, Weibull, Empirical)):
         return failures
     if isinstance(failures, (int, float)):
-        if isinstance(failures, bool) or not SMALLEST <= failures <= LARGEST:
+        if isinstance(failures, bool):
             _no(failures)
+        positive(**{"the mean of failures": failures})
         return Exponential(float(failures))
     if isinstance(failures, (str, bytes)) or not isinstance(failures, Iterable):
         needed = ("mean_s", "survival", "hazard", "draw")
@@ -259,8 +260,8 @@ def as_failures(failures: Any) -> Failures:
 
 def _no(failures: object) -> Any:
     message = (
-        f"failures are {str(failures)[:60]!r}; expected a mean number of seconds above 0 between "
-        "them, observed gaps in seconds, or a distribution such as Weibull(shape, scale_s)"
+        f"failures are {str(failures)[:60]!r}; expected a mean number of seconds between them, "
+        "observed gaps in seconds, or a distribution such as Weibull(shape, scale_s)"
     )
     raise InvalidArgumentError(message)
 
