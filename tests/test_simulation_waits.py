@@ -233,3 +233,16 @@ def test_a_compensation_that_fails_for_ever_is_told_with_the_attempt_that_is_to_
     assert [found.chain for found in run.stuck] == [
         (f"cancel by kitchen, attempt {failed + 1:,} to come",)
     ]
+
+
+def test_what_was_lost_of_a_message_whose_copy_was_answered_is_waited_for_by_nobody() -> None:
+    agent = Agent("bank", named={"ask": lambda *_: 1, "pay": lambda *_: 2})
+    steps = [Step("ask", agent="bank", compensation="pay"), Step("pay", agent="bank", kind="pivot")]
+    world, stuck = World([agent], Sequential(*steps), timeout=None), 0
+    for seed in range(150):
+        run = simulate(world, seed=seed, faults=Faults(duplicate=0.5, loss=0.4))
+        done = {e.name for e in run.log.events() if e.event_type == "ActivityCompleted"}
+        for chain in chains(run).values():
+            stuck += "ask" in done
+            assert not any(f"{name} by bank" in chain for name in done)
+    assert stuck > 0
