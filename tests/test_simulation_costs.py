@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from flowlab.simulation import Agent, Faults, Network, Run, Start, World, simulate
+from flowlab.studies.measuring import counted_calls
 from flowlab.workflow import Plan, Step, WorkflowContext, workflow
 
 
@@ -89,20 +89,10 @@ FAULTS = Faults(loss=0.05, duplicate=0.05, crash=0.05, lost_write=0.05)
 
 def calls_of(make: Callable[[], Run]) -> int:
     """Count the calls of functions, in Python and in C."""
-    count = 0
-
-    def note(_frame: Any, event: str, _argument: Any) -> None:
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        run = make()
-    finally:
-        sys.setprofile(before)
-    assert run.event_count > 0
-    return count
+    runs: list[Run] = []
+    found = counted_calls(lambda: runs.append(make()))
+    assert runs[0].event_count > 0
+    return found["work"]
 
 
 @pytest.mark.parametrize("faults", [Faults(), FAULTS], ids=["calm", "faults"])

@@ -31,7 +31,7 @@ from flowlab.causality.resuming import Resumed, resume
 from flowlab.causality.selecting import EventRef, find_row, find_rows
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import ANOMALY_SCHEMA, Event, EventLog, counted, to_frame
-from flowlab.events.relations import query_once
+from flowlab.events.asking import query_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,5 +1,6 @@
 """What happened: events, logs of events, their keys, encodings and relations."""
 
+from flowlab.events.asking import connect, run_query
 from flowlab.events.codec import decode_payload, encode_json, encode_payload
 from flowlab.events.event import (
     MAX_SCHEMA_VERSION,
@@ -14,13 +15,7 @@ from flowlab.events.event import (
 from flowlab.events.keys import Key, decode_id, encode_id, event_key, parse_key
 from flowlab.events.log import EventLog, register_accessor, to_frame
 from flowlab.events.ranks import rank_strings, sorted_rows
-from flowlab.events.relations import (
-    RELATION_NAMES,
-    connect,
-    define_relations,
-    run_info_table,
-    run_query,
-)
+from flowlab.events.relations import RELATION_NAMES, define_relations, run_info_table
 from flowlab.events.run import RunInfo
 from flowlab.events.schema import (
     ANOMALY_SCHEMA,

@@ -191,7 +191,7 @@ class EventLog:
 
     def query(self, query: str) -> pa.Table:
         """Run `sql` and return an Arrow table."""
-        from flowlab.events.relations import query_once  # noqa: PLC0415
+        from flowlab.events.asking import query_once  # noqa: PLC0415
 
         return query_once(self, query)
 

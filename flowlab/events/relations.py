@@ -7,14 +7,11 @@ version 1), `run_info` and `anomalies`.
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
 from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
 
-from flowlab.errors import QueryError
 from flowlab.events.codec import encode_json
 from flowlab.events.run import RunInfo
 from flowlab.events.states import STATES
@@ -22,8 +19,6 @@ from flowlab.events.vocabulary import EVENT_CATEGORIES, TERMINAL_STATUS, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-
-    from flowlab.events.log import EventLog
 
 
 def _case(column: str, pairs: dict[str, str], fallback: str) -> str:
@@ -336,65 +331,3 @@ def relations_in(query: str) -> frozenset[str]:
     if any(word in text for word in _FINDS_NAMES):
         return frozenset(RELATIONS)
     return frozenset(name for name in RELATIONS if name in text)
-
-
-def open_memory() -> duckdb.DuckDBPyConnection:
-    """Open DuckDB in memory; it shows its progress in a notebook, and nowhere else.
-
-    DuckDB takes any process without a main file for an interactive one, workers of a pool too, and
-    its progress bar would stand before what a command prints for a program to read.
-    """
-    connection = duckdb.connect(":memory:")
-    if "ipykernel" not in sys.modules or multiprocessing.parent_process() is not None:
-        connection.execute("SET enable_progress_bar = false")
-    return connection
-
-
-def connect(
-    log: EventLog, *, asked: str | None = None, **tables: pa.Table
-) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB connection that shows one log's relations, and more tables.
-
-    With the only query that will be `asked`, it has no relation that this cannot name: to define
-    them all costs more than most queries do.
-    """
-    connection = open_memory()
-    shown = {"events": log.table, "run_info": run_info_table(log.runs), "anomalies": log.anomalies}
-    for name, table in (shown | tables).items():
-        connection.register(name, table)
-    define_relations(connection, tuple(RELATIONS) if asked is None else relations_in(asked))
-    return connection
-
-
-def query_once(log: EventLog, query: str, **tables: pa.Table) -> pa.Table:
-    """Run the one query that is asked of a log, and of more tables; see `run_query`."""
-    try:
-        with connect(log, asked=query, **tables) as connection:
-            return run_query(connection, query)
-    except QueryError as error:
-        if not isinstance(error.__cause__, duckdb.CatalogException):
-            raise
-    # A name that there is not: DuckDB proposes those that it knows.
-    with connect(log, **tables) as connection:
-        return run_query(connection, query)
-
-
-def run_query(
-    connection: duckdb.DuckDBPyConnection, query: str, *, more: Sequence[str] = ()
-) -> pa.Table:
-    """Run one query and return its result; `more` are relations besides those of every log.
-
-    Raises:
-        QueryError: DuckDB refused it; the message is DuckDB's, with the place marked.
-    """
-    try:
-        relation = connection.sql(query)
-        if relation is None:
-            return pa.table({})
-        return relation.to_arrow_table()
-    except duckdb.Error as error:
-        message = (
-            f"{error}\n\nrelations: {', '.join((*RELATION_NAMES, *more))}; "
-            "functions: payload_json(payload), category(event_type)"
-        )
-        raise QueryError(message) from error

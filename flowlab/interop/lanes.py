@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pyarrow as pa
 
-from flowlab.events import Cause, CauseKind, EventLog, connect, run_query
+from flowlab.events import Cause, CauseKind, EventLog
+from flowlab.events.asking import query_once
 
 
 def with_lanes(log: EventLog, expression: str) -> EventLog:
@@ -30,8 +31,7 @@ def with_lanes(log: EventLog, expression: str) -> EventLog:
         f"SELECT coalesce(CAST(({expression}) AS VARCHAR), agent_id) AS lane "
         "FROM events ORDER BY position"
     )
-    with connect(EventLog(numbered, log.runs, log.anomalies), asked=query) as connection:
-        lanes = run_query(connection, query).column("lane").to_pylist()
+    lanes = query_once(EventLog(numbered, log.runs, log.anomalies), query)["lane"].to_pylist()
     ticks: dict[tuple[str, str], int] = {}
     before: dict[tuple[str, str], tuple[str, int]] = {}
     last: dict[tuple[str, str], tuple[str, int]] = {}

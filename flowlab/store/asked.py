@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
 
-from flowlab.errors import QueryError
 from flowlab.events import EVENT_COLUMNS, define_relations, run_query
-from flowlab.events.relations import RELATIONS, relations_in
+from flowlab.events.asking import run_defining
+from flowlab.events.relations import RELATIONS
 from flowlab.store.cluster_log import Clustering
 from flowlab.store.cluster_read import using
 from flowlab.store.clustering import AGENTS
@@ -55,14 +56,10 @@ def ask(snapshot: Snapshot, lent: Lent, query: str, *, lasting: bool) -> pa.Tabl
     Raises:
         QueryError: DuckDB refused it.
     """
-    _define(snapshot, lent, query, frozenset(RELATIONS) if not lasting else relations_in(query))
-    try:
-        return run_query(lent.connection, query, more=STORE_RELATIONS)
-    except QueryError as error:
-        if not lasting or not isinstance(error.__cause__, duckdb.CatalogException):
-            raise
-    # A name that there is not: DuckDB proposes those that it knows.
-    _define(snapshot, lent, query, frozenset(RELATIONS))
+    define = partial(_define, snapshot, lent, query)
+    if lasting:
+        return run_defining(lent.connection, query, define, more=STORE_RELATIONS)
+    define(frozenset(RELATIONS))
     return run_query(lent.connection, query, more=STORE_RELATIONS)
 
 

@@ -16,7 +16,7 @@ from flowlab.events import (
     define_relations,
     run_info_table,
 )
-from flowlab.events.relations import open_memory
+from flowlab.events.asking import open_memory
 from flowlab.store.delta import DataFile
 from flowlab.store.truncation import Bases
 

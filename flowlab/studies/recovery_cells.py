@@ -83,7 +83,7 @@ def repeats_at(scale: Scale) -> int:
 
 
 def processes_at(scale: Scale) -> int:
-    """Return how many processes measure each cell at a scale: an odd number, for the median's sake.
+    """Return how many processes measure each cell at a scale: an odd number, which has a median.
 
     Example:
         >>> processes_at(Scale()), repeats_at(Scale())

@@ -32,6 +32,8 @@ def _beside(found: RecoveryStudy) -> dict[str, str]:
         )
 
     beside = {"all": told(found.errors)}
+    typical = RecoveryStudy.of(found.rows, clock=found.clock, statistic="median")
+    beside["by the medians instead, fitted to medians"] = told(typical.errors)
     beside |= {scheme: told(errors) for scheme, errors in found.by_scheme.items()}
     beside |= {f"fitted, {name}": repr(costs) for name, costs in found.costs.items()}
     worst = max(found.judged, key=lambda one: one.error)
@@ -49,8 +51,8 @@ def prediction(scale: Scale) -> Measurement:
     """Kill a process at work on each store of the grid, recover it in a fresh one, and compare.
 
     What each scheme costs is fitted from other runs. Measured is, from opening the store to the
-    last workflow's being ready, the median of several processes, each of which tells the median of
-    its own recoveries. The value is the median relative error.
+    last workflow's being ready, the least of several processes with several recoveries each, here
+    and where costs are fitted. The value is the median relative error.
     """
     found = once(scale)
     spread = Spread.of([one.error for one in found.judged])

@@ -179,7 +179,10 @@ def _writes(rounds: Sequence[Round]) -> list[Row]:
     of: dict[str, list[Row]] = defaultdict(list)
     for row in (row for each in rounds for row in each.beside if row["scheme"] == "write"):
         of[row["cell"]].append(row)
-    return [{**rows[0], "wall": [[seconds_of(row) for row in rows]]} for rows in of.values()]
+    return [
+        {**rows[0], "wall": [[statistics.median(seconds_of(row) for row in rows)]]}
+        for rows in of.values()
+    ]
 
 
 def _pace(costs: Mapping[str, SchemeCosts], rounds: Sequence[Round]) -> float:

@@ -27,6 +27,7 @@ from flowlab.studies.recovery_fit import (
     Errors,
     Predicted,
     SchemeCosts,
+    Statistic,
     fit_schemes,
     predict,
 )
@@ -47,19 +48,25 @@ class RecoveryStudy:
         predictions: of the grid.
         rows: all results.
         clock: by which both were measured.
+        statistic: which of the times of a cell stands for them, where costs are fitted and here.
     """
 
     costs: dict[str, SchemeCosts]
     predictions: tuple[Predicted, ...]
     rows: tuple[Row, ...]
     clock: Clock = "wall"
+    statistic: Statistic = "least"
 
     @classmethod
-    def of(cls, rows: Sequence[Row], *, clock: Clock = "wall") -> RecoveryStudy:
+    def of(
+        cls, rows: Sequence[Row], *, clock: Clock = "wall", statistic: Statistic = "least"
+    ) -> RecoveryStudy:
         """Fit the calibration rows, and predict the others."""
-        costs = fit_schemes((row for row in rows if row["kind"] == "calibration"), clock=clock)
+        fitted = (row for row in rows if row["kind"] == "calibration")
+        costs = fit_schemes(fitted, clock=clock, statistic=statistic)
         told = [row for row in rows if row["kind"] != "calibration"]
-        return cls(costs, tuple(predict(told, costs, clock=clock)), tuple(rows), clock)
+        found = predict(told, costs, clock=clock, statistic=statistic)
+        return cls(costs, tuple(found), tuple(rows), clock, statistic)
 
     @property
     def judged(self) -> tuple[Predicted, ...]:
@@ -163,12 +170,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--full", action="store_true", help="more repetitions")
     parser.add_argument("--seed", type=int, help="of cells all drawn by chance, not the grid")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--statistic", choices=("least", "median"), default="least")
     given = parser.parse_args(arguments)
     scale = QUICK if given.quick else FULL if given.full else Scale()
     scale = replace(scale, folder=given.folder)
     found = study(scale, folder=given.folder, progress=_say, seed=given.seed)
-    if given.clock != "wall":
-        found = RecoveryStudy.of(found.rows, clock=given.clock)
+    if (given.clock, given.statistic) != (found.clock, found.statistic):
+        found = RecoveryStudy.of(found.rows, clock=given.clock, statistic=given.statistic)
     picture = found.figure().save(given.folder / PICTURE)
     sys.stdout.write(f"{found}\n{picture}\n")
     return 0
