@@ -1,4 +1,4 @@
-"""Connections to DuckDB in memory that show a log's relations, and queries that are asked of them."""
+"""DuckDB in memory that shows the relations of a log, and the queries that are asked of it."""
 
 from __future__ import annotations
 
