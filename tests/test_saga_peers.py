@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.studies.saga_compiled import compiled_run
 from flowlab.studies.saga_floor import floor_run
 from flowlab.studies.saga_peers import STYLES, SagaOutcome, Style, collector, simpy_run
 from flowlab.studies.saga_workload import SagaWorkload
@@ -107,6 +108,7 @@ def test_every_contestant_agrees_with_the_loop_on_any_workload(
         found = [simpy_run(workload, style=style, frozen=frozen) for style in STYLES]
         assert found == [expected] * len(STYLES)
         assert flowlab_run(workload)[0] == expected
+        assert compiled_run(workload, compiled=False) == expected
 
 
 def test_a_call_whose_timer_goes_off_is_seen_in_every_style() -> None:
