@@ -300,8 +300,30 @@ def test_a_handler_that_reads_clock_or_chance_is_warned_of_once() -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(2):
-            Agent("a", guess, draw)
+            World([bank(), Agent("a", guess, draw)], pay())
     chance, clock = sorted(str(found.message) for found in told)
     assert {found.category for found in told} == {DeterminismWarning}
     assert "the handler of 'guess' reads random.random" in chance
     assert "the handler of 'guess' reads time.time" in clock
+
+
+# An agent that a Runtime was given was told that "the same seed will give another world".
+def test_an_agent_that_is_in_no_world_may_read_clocks_and_wait() -> None:
+    def look(value: Any) -> Any:
+        time.sleep(0)
+        return value, time.time()
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        Agent("a", look, named={"wait": lambda ctx, _: time.sleep(ctx.state["s"])})
+    assert told == []
+
+
+def test_a_handler_that_waits_on_the_wall_is_told_what_takes_time_of_the_world() -> None:
+    def look(value: Any) -> Any:
+        time.sleep(0)
+        return value
+
+    said = r"'look' waits by time\.sleep, which takes no time of the world; await ctx\.sleep"
+    with pytest.warns(DeterminismWarning, match=said):
+        World([bank(), Agent("a", look)], pay())

@@ -12,7 +12,7 @@ from typing import Any
 from flowlab.errors import InvalidArgumentError, InvalidEventError
 from flowlab.events.codec import decode_payload, encode_json
 from flowlab.simulation.distribution import Distribution, as_distribution
-from flowlab.simulation.handler_check import warn_of_world
+from flowlab.simulation.handler_check import adapted_from
 from flowlab.workflow import Activity, Duration
 from flowlab.workflow.handlers import adapted, wants_of
 from flowlab.workflow.names import RESERVED, as_id, shortened
@@ -146,16 +146,17 @@ def taking_context(handler: Handler | Activity, activity: str) -> Handler:
     """
     function = handler.function if isinstance(handler, Activity) else handler
     wants = wants_of(function, activity)
-    warn_of_world(function, activity)
     found = adapted(function, wants)
-    if found is function or not inspect.iscoroutinefunction(function):
+    if found is function:
         return found
+    if not inspect.iscoroutinefunction(function):
+        return adapted_from(function, found)
 
     async def wait(ctx: Any, value: Any) -> Any:
         return await found(ctx, value)
 
     # A host tells by its kind that it is to be awaited.
-    return wait
+    return adapted_from(function, wait)
 
 
 def _shared(pairs: tuple[tuple[str, Handler], ...]) -> dict[str, Handler]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation.agent import Agent, Handler, Resource
 from flowlab.simulation.doors import as_time
+from flowlab.simulation.handler_check import warn_of_world
 from flowlab.simulation.inputs import (
     Chances,
     Input,
@@ -127,6 +128,7 @@ class World:
         handlers = {name: taking_part[name].handlers for name in sorted(taking_part)}
         for process in processes.values():
             check_handlers(process, handlers)
+        warn_of_world(handlers.values())
         plans = {name: found for name, found in processes.items() if isinstance(found, Plan)}
         fields = {
             "agents": tuple(taking_part[name] for name in sorted(taking_part)),
