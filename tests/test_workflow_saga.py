@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -167,6 +169,46 @@ def test_cancelling_undoes_what_was_done() -> None:
         pass
     assert names(host, "CompensationScheduled")[-1] == "cancel_flight"
     assert host.types[-1] == "WorkflowCanceled"
+
+
+# Beside the refusal Python told that a coroutine was never awaited, at another line.
+@pytest.mark.parametrize("kind", ["steps", "children", "a list"])
+def test_what_is_not_begun_since_something_beside_it_was_refused_is_not_warned_of(
+    kind: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    @workflow
+    async def both(ctx: WorkflowContext, _: Any) -> None:
+        async with ctx.saga() as saga:
+            if kind == "steps":
+                await ctx.when_all(
+                    saga.step("book", 1, compensation="cancel"),
+                    saga.step("book", 2, compensation="cancel"),
+                )
+            elif kind == "children":
+                await ctx.when_all(
+                    saga.child(trip, 1, compensation=trip), saga.child(trip, 2, compensation=trip)
+                )
+            else:
+                await ctx.when_all(
+                    saga.step("third", compensation="cancel"),
+                    [saga.step(name, compensation="cancel") for name in ("one", "other")],  # type: ignore[arg-type]
+                )
+
+    assert Host(both, failing()).run().types == ["WorkflowStarted", "WorkflowFailed"]
+    gc.collect()
+    assert not [str(told.message) for told in recwarn]
+
+
+def test_a_step_may_still_be_awaited_after_another_was_refused() -> None:
+    @workflow
+    async def goes_on(ctx: WorkflowContext, _: Any) -> Any:
+        async with ctx.saga() as saga:
+            first = saga.step("book", 1, compensation="cancel")
+            with suppress(InvalidArgumentError):
+                await saga.step("book", 2, compensation="cancel")
+            return await first
+
+    assert Host(goes_on, failing()).run().end == {"result": {"id": "book-1"}}
 
 
 @pytest.mark.parametrize(

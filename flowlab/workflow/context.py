@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Collection, Coroutine
+from collections.abc import Collection, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, get_origin
 
 from flowlab.errors import InvalidArgumentError
@@ -11,7 +11,7 @@ from flowlab.workflow.calls import Request, plain_form, schedule
 from flowlab.workflow.definition import Activity, Workflow, activity_name, workflow_name
 from flowlab.workflow.durations import Duration, as_ns
 from flowlab.workflow.handles import ContinueAsNew, Handle
-from flowlab.workflow.joining import all_of, any_of
+from flowlab.workflow.joining import all_of, any_of, close_unbegun
 from flowlab.workflow.names import shortened
 from flowlab.workflow.requests import ChildRequest
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
@@ -218,18 +218,16 @@ class WorkflowContext:
         """Whether the history has grown so long that replaying it costs."""
         return self._execution.is_long
 
-    def _handles(self, waited: tuple[Handle | Awaitable[Any], ...]) -> list[Handle]:
-        handles = []
+    def _handles(self, waited: tuple[Handle | Coroutine[Any, Any, Any], ...]) -> list[Handle]:
         for item in waited:
-            if isinstance(item, Handle):
-                handles.append(item)
-            elif isinstance(item, Coroutine):
-                handles.append(self._execution.branch(item))
-            else:
+            if not isinstance(item, Handle | Coroutine):
+                close_unbegun(waited)
                 message = (
                     "when_all and when_any take what ctx gives, or coroutines, not "
                     f"{shortened(item)}; give them one by one, not as a list: "
                     "ctx.when_all(*handles)"
                 )
                 raise InvalidArgumentError(message)
-        return handles
+        return [
+            item if isinstance(item, Handle) else self._execution.branch(item) for item in waited
+        ]

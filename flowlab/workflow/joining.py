@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
+from inspect import CORO_CREATED, getcoroutinestate
+from types import CoroutineType
+from typing import Any
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.events import CauseKind
@@ -70,3 +73,23 @@ def joined(several: Iterable[Because]) -> Because:
     if len(merged) == 1:
         return merged
     return dict.fromkeys(sorted(merged), int(CauseKind.JOIN))
+
+
+def unbegun(things: Iterable[object]) -> list[Coroutine[Any, Any, Any]]:
+    """Return the coroutines among some things, and in lists of them, that have not begun."""
+    found = []
+    for thing in things:
+        if isinstance(thing, list | tuple):
+            found += unbegun(thing)
+        elif isinstance(thing, CoroutineType) and getcoroutinestate(thing) == CORO_CREATED:
+            found.append(thing)
+    return found
+
+
+def close_unbegun(things: Iterable[object]) -> None:
+    """Let go of coroutines that were not begun since something beside them was refused.
+
+    Nobody has forgotten to await them, and to say so would point away from the refusal.
+    """
+    for coroutine in unbegun(things):
+        coroutine.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+from weakref import ReferenceType, ref
 
 import msgspec
 
@@ -24,6 +25,7 @@ from flowlab.workflow.calls import Call, Request
 from flowlab.workflow.definition import Activity, Workflow, activity_name, workflow_name
 from flowlab.workflow.durations import Duration, as_ns
 from flowlab.workflow.handles import ContinueAsNew, Fiber, Handle, NeverBack
+from flowlab.workflow.joining import close_unbegun, unbegun
 from flowlab.workflow.requests import ChildRequest
 from flowlab.workflow.retry import NO_RETRY, RetryPolicy
 from flowlab.workflow.step import STEP_KINDS, StepKind
@@ -76,11 +78,13 @@ class Saga:
     """
 
     __slots__ = (
+        "_asked",
         "_ending",
         "_execution",
         "_fiber",
         "_flying",
         "_go_on",
+        "_kept",
         "_left",
         "_names",
         "_parallel",
@@ -101,6 +105,8 @@ class Saga:
         self._pivot = ""
         self._ending = False
         self._names: dict[str, None] = {}
+        self._asked: list[ReferenceType[Coroutine[Any, Any, Any]]] = []
+        self._kept: list[Coroutine[Any, Any, Any]] = []
         self._left: list[str] = []
         self._fiber: Fiber | None = None
 
@@ -163,7 +169,7 @@ class Saga:
                 timeout_ns=None,
                 family="Compensation",
             )
-        return self._do(_Step(step_id, kind, request, undo, undo_with))
+        return self._ask(_Step(step_id, kind, request, undo, undo_with))
 
     def child(
         self,
@@ -214,7 +220,13 @@ class Saga:
             backward = msgspec.structs.replace(
                 request, workflow=undo_name, workflow_id=None, undoes=True
             )
-        return self._do(_Step(step_id, kind, request, backward, undo_with))
+        return self._ask(_Step(step_id, kind, request, backward, undo_with))
+
+    def _ask(self, step: _Step) -> Coroutine[Any, Any, Any]:
+        asked = self._do(step)
+        # Not held: of a step that nobody awaits Python warns where it was forgotten.
+        self._asked.append(ref(asked))
+        return asked
 
     async def _do(self, step: _Step) -> Any:
         if self._ending:
@@ -285,6 +297,7 @@ class Saga:
             ):
                 await self._fail(error)
         finally:
+            close_unbegun(self._kept)
             fiber.shield -= 1
             fiber.sagas -= 1
 
@@ -330,6 +343,8 @@ class Saga:
         elif kind == "retryable" and not idempotent:
             rule = "a retryable step may be done twice; declare that it bears it (idempotent=True)"
         if rule is not None:
+            # Steps that were to go beside it are not begun either, and nobody has forgotten them.
+            self._kept += unbegun(filter(None, (asked() for asked in self._asked)))
             message = f"step {step_id!r} of saga {self.saga_id!r}: {rule}"
             raise InvalidArgumentError(message)
         self._names[step_id] = None
