@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -389,6 +391,29 @@ def test_a_projector_keeps_up_with_writers_and_tells_what_stopped_it(store: Even
         Projector(store, by_store).wait(1, timeout_s=0)
     with pytest.raises(InvalidArgumentError, match="got 0 and"):
         Projector(store)
+
+
+LEFT_OPEN = """
+import sys
+from flowlab import EventStore, projection
+from flowlab.store import Projector
+store = EventStore(sys.argv[1])
+count = projection(name="count", initial=0)(lambda state, event: state + 1)
+store.append("w", [{"event_type": "A"}] * 3)
+store.sql("SELECT 1")
+projector = Projector(store, count)
+projector.start()
+projector.wait(3)
+"""
+
+
+# The thread outlived what DuckDB had in it, and its binding told of hundreds of leaked objects.
+def test_a_program_that_leaves_its_projector_running_ends_without_a_word(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LEFT_OPEN, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout + ended.stderr == ""
+    with EventStore(tmp_path) as store:
+        assert store.sql("SELECT position, state FROM projections").rows() == [(3, "3")]
 
 
 # -- versions, damage, recovery --------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Sequence
 from types import TracebackType
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 INTERVAL_S: Final = 0.05
 WAIT_S: Final = 10.0
+_JOIN_S: Final = 5.0
 
 
 class Projector:
@@ -92,13 +94,19 @@ class Projector:
             self._stopped.clear()
             self._thread = threading.Thread(target=self._run, name="projector", daemon=True)
             self._thread.start()
+            # Left to the end of the process, the thread would hold what that frees.
+            atexit.register(self._end, _JOIN_S)
 
     def stop(self) -> None:
-        """End after the round that runs; what it saved stays."""
+        """End after the round that runs; what it saved stays. The end of the process does so."""
+        self._end(None)
+
+    def _end(self, most_s: float | None) -> None:
+        atexit.unregister(self._end)
         thread, self._thread = self._thread, None
         if thread is not None:
             self._stopped.set()
-            thread.join()
+            thread.join(most_s)
 
     def wait(self, position: int, *, timeout_s: float = WAIT_S) -> None:
         """Wait until every projection has folded a position of the log.
