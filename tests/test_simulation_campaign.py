@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -258,6 +260,32 @@ def test_what_cannot_be_is_refused_before_anything_runs(given: dict[str, Any], t
     with pytest.raises(FlowlabError, match=told):
         simulate_many(booking, **{"seeds": 3, "store": kept, **given})
     assert kept.logs == []
+
+
+# A column of nulls was told as one of texts, and one of numbers and texts as texts: in silence.
+@pytest.mark.parametrize(
+    ("measure", "told"),
+    [
+        (lambda _: None, "measure 'x' is None in the world of seed 4; expected a number, a te"),
+        (lambda run: 1 if run.seed < 6 else None, "is None in the world of seed 6; expected"),
+        (lambda run: [run.seed], r"measure 'x' is \[4\] in the world of seed 4; expected"),
+        (lambda run: run.seed if run.seed < 6 else "a", "'a' in the world of seed 6, and a number"),
+        (lambda run: run.seed == 4 or run.seed, "is 5 in the world of seed 5, and a truth value"),
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 10])
+def test_what_is_measured_is_of_one_kind_in_all_worlds(
+    measure: Callable[[Run], Any], told: str, batch: int
+) -> None:
+    with pytest.raises(InvalidArgumentError, match=told):
+        simulate_many(booking, seeds=range(4, 8), measures={"x": measure}, batch=batch)
+
+
+def test_numbers_of_several_types_are_one_kind() -> None:
+    found = simulate_many(
+        booking, seeds=4, measures={"x": lambda run: [1, 2.5, np.int64(3), np.float64(4)][run.seed]}
+    )
+    assert found.rows["x"].to_list() == [1.0, 2.5, 3.0, 4.0]
 
 
 def test_an_axis_that_is_a_column_is_refused() -> None:

@@ -19,11 +19,11 @@ from flowlab.events import EventLog, LogSink, RunInfo
 from flowlab.simulation.campaign import Campaign
 from flowlab.simulation.faults import Faults
 from flowlab.simulation.grid import COLUMNS, Arm, arms_of, seeds_of
+from flowlab.simulation.measures import Measures
 from flowlab.simulation.run import refuse_known
 from flowlab.simulation.scenario import Scenario
 from flowlab.simulation.work import Job, Measure, Outcome, run_job
 from flowlab.simulation.world import World
-from flowlab.workflow.names import shortened
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,8 +66,9 @@ def simulate_many(
         progress: whether a bar is shown on standard error, once it takes longer than two seconds.
         namespace: of the runs.
         batch: how many worlds a worker is asked for at a time.
-        measures: name -> function of a `Run` that returns a number, a text or a truth value: a
-            column of the rows. Another process must be able to import it.
+        measures: name -> function of a `Run` that returns a number, a text or a truth value, the
+            same kind in every world: a column of the rows. Another process must be able to import
+            it.
         parameters: of the scenario, the same in every arm; `network` and `retry` as in `simulate`.
 
     Returns:
@@ -76,7 +77,8 @@ def simulate_many(
 
     Raises:
         InvalidArgumentError: the grid varies what the scenario has not, the store has one of the
-            runs, the scenario cannot go to another process, ...: nothing runs.
+            runs, the scenario cannot go to another process, ...: nothing runs. Or a measure
+            returns what is no column: the first world of which it does ends the campaign.
 
     Example:
         >>> from flowlab.simulation import Agent
@@ -86,14 +88,15 @@ def simulate_many(
         >>> simulate_many(World([bank], till, 2), seeds=100, faults="network")
         Campaign('till', 100 runs, 100 ok)
     """
-    named = _checked(measures, store, batch)
-    arms = arms_of(scenario, grid, faults, parameters, taken=named)
+    measured = Measures(measures)
+    _check(store, batch)
+    arms = arms_of(scenario, grid, faults, parameters, taken=measured.named)
     known = seeds_of(seeds)
     if store is not None:
         ids = (arm.recipe.with_seed(seed).run_id for arm in arms for seed in known)
         refuse_known(store, namespace, ids)
     jobs = [
-        Job(arm.recipe, known[first : first + batch], namespace, named, store is not None)
+        Job(arm.recipe, known[first : first + batch], namespace, measured.named, store is not None)
         for arm in arms
         for first in range(0, len(known), batch)
     ]
@@ -104,6 +107,7 @@ def simulate_many(
         saving = Saving(store)
         results = stack.enter_context(closing(_outcomes(jobs, pool)))
         for job, outcome in zip(jobs, results, strict=True):
+            measured.check(job.seeds, outcome.columns)
             saving.add(outcome)
             outcomes.append(replace(outcome, events=None, infos=()))
             bar.update(len(job.seeds))
@@ -224,30 +228,13 @@ def _bar(total: int, *, shown: bool) -> Any:
     )
 
 
-def _checked(
-    measures: Mapping[str, Measure] | None, store: LogSink | None, batch: int
-) -> dict[str, Measure]:
-    if measures is not None and not isinstance(measures, Mapping):
-        message = (
-            f"measures is {shortened(measures)}; expected a mapping of names to functions of a "
-            "Run: {'lost': count_lost}"
-        )
-        raise InvalidArgumentError(message)
-    named = dict(measures or {})
-    for name, measure in named.items():
-        if name in COLUMNS or not callable(measure):
-            message = (
-                f"measure {name!r} is {shortened(measure)}; expected a function of a Run, "
-                f"under a name that is none of {', '.join(COLUMNS)}"
-            )
-            raise InvalidArgumentError(message)
+def _check(store: LogSink | None, batch: int) -> None:
     if store is not None and not isinstance(store, LogSink):
         message = f"store is {store!r}; expected an EventStore, or anything with append_log"
         raise InvalidArgumentError(message)
     if type(batch) is not int or batch < 1:
         message = f"batch is {batch!r}; expected how many worlds a worker is asked for at a time"
         raise InvalidArgumentError(message)
-    return named
 
 
 def _campaign(
