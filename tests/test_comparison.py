@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -448,6 +449,39 @@ def test_a_parameter_with_many_values_is_refused() -> None:
     runs = [{"seed": 1, "arm": arm, "ok": True} for arm in range(41)]
     with pytest.raises(LimitError, match="more than 40 values"):
         compare(runs, by="arm", outcome="ok")
+
+
+# Each number had the decimals of its own interval: 1.44 stood beside 1.730.
+@pytest.mark.parametrize("outcome", ["cost", "wait_ns", "done"])
+def test_all_numbers_of_a_comparison_have_as_many_decimals(outcome: str) -> None:
+    wide = [seed % 7 / 4 for seed in range(60)]
+    narrow = [1.73 + seed % 2 / 100 for seed in range(60)]
+    columns: dict[str, dict[str, Any]] = {
+        "cost": {"wide": wide, "narrow": narrow},
+        "wait_ns": {"wide": [1e9 * x for x in wide], "narrow": [1e9 * x for x in narrow]},
+        "done": {"wide": [x > 1 for x in wide], "narrow": [x > 0 for x in narrow]},
+    }
+    runs = [
+        {"seed": seed, "arm": arm, outcome: value}
+        for arm, values in columns[outcome].items()
+        for seed, value in enumerate(values)
+    ]
+    found = compare(runs, by="arm", outcome=outcome)
+    cells = [cell.text or "" for cell in ET.fromstring(found._repr_html_()).iter("td")]
+    numbers = re.findall(r"\d+(?:\.\d+)?(?= %| s| points| to|\)| \()", " ".join(cells))
+    assert len(numbers) == 9
+    assert len({len(number.partition(".")[2]) for number in numbers}) == 1
+
+
+def test_what_never_varies_takes_no_decimals_from_what_does() -> None:
+    runs = [
+        {"seed": seed, "arm": arm, "lost": seed % 3 * (arm == "b")}
+        for arm in "ab"
+        for seed in range(30)
+    ]
+    text = compare(runs, by="arm", outcome="lost").text
+    assert "a  0.00 (0.00 to 0.00)" in text
+    assert "b  1.00 (0.69 to 1.31)" in text
 
 
 def test_the_table_of_a_notebook_escapes_what_the_runs_say() -> None:

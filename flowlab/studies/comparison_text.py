@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from flowlab.studies.intervals import Interval
 
 NONE_DETECTABLE: Final = "no difference detectable"
+_MOST_DIGITS: Final = 9
+_EXACT_DIGITS: Final = 3
 _SECONDS: Final = (("s", 10**9), ("ms", 10**6), ("µs", 10**3), ("ns", 1))
 
 
@@ -32,15 +35,27 @@ def line(found: Comparison) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How a number is written: times what, and with which word after it."""
+    """How a number is written: times what, with which word after it and how many decimals."""
 
     times: float
     word: str
     of_difference: str
+    digits: int = 0
 
 
 def unit_of(found: Comparison) -> Unit:
-    """Return percent for rates; for an outcome whose name ends in `_ns` the unit that fits."""
+    """Return percent for rates; for an outcome whose name ends in `_ns` the unit that fits.
+
+    All numbers of a comparison have the decimals that its narrowest interval gives sense to: so
+    they read alike, and a difference is that of the numbers beside it.
+    """
+    unit = _scale(found)
+    estimates = [arm.estimate for arm in found.arms]
+    estimates += [difference.estimate for difference in found.differences]
+    return replace(unit, digits=_digits(estimates, unit.times))
+
+
+def _scale(found: Comparison) -> Unit:
     if found.are_rates:
         return Unit(100, " %", " points")
     if not found.outcome.endswith("_ns"):
@@ -48,6 +63,13 @@ def unit_of(found: Comparison) -> Unit:
     largest = max(abs(arm.estimate.value) for arm in found.arms)
     name, ns = next(((n, ns) for n, ns in _SECONDS if largest >= ns), _SECONDS[-1])
     return Unit(1 / ns, f" {name}", f" {name}")
+
+
+def _digits(estimates: Sequence[Interval], times: float) -> int:
+    """Return the decimals that the width of the narrowest interval gives sense to."""
+    widths = [times * (estimate.high - estimate.low) / 2 for estimate in estimates]
+    half = min(filter(None, widths), default=0.0)
+    return min(max(1 - math.floor(math.log10(half)), 0), _MOST_DIGITS) if half else _EXACT_DIGITS
 
 
 def verdict(difference: PairedDifference, unit: Unit) -> str:
@@ -61,29 +83,18 @@ def verdict(difference: PairedDifference, unit: Unit) -> str:
 
 def seen(difference: PairedDifference, unit: Unit) -> str:
     """Write the difference that was seen, with its interval."""
-    value, low, high = numbers(difference.estimate, unit.times)
+    value, low, high = _numbers(difference.estimate, unit.times, unit.digits)
     sign = "+" if difference.estimate.value > 0 else ""
     return f"{sign}{value}{unit.of_difference} ({low} to {high})"
 
 
 def measured(estimate: Interval, unit: Unit) -> str:
     """Write what an arm gives, with its interval."""
-    value, low, high = numbers(estimate, unit.times)
+    value, low, high = _numbers(estimate, unit.times, unit.digits)
     return f"{value}{unit.word} ({low} to {high})"
 
 
-def numbers(estimate: Interval, times: float = 1) -> tuple[str, str, str]:
-    """Write value, low and high, with the digits that the width of the interval gives sense to.
-
-    Example:
-        >>> from flowlab.studies.intervals import Interval
-        >>> numbers(Interval(0.0689, 0.0512, 0.0871), 100)
-        ('6.9', '5.1', '8.7')
-        >>> numbers(Interval(1234.56, 1200.0, 1270.0))
-        ('1 235', '1 200', '1 270')
-    """
-    half = times * (estimate.high - estimate.low) / 2
-    digits = min(max(1 - math.floor(math.log10(half)), 0), 9) if half else 3
+def _numbers(estimate: Interval, times: float, digits: int) -> tuple[str, str, str]:
     value, low, high = (
         f"{times * part:,.{digits}f}".replace(",", " ")
         for part in (estimate.value, estimate.low, estimate.high)
@@ -168,9 +179,17 @@ def table(found: Comparison) -> str:
         cells += (
             ["", ""] if difference is None else [verdict(difference, unit), pairs_of(difference)]
         )
-        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+        rows.append(_row("td", cells))
     return (
-        f"<table><caption>{escape(caption(found))}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
+        f"<table><caption>{escape(caption(found))}</caption>"
+        f"<thead>{_row('th', heads)}</thead><tbody>{''.join(rows)}</tbody></table>"
     )
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    sides = ("left", "right", "right", "left", "left")
+    shown = (
+        f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>'
+        for side, cell in zip(sides, cells, strict=True)
+    )
+    return f"<tr>{''.join(shown)}</tr>"
