@@ -55,7 +55,7 @@ def as_processes(given: Any) -> dict[str, Process]:
     return found
 
 
-def check_handlers(process: Process, handlers: Handlers) -> None:
+def check_handlers(processes: Iterable[Process], handlers: Handlers) -> None:
     """Check that the agents that are named have what they are asked for.
 
     A plan's name that is no agent is a role: each start says who takes it.
@@ -64,6 +64,11 @@ def check_handlers(process: Process, handlers: Handlers) -> None:
         InvalidArgumentError: an agent has no such handler.
         PlanError: a choreography breaks a rule.
     """
+    for process in processes:
+        _check_process(process, handlers)
+
+
+def _check_process(process: Process, handlers: Handlers) -> None:
     if isinstance(process, Plan):
         needs = needs_of(process)
         _check(process.name, {name: needs[name] for name in needs if name in handlers}, handlers)

@@ -126,8 +126,7 @@ class World:
             raise InvalidArgumentError(message)
         processes = as_processes(workflow)
         handlers = {name: taking_part[name].handlers for name in sorted(taking_part)}
-        for process in processes.values():
-            check_handlers(process, handlers)
+        check_handlers(processes.values(), handlers)
         warn_of_world(handlers.values())
         plans = {name: found for name, found in processes.items() if isinstance(found, Plan)}
         fields = {
