@@ -110,6 +110,22 @@ def test_what_the_world_answers_is_refused_with_every_place_and_what_to_write(
     assert "@workflow(unchecked=" in str(caught.value)
 
 
+# It was told of the clock, and to let an activity do it, which is what the code does.
+def test_a_function_that_is_asked_for_as_an_activity_is_none_of_the_workflow_s_code(
+    tmp_path: Path,
+) -> None:
+    row = INNOCENT["an activity that does what a workflow may not"].replace("@activity\n", "")
+    asked = "return await ctx.call_activity(stamp, 1)"
+    assert asked in row
+    step = "saga.step(stamp, compensation=stamp)"
+    saga = f"async with ctx.saga() as saga:\n        return await {step}"
+    for named in (asked, saga):
+        assert declared(row.replace(asked, named), tmp_path).program.name == "program"
+    for called in ("return stamp(1)", "return ctx.step(stamp)"):
+        with pytest.raises(NonDeterminismError, match="clock"):
+            declared(row.replace(asked, called), tmp_path)
+
+
 def test_what_may_be_harmless_is_warned_of_at_its_line(tmp_path: Path) -> None:
     with pytest.warns(DeterminismWarning, match="sorted") as caught:
         declared(planted("the order of a set decides the order of calls"), tmp_path)

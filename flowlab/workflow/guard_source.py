@@ -77,6 +77,7 @@ class _Reader(ast.NodeVisitor):
         self._check = check
         self._unit = unit
         self._free: set[ast.AST] = set()
+        self._asked: set[ast.AST] = set()
 
     def read(self) -> None:
         """Read the function's defaults and body."""
@@ -157,6 +158,9 @@ class _Reader(ast.NodeVisitor):
         first = self._unit.meaning(root)
         if first.kind in {"global", "closure"}:
             self._state(root, first)
+            # An activity is asked for and not called: what it does is its own matter.
+            if node in self._asked:
+                return True
             self._follow(meaning if meaning.value is not ABSENT else first)
         return True
 
@@ -240,6 +244,8 @@ class _Reader(ast.NodeVisitor):
                 self.report(rule, node, f"{ast.unparse(node.func)} without an argument")
                 break
         called = node.func
+        if isinstance(called, ast.Attribute):
+            self._asked.update(_asked_by(called.attr, node))
         if isinstance(called, ast.Name) and meaning.kind == "global":
             self._made(called.id)
         elif isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
@@ -304,6 +310,16 @@ class _Reader(ast.NodeVisitor):
             if meaning.kind in {"global", "closure"} and not of_module:
                 self._outside(ast.Name(name, lineno=getattr(node, "lineno", 0)), _changed(name))
         super().generic_visit(node)
+
+
+def _asked_by(method: str, node: ast.Call) -> list[ast.expr]:
+    """Return what a call names as activities."""
+    named = {keyword.arg: keyword.value for keyword in node.keywords}
+    if method == "call_activity":
+        return node.args[:1]
+    if method == "step" and named.keys() & {"compensation", "kind"}:
+        return [*node.args[:1], *filter(None, [named.get("compensation")])]
+    return []
 
 
 def _changed(name: str) -> str:
