@@ -28,6 +28,7 @@ from flowlab.events import (
     Event,
     EventLog,
     RunInfo,
+    codec,
     schema,
 )
 from flowlab.store import (
@@ -290,7 +291,7 @@ def test_the_tables_of_kinds_categories_and_digests_are_the_code_s() -> None:
 
 
 def test_the_table_of_limits_is_the_code_s() -> None:
-    rooms = (schema, run_check, writer, frames, layout, segments, parts)
+    rooms = (schema, codec, run_check, writer, frames, layout, segments, parts)
     for name, value, _ in table("limit |"):
         found = {getattr(room, name.strip("`")) for room in rooms if hasattr(room, name.strip("`"))}
         assert found == {int(value)}, name

@@ -19,7 +19,8 @@ from flowlab.errors import (
     NonDeterminismError,
     WorkflowError,
 )
-from flowlab.events.codec import encode_json
+from flowlab.events import Event
+from flowlab.events.codec import decode_payload, encode_json
 from flowlab.runtime import Runtime
 from flowlab.runtime.errands import Errands
 from flowlab.runtime.families import Families
@@ -120,6 +121,53 @@ def test_values_that_are_only_shared_or_deep_are_told_from_those_that_hold_thems
     with pytest.raises(InvalidEventError, match="nested deeper than 200 levels") as refused:
         encode_json(deep)
     assert len(str(refused.value)) < 200
+
+
+def nested(levels: int, innermost: Any) -> Any:
+    """Return lists and dicts in each other, so many levels deep."""
+    for level in range(levels):
+        innermost = {"]": innermost} if level % 2 else [innermost, '\\" [[{']
+    return innermost
+
+
+@pytest.mark.parametrize("innermost", [1, 10**30, "\ud800"])
+def test_two_hundred_levels_are_encoded_and_one_more_is_refused(innermost: Any) -> None:
+    # What was plain enough for the fast path was taken up to where the interpreter's stack ends.
+    assert decode_payload(encode_json(nested(200, innermost))) == nested(200, innermost)
+    assert decode_payload(encode_json([nested(199, innermost)] * 300))[299] == nested(
+        199, innermost
+    )
+    for levels in (201, 900):
+        with pytest.raises(InvalidEventError, match="nested deeper than 200 levels"):
+            encode_json(nested(levels, innermost))
+
+
+def test_a_payload_that_is_too_deep_to_be_read_is_an_error_of_that_event() -> None:
+    event = Event(event_type="Imported", payload=b"[" * 5_000 + b"]" * 5_000)
+    with pytest.raises(InvalidEventError, match="nested deeper than can be read here"):
+        event.data  # noqa: B018 - reading it is what is refused
+
+
+def test_a_result_too_deep_to_be_read_again_fails_its_activity_and_stops_nobody(
+    tmp_path: Path,
+) -> None:
+    # It was written where the stack was short, and whoever recovered had no room to read it: that
+    # runtime stopped, with all its workflows.
+    @workflow
+    async def ask(ctx: WorkflowContext, levels: int) -> str:
+        try:
+            await ctx.call_activity("nested", levels)
+        except ActivityError as error:
+            return str(error)
+        return "it was taken"
+
+    def answer(levels: int) -> Any:
+        return nested(levels, 0)
+
+    with EventStore(tmp_path) as store:
+        runtime = Runtime(store, ask, activities={"nested": answer})
+        told = runtime.run(ask, 920, id="deep")
+    assert "nested deeper than 200 levels; flatten it" in told
 
 
 def test_a_runtime_takes_several_workflows_and_says_what_it_does_not_take(tmp_path: Path) -> None:

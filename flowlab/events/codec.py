@@ -19,7 +19,9 @@ _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _DECODER: Final = msgspec.json.Decoder()
 _PLAIN: Final = frozenset({int, str, bool, type(None)})
 MAX_DEPTH: Final = 200
-"""Deepest nesting of a payload that goes through the careful path."""
+"""Deepest nesting of a payload: what is deeper could be written, and not be read everywhere."""
+_AS_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _SHOWN_PATH: Final = 40
 
 
@@ -63,6 +65,8 @@ def encode_quickly(value: object) -> bytes | None:
     """
     try:
         encoded = _ENCODER.encode(value)
+        if len(encoded) > 2 * MAX_DEPTH and _is_deep(encoded):
+            return None
         # Reading back is the cheapest proof that nothing was altered; of these, nothing ever is.
         if type(value) in _PLAIN or _DECODER.decode(encoded) == value:
             return encoded
@@ -73,6 +77,10 @@ def encode_quickly(value: object) -> bytes | None:
 
 def decode_payload(payload: bytes | None) -> Any:
     """Decode a payload: a JSON value, or the bytes themselves when they are not JSON.
+
+    Raises:
+        InvalidEventError: it is nested deeper than this process can read, so nobody encoded it
+            with `encode_payload`.
 
     Example:
         >>> decode_payload(b'{"a":1}'), decode_payload(b"\\xff"), decode_payload(None)
@@ -87,6 +95,25 @@ def decode_payload(payload: bytes | None) -> Any:
             return json.loads(payload)
         except (ValueError, RecursionError):
             return payload
+    except RecursionError:
+        message = (
+            f"a payload of {len(payload)} bytes is nested deeper than can be read here, and "
+            f"MAX_DEPTH is {MAX_DEPTH}; read its bytes (event.payload), and flatten it"
+        )
+        raise InvalidEventError(message) from None
+
+
+def _is_deep(encoded: bytes) -> bool:
+    """Tell whether JSON is nested deeper than `MAX_DEPTH`, by its text: a step for each level."""
+    if encoded.count(b"[") + encoded.count(b"{") <= MAX_DEPTH:
+        return False
+    unquoted = encoded.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2]
+    brackets = b"".join(unquoted).translate(_AS_SQUARE, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def _encode_with_care(value: object) -> bytes:
@@ -125,7 +152,7 @@ def _plain(value: object, where: str, above: tuple[int, ...]) -> Any:
             "end; give a copy that does not lead back"
         )
         raise InvalidEventError(message)
-    if len(above) > MAX_DEPTH:
+    if len(above) >= MAX_DEPTH and isinstance(value, (list, tuple, dict)):
         message = (
             f"{where[:_SHOWN_PATH]}... is nested deeper than {MAX_DEPTH} levels; flatten it or "
             "give bytes"
