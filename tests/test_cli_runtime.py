@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from flowlab.errors import DeterminismWarning
 from flowlab.runtime import Runtime
 from flowlab.runtime.code import code_in
 from flowlab.store import EventStore
+from flowlab.testing import Fault, FaultyDisk
 
 CODE = """
 import os, time
@@ -220,6 +222,89 @@ def test_an_interrupt_does_not_wait_for_what_runs_in_a_thread(code: Path) -> Non
     assert (process.returncode, "the same command goes on" in said) == (130, True)
 
 
+def test_what_loaded_code_prints_stands_beside_the_answer(tmp_path: Path) -> None:
+    """A print() in an activity, or by a program that it started, made the answer no JSON."""
+    path, store = tmp_path / "loud.py", str(tmp_path / "s")
+    path.write_text(
+        "import subprocess, sys\nimport flowlab as fl\nprint('loaded')\n"
+        "def act(ctx, _):\n    print('act')\n"
+        "    subprocess.run([sys.executable, '-c', 'print(\"started\")'], check=True)\n"
+        "@fl.workflow\nasync def loud(ctx, _):\n    print('asked')\n"
+        "    await ctx.call_activity('act')\n    return 'answer'\n"
+    )
+    with EventStore(store) as opened:
+        begun = {"event_type": "WorkflowStarted", "name": "loud", "payload": {"input": None}}
+        opened.append("w-2", begun)
+    for words, printed in (
+        (["run", f"{path}:loud", "--id", "w-1"], {"loaded", "asked", "act", "started"}),
+        (["recover"], {"loaded", "asked", "act", "started"}),
+        (["replay", str(path)], {"loaded", "asked"}),
+    ):
+        whole = command(*words, "--store", store, "--json")
+        done = subprocess.run(whole, check=True, capture_output=True, text=True, timeout=60)
+        assert isinstance(json.loads(done.stdout), dict)
+        assert [word for word in printed if word not in done.stderr] == []
+
+
+def test_a_workflow_that_cannot_go_on_after_it_was_taken_up_is_told_with_its_parent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was taken up, asked for too much, and the command said that all was well."""
+    path, store = tmp_path / "greedy.py", str(tmp_path / "s")
+    path.write_text(
+        "import flowlab as fl\n"
+        "def act(ctx, _):\n    return 1\n"
+        "@fl.workflow\nasync def greedy(ctx, _):\n    await ctx.call_activity('act')\n"
+        "    return await ctx.call_activity('act', 'x' * (17 << 20))\n"
+        "@fl.workflow\nasync def above(ctx, _):\n"
+        "    return await ctx.call_child_workflow('greedy', workflow_id='below')\n"
+    )
+    with EventStore(store) as opened:
+        begun = {"event_type": "WorkflowStarted", "name": "above", "payload": {"input": None}}
+        opened.append("top", begun)
+    status, told = answered(capsys, "recover", "--store", store, "--code", str(path))
+    assert status == 1
+    assert "MAX_PAYLOAD_BYTES" in told["workflows"][0]["error"]
+    status, told = answered(capsys, "recover", "--store", store, "--code", str(path))
+    errors = {row["workflow_id"]: row["error"] for row in told["workflows"]}
+    assert status == 1
+    assert errors["below"].startswith("'below': the ActivityScheduled 'act' takes 17 825")
+    assert "pass on where they are. Mend that" in errors["top"]
+
+
+@pytest.mark.parametrize("verb", ["run", "replay"])
+def test_a_module_that_ends_the_process_is_an_error_that_says_so(
+    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script that ends with sys.exit(0) ended the command, too: with success, and no answer."""
+    path, store = tmp_path / "script.py", str(tmp_path / "s")
+    path.write_text("import sys\nsys.exit(0)\n")
+    EventStore(store).close()
+    words = {"run": ["run", f"{path}:w", "--id", "w"], "replay": ["replay", str(path)]}
+    assert main([*words[verb], "--store", store]) == 2
+    assert "cannot be loaded: SystemExit: 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("nth", "said"), [(1, "; make room, and try again"), (4, "make room, and")]
+)
+def test_on_a_full_disk_the_command_says_the_next_step(
+    code: Path,
+    nth: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It said "No space left on device", and nothing more."""
+    folder = code.parent / "s"
+    EventStore(folder).close()
+    full = FaultyDisk(folder, Fault("write", nth=nth, how="ENOSPC", lasting=True))
+    monkeypatch.setattr("flowlab.store.EventStore", partial(EventStore, disk=full))
+    words = ["run", f"{code}:trip", "--input", '{"nights": 2}', "--id", "t-1"]
+    assert main([*words, "--store", str(folder)]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_workflow_that_failed_is_exit_code_1(
     code: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -251,6 +336,10 @@ def test_what_waits_for_events_from_outside_is_left_waiting(
         ),
         (["run", "{s}.py:trip", "--id", "a", "--store", "{s}"], "is no file of Python code"),
         (["run", "{code}:trip", "--id", "a", "--store", "{s}", "--input", "x"], "is no JSON"),
+        (
+            ["run", "{code}:trip", "--id", "a", "--store", "{s}", "--input", "[" * 50_000],
+            "deeper than any payload may be; flatten it",
+        ),
         (["run", "{code}:trip", "--id", "@a", "--store", "{s}"], "give another"),
         (["recover", "--store", "{s}"], "is not there"),
         (["recover", "--store", "{s}", "--every", "9"], "or give --scheme checkpoint"),

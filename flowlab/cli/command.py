@@ -144,8 +144,11 @@ def _message(error: Exception) -> str:
     if isinstance(error, flowlab.FlowlabError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
+        from flowlab.store.opening import FULL_DISK  # noqa: PLC0415
+
         where = f"{error.filename}: " if error.filename is not None else ""
-        return f"{where}{error.strerror}"
+        step = "; make room, and try again" if error.errno in FULL_DISK else ""
+        return f"{where}{error.strerror}{step}"
     name = type(error).__name__
     return f"{name}: {error} (a defect of flowlab: {DEBUG_VARIABLE}=1 shows where)"
 

@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from flowlab.cli.loading import load_module
+from flowlab.cli.loading import load_module, prints_beside
 from flowlab.cli.output import answer, answer_json, say, text_table
 from flowlab.cli.verb import FOUND, INTERRUPTED, OK, Verb, add_json
 
 if TYPE_CHECKING:
     from flowlab.runtime import Runtime
     from flowlab.runtime.code import Code
+    from flowlab.runtime.handle import WorkflowHandle
     from flowlab.runtime.scheme import RecoveryScheme
     from flowlab.store import EventStore, Snapshot
 
@@ -68,8 +69,10 @@ def _run(arguments: Namespace) -> int:
         raise InvalidArgumentError(message)
     try:
         value = json.loads(arguments.input)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"--input is no JSON: {error}; a text stands in double quotes"
+        if isinstance(error, RecursionError):
+            message = "--input is nested deeper than any payload may be; flatten it"
         raise InvalidArgumentError(message) from None
     scheme = _scheme(arguments)
     code = _code(source)
@@ -79,7 +82,8 @@ def _run(arguments: Namespace) -> int:
         _remember(store, [source], arguments.namespace)
         runtime = _runtime(store, code, scheme, arguments.namespace)
         try:
-            result = runtime.run(workflow, value, id=arguments.id)
+            with prints_beside():
+                result = runtime.run(workflow, value, id=arguments.id)
         except KeyboardInterrupt:
             _leave(store)
         except WorkflowError as error:
@@ -149,7 +153,9 @@ def _recover(arguments: Namespace) -> int:
         code = _joined(_loaded(sources, names, skip=not arguments.code))
         with EventStore(arguments.store) as store:
             try:
-                reports = asyncio.run(_taken_up(store, code, scheme, namespace, [*found.names]))
+                with prints_beside():
+                    taken = _taken_up(store, code, scheme, namespace, [*found.names])
+                    reports = asyncio.run(taken)
             except KeyboardInterrupt:
                 _leave(store)
             before = _surveyed(store.snapshot()).get(namespace, {})
@@ -185,12 +191,13 @@ async def _taken_up(
 ) -> list[dict[str, Any]]:
     from flowlab.errors import FlowlabError  # noqa: PLC0415
 
-    reports = []
+    reports: list[dict[str, Any]] = []
+    handles: dict[str, WorkflowHandle] = {}
     async with _runtime(store, code, scheme, namespace) as runtime:
         for workflow_id in ids:
             report: dict[str, Any] = {"workflow_id": workflow_id}
             try:
-                await runtime.resume(workflow_id)
+                handles[workflow_id] = await runtime.resume(workflow_id)
             except FlowlabError as error:
                 report["error"] = str(error)
             else:
@@ -198,6 +205,11 @@ async def _taken_up(
             reports.append(report)
             say(f"{workflow_id}: {report.get('error') or 'taken up'}")
         await runtime.quiet()
+        for report in reports:
+            handle = handles.get(report["workflow_id"])
+            if handle is not None and handle.error is not None:
+                report["error"] = str(handle.error)
+                say(f"{handle.workflow_id}: {handle.error}")
     return reports
 
 
@@ -383,6 +395,6 @@ VERBS: Final = (
         example="flowlab recover --store S --scheme checkpoint --json",
         run=_recover,
         arguments=_recover_arguments,
-        found="a workflow could not be taken up",
+        found="a workflow could not be taken up, or cannot go on here",
     ),
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,12 +28,33 @@ def load_module(source: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        if not source.endswith(".py"):
-            return import_module(source)
-        return _from_file(Path(source))
-    except Exception as error:
+        with prints_beside():
+            if not source.endswith(".py"):
+                return import_module(source)
+            return _from_file(Path(source))
+    except (Exception, SystemExit) as error:
         message = f"{source!r} cannot be loaded: {type(error).__name__}: {error}"
         raise InvalidArgumentError(message) from error
+
+
+@contextmanager
+def prints_beside() -> Iterator[None]:
+    """Let what code of the user prints go to standard error: the answer alone is on the other.
+
+    The descriptor too, so that it holds for the processes that such code starts.
+    """
+    sys.stdout.flush()
+    kept = -1
+    with suppress(OSError):  # one of the two is closed: nothing can be mixed up then
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept >= 0:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Final
 
-from flowlab.cli.loading import load_module
+from flowlab.cli.loading import load_module, prints_beside
 from flowlab.cli.verb import Verb, add_json, answer_report
 
 GRADES: Final = ("kind", "name", "argument", "result")
@@ -30,7 +30,7 @@ def _replay(arguments: Namespace) -> int:
     from flowlab.store import EventStore  # noqa: PLC0415
 
     replayer = Replayer(load_module(arguments.module), seed=arguments.seed)
-    with EventStore(arguments.store, read_only=True) as store:
+    with EventStore(arguments.store, read_only=True) as store, prints_beside():
         report = replayer.replay(store, arguments.workflow_id, grade=arguments.grade)
     return answer_report(report, as_json=arguments.json)
 

@@ -97,10 +97,11 @@ class Families(Hosting):
         if parent is None or not parent.is_open:
             return
         if child.parent.sequence in parent.standing.open:
+            why = str(child.error).rstrip(".")
             message = (
                 f"{parent.workflow_id!r} waits for its child {child.workflow_id!r}, which cannot "
-                f"go on here: {child.error} Mend that and start the runtime again: both are in the "
-                "log as they were"
+                f"go on here: {why}. Mend that and start the runtime again: both are in the log as "
+                "they were"
             )
             error = FlowlabError(message)
             error.__cause__ = child.error

@@ -38,6 +38,11 @@ class WorkflowHandle:
         """`open`, or how it ended, once that is durable: `completed`, `failed`, `canceled`."""
         return self._instance.standing.status if self._instance.settled else OPEN
 
+    @property
+    def error(self) -> Exception | None:
+        """Why it cannot go on in this runtime, which `result()` raises; None while it can."""
+        return self._instance.error if self._instance.settled else None
+
     async def result(self) -> Any:
         """Wait for its end, and return its result.
 

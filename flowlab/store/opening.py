@@ -12,6 +12,8 @@ from flowlab.errors import CorruptionError, ReadOnlyError, UnreadableError
 
 _OF_THE_PROCESS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 """Errors of a read that say nothing of the file."""
+FULL_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a write for which there is no room."""
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from flowlab.store.frames import (
     encode_frame,
     scan,
 )
-from flowlab.store.opening import opened, read_file
+from flowlab.store.opening import FULL_DISK, opened, read_file
 
 PREALLOCATED_BYTES: Final = 1 << 20
 GROWTH_BYTES: Final = 1 << 18
@@ -314,9 +314,11 @@ class TailWriter:
             allocated = max(self._allocated, offset + len(frame))
             disk.sync_data(descriptor)
         except OSError as error:
+            room = "make room, and " if error.errno in FULL_DISK else ""
             self._poisoned = (
                 f"writing {tail_path(self.folder, self.number).name} failed: {error}; what is "
-                "durable is unknown, and a second sync would hide it: open the store again"
+                "durable is unknown, and a second sync would hide it: "
+                f"{room}open the store again"
             )
             raise PoisonedError(self._poisoned) from error
         self._allocated, self.offset, self._frame_number = allocated, end, number
