@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,41 @@ def test_a_process_that_dies_is_told_as_that_and_the_next_activity_has_another(
             store, one_by_one, activities={"act": die}, where={"act": "process"}, processes=1
         )
         assert runtime.run(one_by_one, id="w") == ["WorkerCrashed", "goes on"]
+
+
+HELD = """
+import sys, time
+import flowlab as fl
+
+@fl.workflow
+async def below(ctx, _):
+    return await ctx.wait_for_event("never")
+
+@fl.workflow
+async def above(ctx, _):
+    child = ctx.call_child_workflow("below", workflow_id="below")
+    await ctx.when_all(child, ctx.call_activity("hold"))
+
+def hold(_):
+    print("holds", flush=True)
+    time.sleep(3_600)
+
+if __name__ == "__main__":
+    with fl.EventStore(sys.argv[1]) as store:
+        fl.Runtime(
+            store, above, below, activities=[hold], where={"hold": "process"}, children=1
+        ).run(above, id="above")
+"""
+
+
+def test_processes_that_work_for_a_runtime_end_when_it_is_killed(tmp_path: Path) -> None:
+    """Each kill left them behind: they waited for work for ever, with the pipes they were given."""
+    script = tmp_path / "held.py"
+    script.write_text(HELD)
+    words = [sys.executable, str(script), str(tmp_path / "s")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == b"holds"
+        process.kill()
+        # Its output ends once nobody holds the pipe, of the two processes that it had begun.
+        assert process.communicate(timeout=FACED_S * 3) == (b"", None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
@@ -13,6 +12,7 @@ from flowlab import errors
 from flowlab.errors import FlowlabError, InvalidArgumentError
 from flowlab.events import Event
 from flowlab.events.vocabulary import TERMINAL_STATUS
+from flowlab.runtime.workers import workers
 from flowlab.workflow import Execution, Workflow, armed
 
 MAX_PROCESSES: Final = 1_024
@@ -156,8 +156,7 @@ class ChildPool:
     def _process(self, workflow_id: str) -> ProcessPoolExecutor:
         slot = self._slot(workflow_id)
         if slot not in self._processes:
-            spawn = multiprocessing.get_context("spawn")
-            self._processes[slot] = ProcessPoolExecutor(1, mp_context=spawn)
+            self._processes[slot] = workers(1)
         return self._processes[slot]
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
 )
 from typing import Any, Final
@@ -18,6 +16,7 @@ from flowlab.runtime.agents import Lane, Performer
 from flowlab.runtime.calling import at_once, in_process, in_thread
 from flowlab.runtime.context import ActivityContext, Flag
 from flowlab.runtime.effect import Done, Effect, Gone, Outcome, failed
+from flowlab.runtime.workers import workers
 from flowlab.workflow.cells import Cells
 
 Answered = Callable[[Lane | None, Effect, Outcome | None, Cells | None], None]
@@ -197,8 +196,7 @@ class Performing:
         self, place: tuple[str, int], performer: Performer, ctx: ActivityContext, effect: Effect
     ) -> Outcome:
         if self._pool is None:
-            spawn = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=spawn)
+            self._pool = workers(self._processes)
         pool = self._pool
         given = (performer.function, performer.wants, effect, ctx.agent)
         try:
