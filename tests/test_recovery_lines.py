@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowlab.errors import InvalidArgumentError
-from flowlab.events import EventLog
+from flowlab.events import Cause, CauseKind, Event, EventLog
 from flowlab.recovery.lines import Line, Message, Pattern, pattern_of
 
 
@@ -109,3 +109,19 @@ def test_what_is_not_there_is_refused_by_name() -> None:
         pattern.is_consistent({"a": 3})
     with pytest.raises(InvalidArgumentError, match=r"no checkpoint of \['b'\]"):
         pattern.recovery_line(start={"a": 0})
+
+
+def test_every_checkpoint_of_a_log_ends_an_interval() -> None:
+    def event(agent: str, number: int, kind: str, *causes: Cause) -> Event:
+        told = Event.of(kind, name=kind, causes=causes)
+        place = {"workflow_id": f"@{agent}", "sequence": number}
+        return told.replace(agent_id=agent, agent_sequence=number, **place)
+
+    a = ["CheckpointTaken", "MessageSent", "CheckpointTaken"]
+    rows = [event("A", number, kind) for number, kind in enumerate(a, 1)]
+    rows.append(event("B", 1, "CheckpointTaken"))
+    rows.append(event("B", 2, "CheckpointTaken"))
+    rows.append(event("B", 3, "MessageReceived", Cause("@A", 2, int(CauseKind.MESSAGE))))
+    pattern = pattern_of(EventLog.from_events(rows))
+    assert pattern.checkpoints == {"A": 2, "B": 2}
+    assert pattern.messages == (Message("A", 1, "B", 2),)

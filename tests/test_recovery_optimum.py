@@ -104,3 +104,8 @@ def test_a_wrong_n_star_is_told_from_the_right_one() -> None:
 def test_a_machine_that_is_slower_while_it_is_measured_moves_nothing() -> None:
     same, slow = (ratio_of(measured(random.Random(2), noise=0.1, pace=pace)) for pace in (1, 3))
     assert same == pytest.approx(slow)
+
+
+def test_a_curve_that_rises_or_falls_alone_is_least_nowhere() -> None:
+    told = [Curve(*slope).best(P) for slope in ((S, 0.0, L, -R), (-S, 0.0, L, R), (S, 0.0, L, 0.0))]
+    assert told == [math.inf] * 3

@@ -300,3 +300,11 @@ def test_a_change_that_is_none_is_refused() -> None:
         recorded_twin(history, batch, at=1, execute={}, without=True)
     twin = recorded_twin(history, batch, at=answer, execute={"add": lambda v: v}, result=100)
     assert twin.result == 103
+
+
+def test_a_plan_that_is_done_again_begins_at_the_time_at_which_it_began() -> None:
+    plan = Program.of(Step("a", agent="x", effect=False))
+    first = first_time(plan, symbolic())
+    recorded = [event.replace(time_ns=event.time_ns + 7) for event in first.events]
+    again = provenance_rerun(plan, recorded, failed=set(), execute=symbolic())
+    assert [event.time_ns for event in again.events] == [7] * len(recorded)

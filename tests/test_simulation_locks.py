@@ -303,3 +303,45 @@ def test_a_world_with_locks_and_faults_is_a_function_of_its_seed() -> None:
         world = World([hotel(deduplicate=True)], Sequential(undoable(), last()), 4)
         runs = [simulate(world, seed=seed, faults=HEALING) for _ in range(2)]
         assert runs[0].digest == runs[1].digest
+
+
+def test_a_message_that_waits_for_lock_after_lock_meets_what_befalls_it_anew_each_time() -> None:
+    def take(key: str) -> Any:
+        return lambda ctx: ctx.claim(key, policy="stash")
+
+    def take_both(ctx: AgentContext) -> None:
+        ctx.claim("room", policy="stash")
+        ctx.claim("view", policy="stash")
+
+    named = {"room": take("room"), "view": take("view"), "both": take_both, "drop": drop_both}
+    agents = [
+        Agent("hotel", named=named),
+        Agent("short", named={"stay": lambda ctx: None}, service=SECOND),
+        Agent("long", named={"stay": lambda ctx: None}, service=60 * SECOND),
+    ]
+    plans = [
+        Plan(Sequential(undoable("room"), stay("short"), last()), name="one"),
+        Plan(Sequential(undoable("view"), stay("long"), last()), name="two"),
+        Plan(Sequential(undoable("both"), last()), name="three"),
+    ]
+    starts = [
+        Start("a", workflow="one"),
+        Start("b", workflow="two"),
+        Start("c", workflow="three", at=SECOND),
+    ]
+    run = simulate(World(agents, plans, starts, timeout=None), faults=Faults(slow=1.0))
+    slow = [event.data["fault"] for event in run.log if event.event_type == "FaultInjected"]
+    assert [fault for fault in slow if "both" in fault] == [
+        "slow:hotel:c/both/1",
+        "slow:hotel:c/both/1#2",
+        "slow:hotel:c/both/1#3",
+    ]
+
+
+def drop_both(ctx: AgentContext) -> None:
+    ctx.release("room")
+    ctx.release("view")
+
+
+def stay(agent: str) -> Step:
+    return Step(f"stay_{agent}", activity="stay", agent=agent, compensation="stay")

@@ -246,3 +246,22 @@ def test_what_was_lost_of_a_message_whose_copy_was_answered_is_waited_for_by_nob
             stuck += "ask" in done
             assert not any(f"{name} by bank" in chain for name in done)
     assert stuck > 0
+
+
+def test_a_child_that_waits_for_a_lock_of_its_parent_is_a_deadlock_of_the_two() -> None:
+    @workflow
+    async def inner(ctx: WorkflowContext, _: object) -> None:
+        await ctx.call_activity("hold")
+
+    @workflow
+    async def outer(ctx: WorkflowContext, _: object) -> None:
+        await ctx.call_activity("hold")
+        await ctx.call_child_workflow(inner, workflow_id="kid")
+
+    run = simulate(World([Agent("hotel", hold)], [outer, inner], [Start("mum")], timeout=None))
+    assert chains(run) == {
+        "mum": "child workflow 'kid'; kid waits for hold by any agent; it waits at hotel for "
+        "'room', which mum holds; a deadlock: mum waits for kid waits for mum",
+        "kid": "hold by any agent; it waits at hotel for 'room', which mum holds; mum waits for "
+        "child workflow 'kid'; a deadlock: kid waits for mum waits for kid",
+    }
