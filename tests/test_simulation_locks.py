@@ -316,8 +316,8 @@ def test_a_message_that_waits_for_lock_after_lock_meets_what_befalls_it_anew_eac
     named = {"room": take("room"), "view": take("view"), "both": take_both, "drop": drop_both}
     agents = [
         Agent("hotel", named=named),
-        Agent("short", named={"stay": lambda ctx: None}, service=SECOND),
-        Agent("long", named={"stay": lambda ctx: None}, service=60 * SECOND),
+        Agent("short", named={"stay": lambda _: None}, service=SECOND),
+        Agent("long", named={"stay": lambda _: None}, service=60 * SECOND),
     ]
     plans = [
         Plan(Sequential(undoable("room"), stay("short"), last()), name="one"),
