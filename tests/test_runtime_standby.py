@@ -132,6 +132,28 @@ def test_while_the_lease_is_renewed_a_standby_waits_and_takes_over_when_it_is_re
     assert asyncio.run(both()) == "gone"
 
 
+def test_a_workflow_that_cannot_go_on_keeps_no_standby_from_taking_over(tmp_path: Path) -> None:
+    """The standby raised what the one had to say, and closed with all the others in it."""
+
+    @workflow
+    async def gone(ctx: WorkflowContext, _: Any) -> str:
+        return str(await ctx.wait_for_event("go"))
+
+    async def both() -> str:
+        with EventStore(tmp_path) as store:
+            async with Runtime(store, [gone, wait], lease=LONG) as older:
+                await older.start(gone, id="first")
+                await older.start(wait, id="second")
+        async with Standby(tmp_path, lambda store: Runtime(store, wait), lease=LONG) as standby:
+            told = "'first' does not go on with the standby, as others do: .* instance of 'gone'"
+            with pytest.warns(RuntimeWarning, match=told):
+                runtime = await standby.take_over()
+            await runtime.raise_event("second", "go", "went")
+            return str(await runtime.handle("second").result())
+
+    assert asyncio.run(both()) == "went"
+
+
 def test_a_runtime_whose_lease_another_has_taken_stops_even_where_it_has_nothing_to_write(
     tmp_path: Path,
 ) -> None:

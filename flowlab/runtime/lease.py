@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from flowlab.errors import FencedError, InvalidArgumentError
+from flowlab.errors import FencedError, FlowlabError, InvalidArgumentError, PoisonedError
 from flowlab.events import Event
 from flowlab.events.vocabulary import WORLD_STREAM
 from flowlab.store import EventStore
@@ -254,6 +255,9 @@ class Standby:
     async def take_over(self) -> Runtime:
         """Wait until the lease has lapsed or is released; return a runtime that has recovered all.
 
+        A workflow that cannot go on here (its code is missing, or does not fit its history) is
+        named by a RuntimeWarning, and all others go on.
+
         Raises:
             FencedError: another standby was quicker.
         """
@@ -266,7 +270,14 @@ class Standby:
         self.store.append(WORLD_STREAM, [marker])
         self.runtime = self._make(self.store)
         await self.runtime.__aenter__()
-        await self.runtime.recover()
+        for workflow_id in self.runtime.unfinished():
+            try:
+                await self.runtime.resume(workflow_id)
+            except (FencedError, PoisonedError):
+                raise
+            except FlowlabError as error:
+                message = f"{workflow_id!r} does not go on with the standby, as others do: {error}"
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
         return self.runtime
 
     async def lapse(self) -> None:
