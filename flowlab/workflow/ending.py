@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from flowlab.errors import CancelledError, CompensationError
@@ -9,7 +10,7 @@ from flowlab.events.wording import error_facts, error_text
 from flowlab.workflow.handles import ContinueAsNew, Handle
 
 
-def ending_of(main: Handle, branches: list[Handle]) -> tuple[str, dict[str, Any]]:
+def ending_of(main: Handle, *branches: Handle) -> tuple[str, dict[str, Any]]:
     """Return the event that ends a workflow, and its payload.
 
     Args:
@@ -30,3 +31,17 @@ def ending_of(main: Handle, branches: list[Handle]) -> tuple[str, dict[str, Any]
     if failed:
         payload["uncompensated"] = [step for error in failed for step in error.uncompensated]
     return "WorkflowFailed", payload
+
+
+def forget_frames(handles: Iterable[Handle]) -> None:
+    """Let go of the frames in which errors were raised: they hold whoever hosted the workflow.
+
+    Nobody asks for them once the end is written, and a host that the collector does not look into
+    would be held for good.
+    """
+    left = [handle.error for handle in handles]
+    while left:
+        error = left.pop()
+        if error is not None and error.__traceback__ is not None:
+            error.__traceback__ = None
+            left += [error.__cause__, error.__context__]

@@ -22,7 +22,7 @@ from flowlab.workflow.calls import Call, Request, schedule_request
 from flowlab.workflow.commands import Commands
 from flowlab.workflow.context import WorkflowContext
 from flowlab.workflow.definition import Workflow
-from flowlab.workflow.ending import ending_of
+from flowlab.workflow.ending import ending_of, forget_frames
 from flowlab.workflow.following import follow
 from flowlab.workflow.guard import guarded
 from flowlab.workflow.handles import Fiber, Handle, Loop, Promise
@@ -378,22 +378,23 @@ class Execution:
 
     def _settle(self, main: Fiber) -> None:
         """Write the end of the workflow, once its code and the sagas of its branches have ended."""
-        held = [fiber for fiber in self.loop.alive if fiber.sagas]
-        while new := [fiber for fiber in held if fiber not in self._held]:
+        alive = self.loop.alive
+        while new := [fiber for fiber in alive if fiber.sagas and fiber not in self._held]:
             for fiber in new:
                 self._held[fiber] = None
                 self._interrupt(fiber, "the workflow has ended", "", main.because)
             self.loop.run()
-            held = [fiber for fiber in self.loop.alive if fiber.sagas]
-        if held or self.commands.owed:
+        if self.commands.owed or any(fiber.sagas for fiber in alive):
             return
         why = main.because
         if self._held:
             why = self.past.minimal(joined([why, *(fiber.because for fiber in self._held)]))
-        kind, payload = ending_of(main.handle, [fiber.handle for fiber in self._held])
+        ends = [fiber.handle for fiber in (main, *self._held)]
+        kind, payload = ending_of(*ends)
         try:
             self.commands.end(kind, self.workflow.name, payload, why)
         except InvalidEventError as error:  # a result that is not JSON is the code's failure
             failed = {"error": error_facts(error)}
             self.commands.end("WorkflowFailed", self.workflow.name, failed, why)
         self.loop.close()
+        forget_frames(ends)
