@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import weakref
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from flowlab.errors import ActivityError
 from flowlab.simulation import Agent, AgentContext, Faults, Run, Start, World, simulate
 from flowlab.simulation.engine import Engine
 from flowlab.workflow import (
@@ -250,6 +252,26 @@ def test_a_world_whose_code_failed_is_taken_back_by_memory(engines: list[Any], k
 
     agent = Agent("agent", named={"refuse": refuse, "work": work})
     assert set(simulate(World([agent], [fails, alone], 2)).statuses.values()) == {"failed"}
+    gc.collect()
+    assert [engine() for engine in engines] == [None]
+
+
+def test_a_world_whose_code_left_a_branch_beside_one_that_failed_is_taken_back_by_memory(
+    engines: list[Any],
+) -> None:
+    def refuse(ctx: AgentContext, _: object) -> None:
+        raise ValueError(ctx.activity)
+
+    async def ask(ctx: WorkflowContext, name: str) -> None:
+        await ctx.call_activity(name, agent="quick")
+
+    @workflow
+    async def goes_on(ctx: WorkflowContext, _: object) -> None:
+        with suppress(ActivityError):
+            await ctx.when_all(ctx.call_activity("work", agent="slow"), ask(ctx, "refuse"))
+
+    agents = [Agent("slow", work, service=SECOND), Agent("quick", refuse)]
+    assert simulate(World(agents, goes_on)).ok
     gc.collect()
     assert [engine() for engine in engines] == [None]
 

@@ -579,3 +579,20 @@ def test_causes_lie_in_the_past_and_no_cause_is_implied_by_another(program: Any,
         past[event.sequence] = set(direct).union(*(past[sequence] for sequence in direct))
     ends = [event for event in host.history if event.event_type == "WorkflowCompleted"]
     assert all(1 in past[end.sequence] for end in ends)
+
+
+# A loop that looked for news each second kept every one of its waits, and told them all in the end.
+def test_what_is_waited_for_again_and_again_keeps_nothing_of_the_waits_before() -> None:
+    kept: list[int] = []
+
+    @workflow(unchecked="the test looks inside")
+    async def looks(ctx: WorkflowContext, rounds: int) -> Any:
+        news = ctx.wait_for_event("news")
+        for _ in range(rounds):
+            await ctx.when_any(news, ctx.sleep(SECOND))
+            kept.append(len(news.told or ()))
+        await ctx.when_any(ctx.when_all(news, ctx.sleep(SECOND)), ctx.call_activity("stop"))
+
+    host = Host(looks).run(20)
+    assert host.types[-1] == "WorkflowCompleted"
+    assert set(kept) == {0}

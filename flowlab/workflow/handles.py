@@ -126,6 +126,11 @@ class Handle(msgspec.Struct, eq=False, kw_only=True):
         else:
             self.told.append(callback)
 
+    def unthen(self, callback: Callable[[], None]) -> None:
+        """Call it no more, if it has not been called."""
+        if self.told is not None and callback in self.told:
+            self.told.remove(callback)
+
     def _finish(self, value: Any, error: BaseException | None, because: Because) -> None:
         if self.done:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from inspect import CORO_CREATED, getcoroutinestate
 from types import CoroutineType
@@ -33,8 +33,7 @@ def all_of(handles: Sequence[Handle]) -> Handle:
             values = [each.result() for each in handles]
             whole.resolve(values, joined(each.because for each in handles))
 
-    for handle in handles:
-        handle.then(partial(look, handle))
+    _tell(handles, look, whole)
     if not handles:
         whole.resolve([], {})
     whole.stopper = partial(_stop, handles)
@@ -52,10 +51,25 @@ def any_of(handles: Sequence[Handle]) -> Handle:
         raise InvalidArgumentError(message)
     first = Promise(f"any of {len(handles)}")
 
-    for handle in handles:
-        handle.then(partial(_win, first, handle))
+    _tell(handles, partial(_win, first), first)
     first.stopper = partial(_stop, handles)
     return first
+
+
+def _tell(handles: Sequence[Handle], look: Callable[[Handle], None], joint: Handle) -> None:
+    """Tell of each handle that is done, until what they are joined in is done.
+
+    A handle that goes on would keep all that ever waited for it beside others, and what came of it.
+    """
+    told = [(handle, partial(look, handle)) for handle in handles]
+    for handle, callback in told:
+        handle.then(callback)
+    joint.then(partial(_leave, told))
+
+
+def _leave(told: Sequence[tuple[Handle, Callable[[], None]]]) -> None:
+    for handle, callback in told:
+        handle.unthen(callback)
 
 
 def _stop(handles: Sequence[Handle], reason: str, because: Because | None) -> None:
