@@ -88,14 +88,22 @@ def read_watermark(folder: Path) -> Watermark | None:
 
 def missing_bytes(folder: Path, number: int) -> int:
     """Return how many committed bytes a cut-off tail file lacks, as far as this boot can tell."""
-    mark = read_watermark(folder)
-    if mark is None or mark.file != number or mark.boot != boot_id() or not mark.boot:
+    committed = committed_bytes(folder, number)
+    if not committed:
         return 0
     try:
         size = tail_path(folder, number).stat().st_size
     except FileNotFoundError:
         size = 0
-    return max(0, mark.offset - size)
+    return max(0, committed - size)
+
+
+def committed_bytes(folder: Path, number: int) -> int:
+    """Return up to where a tail file is synced, 0 where this boot cannot tell."""
+    mark = read_watermark(folder)
+    if mark is None or mark.file != number or mark.boot != boot_id() or not mark.boot:
+        return 0
+    return mark.offset
 
 
 def tail_is_begun(folder: Path, number: int, *, version: int) -> bool:
@@ -140,11 +148,8 @@ def read_tail(
         CorruptionError: a damaged frame is followed by a good one, or lies below the watermark; the
             file is of another store than the one of the mark `owner`.
     """
-    mark = read_watermark(folder)
+    committed = committed_bytes(folder, number)
     path = tail_path(folder, number)
-    committed = 0
-    if mark is not None and mark.boot == boot_id() != 0 and mark.file == number:
-        committed = mark.offset
     try:
         with opened(path) as stream:
             # A tail file is made at its full size: most of it may be empty still.
@@ -250,16 +255,22 @@ class TailWriter:
         path = tail_path(self.folder, number)
         frames = read_tail(self.folder, number, all_whole=True, owner=self._owner)
         data_size = path.stat().st_size
+        end = frames[-1].end if frames else FILE_HEADER.size
+        synced = committed_bytes(self.folder, number) or end
         with opened(path) as stream:
             header = decode_file_header(stream.read(FILE_HEADER.size), where=path.name)
+            stream.seek(synced)
+            unsure = stream.read(max(0, end - synced))
         if header is None:
             return []
         self._descriptor = self._disk.open_rw(path)
-        self.number, self._salt = number, header[1]
-        self.offset = frames[-1].end if frames else FILE_HEADER.size
+        self.number, self._salt, self.offset = number, header[1], end
         self._frame_number = frames[-1].number if frames else 0
-        self._allocated = max(data_size, self.offset)
-        self._disk.write_at(self._descriptor, bytes(self._allocated - self.offset), self.offset)
+        self._allocated = max(data_size, end)
+        # What a sync failed to write is read as before, and no later sync writes it: it is written
+        # anew, or the frames after it would be lost behind the gap.
+        rest = unsure + bytes(self._allocated - end)
+        self._disk.write_at(self._descriptor, rest, end - len(unsure))
         self._disk.sync_data(self._descriptor)
         self._disk.sync_directory(self.folder)
         return frames
