@@ -17,7 +17,7 @@ from workflow_host import ID, Host
 
 from flowlab.causality import CausalOrder
 from flowlab.errors import InvalidArgumentError, NotFoundError, TruncatedError
-from flowlab.events import Event
+from flowlab.events import Cause, Event
 from flowlab.recovery import (
     Checkpointed,
     EveryEvents,
@@ -225,3 +225,21 @@ def test_a_place_that_is_none_is_refused(more: Any, kind: type[Exception], said:
         assert state_at(store, ID).at == len(history)
         assert "results" in state_at(store, ID, process=process)._repr_html_()
         assert STREAM[2] == ID
+
+
+def test_a_generation_begins_with_nothing_that_the_one_before_has_left_open() -> None:
+    def told(sequence: int, kind: str, *because: int, generation: int = 0) -> Event:
+        causes = tuple(Cause("w", before) for before in because)
+        event = Event.of(kind, workflow_id="w", sequence=sequence, name="x", causes=causes)
+        return event.replace(generation=generation)
+
+    left = [
+        told(1, "WorkflowStarted"),
+        told(2, "ActivityScheduled"),
+        told(3, "TimerStarted"),
+        told(4, "ActivityCancelRequested", 2),
+    ]
+    ended, begun = told(5, "WorkflowContinuedAsNew"), told(6, "WorkflowStarted", generation=1)
+    before = Standing.of(left)
+    assert (set(before.open), before.withdrawn, before.keys) == ({2, 3}, {2}, {2: "w/x.2"})
+    assert Standing.of([*left, ended, begun]).to_json() == Standing.of([begun]).to_json()

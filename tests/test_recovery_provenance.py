@@ -308,3 +308,15 @@ def test_a_plan_that_is_done_again_begins_at_the_time_at_which_it_began() -> Non
     recorded = [event.replace(time_ns=event.time_ns + 7) for event in first.events]
     again = provenance_rerun(plan, recorded, failed=set(), execute=symbolic())
     assert [event.time_ns for event in again.events] == [7] * len(recorded)
+
+
+def test_a_step_that_was_not_chosen_is_not_done_again_for_what_it_does_not_read() -> None:
+    plan = Program.of(
+        Sequential(
+            Step("a", agent="x", effect=False),
+            Conditional(result("a") == "never", Step("b", agent="x", effect=False)),
+            Step("c", agent="x", effect=False),
+        )
+    )
+    recorded = first_time(plan, symbolic())
+    assert provenance_plan(plan, recorded.events, failed={"c"}).rerun == ("c",)
