@@ -174,3 +174,9 @@ def test_a_confidence_is_a_share() -> None:
     wide: Fit = fit([1.0, 2, 3, 4, 5, 6, 7, 80], confidence=0.99)
     tight = fit([1.0, 2, 3, 4, 5, 6, 7, 80], confidence=0.5)
     assert wide.shape_low < tight.shape_low < tight.shape_high < wide.shape_high
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 1.0), (1.0, 0.0), (1.0, math.inf)])
+def test_a_weibull_of_no_shape_or_no_scale_is_refused(wrong: tuple[float, float]) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"(shape|scale_s) is (0|inf)"):
+        Weibull(*wrong)

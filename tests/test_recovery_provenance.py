@@ -15,7 +15,7 @@ from test_recovery_parallel import batch
 from workflow_host import ID
 
 from flowlab.errors import InvalidArgumentError, NotFoundError
-from flowlab.events import Event
+from flowlab.events import Cause, Event
 from flowlab.recovery import provenance_plan, provenance_rerun, recorded_twin
 from flowlab.recovery.record import Record
 from flowlab.recovery.redoing import Again, Redone
@@ -320,3 +320,19 @@ def test_a_step_that_was_not_chosen_is_not_done_again_for_what_it_does_not_read(
     )
     recorded = first_time(plan, symbolic())
     assert provenance_plan(plan, recorded.events, failed={"c"}).rerun == ("c",)
+
+
+def test_what_came_after_the_end_of_a_plan_is_no_result_of_it() -> None:
+    plan = Program.of(Step("a", agent="x", effect=False))
+    started, asked, *_ = first_time(plan, symbolic()).events
+    failed = Event.of("WorkflowFailed", workflow_id=ID, sequence=3)
+    late = Event.of(
+        "ActivityCompleted",
+        workflow_id=ID,
+        sequence=4,
+        payload={"result": 1},
+        causes=(Cause(ID, asked.sequence),),
+    )
+    assert provenance_plan(plan, [started, asked, failed], failed=set()).rerun == ("a",)
+    assert provenance_plan(plan, [started, asked, failed, late], failed=set()).rerun == ("a",)
+    assert provenance_plan(plan, [started, asked, late], failed=set()).rerun == ()

@@ -21,7 +21,7 @@ import flowlab
 from flowlab.errors import FencedError, InvalidArgumentError
 from flowlab.runtime import Runtime, Standby
 from flowlab.runtime import lease as lease_module
-from flowlab.runtime.lease import FILE, RENEWALS, Lease, parse, read_raw
+from flowlab.runtime.lease import FILE, RENEWALS, Lease, as_lease_ns, parse, read_raw
 from flowlab.store import EventStore
 from flowlab.store.files import Disk
 from flowlab.workflow import SECOND, WorkflowContext, workflow
@@ -240,3 +240,24 @@ def test_a_torn_lease_is_no_sign_of_life_and_a_newer_one_replaces_it(tmp_path: P
 def test_a_lease_has_bounds(tmp_path: Path, lease: Any) -> None:
     with EventStore(tmp_path) as store, pytest.raises(InvalidArgumentError, match="10 ms to a day"):
         Runtime(store, wait, lease=lease)
+
+
+@pytest.mark.parametrize("lease", [timedelta(milliseconds=10), timedelta(days=1)])
+def test_a_lease_may_be_as_short_and_as_long_as_its_bounds(lease: timedelta) -> None:
+    assert as_lease_ns(lease) == lease // timedelta(microseconds=1) * 1_000
+
+
+def test_a_standby_that_finds_nothing_to_recover_says_that_it_has_taken_over_and_fences(
+    tmp_path: Path,
+) -> None:
+    async def both() -> None:
+        with EventStore(tmp_path) as store:
+            store.append("notes", {"event_type": "Written"})
+            async with Standby(tmp_path, lambda other: Runtime(other, wait), lease=SHORT) as new:
+                await new.take_over()
+                with pytest.raises(FencedError):
+                    store.append("notes", {"event_type": "Written"})
+            with EventStore(tmp_path) as found:
+                assert "taken_over" in {event.name for event in found.log().events()}
+
+    asyncio.run(both())

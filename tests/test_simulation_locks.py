@@ -345,3 +345,18 @@ def drop_both(ctx: AgentContext) -> None:
 
 def stay(agent: str) -> Step:
     return Step(f"stay_{agent}", activity="stay", agent=agent, compensation="stay")
+
+
+def test_who_was_asked_to_stop_does_not_get_the_lock_when_it_is_free() -> None:
+    @workflow
+    async def stay(ctx: WorkflowContext, _: object) -> None:
+        await ctx.call_activity("hold")
+        await ctx.sleep(60 * SECOND)
+        await ctx.call_activity("drop")
+
+    starts = [Start("a"), Start("b", at=10 * SECOND), Cancel("b", at=20 * SECOND)]
+    run = simulate(World([hotel()], stay, starts, timeout=None))
+    assert run.statuses == {"a": "completed", "b": "canceled"}
+    assert [event.data["owner"] for event in named(run, "LockClaimed")] == ["a"]
+    assert [event.workflow_id for event in named(run, "ActivityCanceled")] == ["b"]
+    assert run.locks == ()

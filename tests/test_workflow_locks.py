@@ -245,3 +245,15 @@ def test_a_line_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     locks.claim("x", "b", policy="stash")
     with pytest.raises(LimitError, match="MAX_STASHED"):
         locks.claim("x", "c", policy="stash")
+
+
+def test_claims_that_wait_nest_as_those_that_are_held_do() -> None:
+    locks = SemanticLocks()
+    locks.claim("x", "a")
+    for _ in range(2):
+        assert locks.claim("x", "b", policy="stash").outcome == "stashed"
+    assert locks.release("x", "a") == ("b",)
+    assert locks.release("x", "b") == ()
+    assert locks.holders("x") == ("b",)
+    assert locks.release("x", "b") == ()
+    assert locks.holders("x") == ()
