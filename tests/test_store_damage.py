@@ -163,3 +163,18 @@ def test_a_table_s_cells_are_checked_like_an_append_s(
         with pytest.raises(InvalidEventError, match=why):
             store.append_table(table)
         assert store.snapshot().position == 0
+
+
+def test_a_damaged_store_is_shown_as_one_that_cannot_be_read(tmp_path: Path) -> None:
+    """Its repr raised, in the very moment when somebody looked at what was wrong."""
+    with EventStore(tmp_path / "s") as store:
+        store.append("w", mark(1))
+        store.append("w", mark(2))
+    tail = next((tmp_path / "s" / "tail").glob("*.log"))
+    data = bytearray(tail.read_bytes())
+    data[60] ^= 255
+    tail.write_bytes(data)
+    with EventStore(tmp_path / "s", read_only=True) as store:
+        with pytest.raises(CorruptionError):
+            store.snapshot()
+        assert repr(store) == "EventStore('s', cannot be read)"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from flowlab.errors import InvalidArgumentError, InvalidEventError
+from flowlab.errors import FlowlabError, InvalidArgumentError, InvalidEventError
 from flowlab.events import (
     ANOMALY_SCHEMA,
     UNSTAMPED,
@@ -86,7 +86,10 @@ class EventStore(
     """
 
     def __repr__(self) -> str:
-        what = "closed" if self._closed else counted(self.snapshot().position, "event")
+        try:
+            what = "closed" if self._closed else counted(self.snapshot().position, "event")
+        except (FlowlabError, OSError):  # whoever shows it has an error to show, not this one
+            what = "cannot be read"
         return f"EventStore({self.path.name!r}, {what})"
 
     def __enter__(self) -> Self:
