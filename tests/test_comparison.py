@@ -436,6 +436,10 @@ GOOD = {"seed": 1, "arm": "a", "ok": True}
         ([GOOD, {**GOOD, "arm": "b"}], {"base": "c"}, "base is 'c'; the arms are 'a', 'b'"),
         ([GOOD, {**GOOD, "arm": "b", "seed": 2}], {}, "'b' and 'a' share 0 values of seed"),
         ([GOOD, {**GOOD, "arm": "b"}], {"confidence": 95}, "confidence is 95"),
+        ([GOOD, {**GOOD, "arm": "b"}], {"confidence": "95"}, "confidence is '95'; expected a numb"),
+        ([GOOD, {**GOOD, "arm": "b"}], {"pair": 3}, "pair is 3; expected a column, or several"),
+        ([GOOD, {**GOOD, "arm": "b"}], {"pair": ["seed", 3]}, r"pair is \['seed', 3\]; expected a"),
+        ([GOOD, {**GOOD, "arm": "b"}], {"name": 3}, "name is 3; expected text"),
     ],
 )
 def test_runs_that_cannot_be_compared_are_refused_with_what_to_do(

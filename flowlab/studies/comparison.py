@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flowlab.errors import InvalidArgumentError
+from flowlab.events.wording import brief
 from flowlab.studies import comparison_text as words
 from flowlab.studies.comparison_rows import ArmRows, Reader, read_outcomes, rows_of
 from flowlab.studies.intervals import (
     Interval,
+    check_confidence,
     mean_of,
     paired_rates,
     pairs_for_means,
@@ -247,7 +249,11 @@ def compare(
         on - off: +20.0 points (15.0 to 26.1); 200 pairs, 40 gained, 0 lost
         intervals of arms are Wilson's 95 %, of differences Tango's 95 %
     """
-    keys = (pair,) if isinstance(pair, str) else tuple(pair)
+    check_confidence(confidence)
+    if name is not None and not isinstance(name, str):
+        message = f"name is {brief(name)}; expected text: what the outcome is called"
+        raise InvalidArgumentError(message)
+    keys = _keys(pair)
     read = read_outcomes(rows_of(runs), by=by, outcome=outcome, pair=keys)
     if len(read.arms) < 2:  # noqa: PLR2004 - what a comparison needs
         named = ", ".join(repr(arm.label) for arm in read.arms) or "none, since there are no runs"
@@ -271,6 +277,14 @@ def compare(
         ),
         base=arms[chosen.label],
     )
+
+
+def _keys(pair: str | Sequence[str]) -> tuple[str, ...]:
+    keys = (pair,) if isinstance(pair, str) else pair
+    if not isinstance(keys, Sequence) or not all(isinstance(key, str) for key in keys):
+        message = f"pair is {brief(pair)}; expected a column, or several: ('seed', 'network')"
+        raise InvalidArgumentError(message)
+    return tuple(keys)
 
 
 def _called(reader: Reader, otherwise: str) -> str:

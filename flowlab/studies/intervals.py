@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from statistics import NormalDist
 from typing import Final
 
@@ -231,10 +232,24 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(squares / (len(values) - 1))
 
 
-def _z(confidence: float) -> float:
-    if not 0 < confidence < 1:
+def check_confidence(confidence: float) -> None:
+    """Check that a confidence is one.
+
+    Raises:
+        InvalidArgumentError: it is no number between 0 and 1.
+
+    Example:
+        >>> check_confidence(95)
+        Traceback (most recent call last):
+        flowlab.errors.InvalidArgumentError: confidence is 95; expected a number ...
+    """
+    if not isinstance(confidence, Real) or not 0 < confidence < 1:
         message = f"confidence is {confidence!r}; expected a number between 0 and 1, such as 0.95"
         raise InvalidArgumentError(message)
+
+
+def _z(confidence: float) -> float:
+    check_confidence(confidence)
     return _NORMAL.inv_cdf(0.5 + confidence / 2)
 
 
