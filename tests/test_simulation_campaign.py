@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -303,6 +305,41 @@ def test_an_axis_that_is_a_column_is_refused() -> None:
         simulate_many(odd, seeds=1, executor=2)
     with pytest.raises(InvalidArgumentError, match="cannot go to another process.*measures must"):
         simulate_many(booking, seeds=1, executor=2, measures={"n": lambda _: 1})
+
+
+SCRIPT = """
+import flowlab as fl
+from flowlab.scenarios import SCENARIOS
+print("begun")
+{guard}print(fl.simulate_many(SCENARIOS["trip"], seeds=4, executor=2, progress=False))
+"""
+
+
+def ran(script: str, *words: str) -> tuple[str, str]:
+    """Run a script, from standard input if no words say how; return what it prints and told."""
+    command = [sys.executable, *(words or ["-"])]
+    ended = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    return ended.stdout, ended.stderr
+
+
+# Each process ran the script again, with a campaign of its own, and saved the worlds first.
+def test_a_script_that_each_process_would_begin_again_is_refused_before_any_does(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT.format(guard=""), encoding="utf-8")
+    printed, told = ran("", str(path))
+    assert printed == "begun\n"
+    assert 'put what runs under if __name__ == "__main__":' in told
+    path.write_text(SCRIPT.format(guard='if __name__ == "__main__": '), encoding="utf-8")
+    printed, told = ran("", str(path))
+    assert printed.count("Campaign('trip', 4 runs, 4 ok)") == 1
+    assert told == ""
+
+
+# The processes looked for a file of the name <stdin>, and ended.
+def test_a_script_from_standard_input_may_use_processes() -> None:
+    assert ran(SCRIPT.format(guard="")) == ("begun\nCampaign('trip', 4 runs, 4 ok)\n", "")
 
 
 def test_a_scenario_is_pickled_by_the_name_that_its_module_has_for_it() -> None:

@@ -19,6 +19,7 @@ from flowlab.events import EventLog, LogSink, RunInfo
 from flowlab.simulation.campaign import Campaign
 from flowlab.simulation.faults import Faults
 from flowlab.simulation.grid import COLUMNS, Arm, arms_of, seeds_of
+from flowlab.simulation.main_script import check_importable, is_typed
 from flowlab.simulation.measures import Measures
 from flowlab.simulation.run import refuse_known
 from flowlab.simulation.scenario import Scenario
@@ -61,7 +62,8 @@ def simulate_many(
         grid: what is varied: a parameter of the scenario, `faults`, `network` or `retry` -> its
             values, as a list or as a mapping from short names.
         faults: what may go wrong in every arm; a name is a preset.
-        executor: None runs here, an int in so many processes; or any executor.
+        executor: None runs here; an int in so many processes, in a script under
+            `if __name__ == "__main__":`; or any executor.
         store: where the logs go; a campaign that fails leaves there what it had saved.
         progress: whether a bar is shown on standard error, once it takes longer than two seconds.
         namespace: of the runs.
@@ -77,7 +79,8 @@ def simulate_many(
 
     Raises:
         InvalidArgumentError: the grid varies what the scenario has not, the store has one of the
-            runs, the scenario cannot go to another process, ...: nothing runs. Or a measure
+            runs, the scenario cannot go to another process, a script begins the campaign where
+            each process would begin it again, ...: nothing runs. Or a measure
             returns what is no column: the first world of which it does ends the campaign.
 
     Example:
@@ -205,11 +208,11 @@ def _pool(executor: Executor | int | None, job: Job, stack: ExitStack) -> Execut
         raise InvalidArgumentError(message) from error
     if isinstance(executor, ProcessPoolExecutor):
         return executor
+    check_importable()
     methods = multiprocessing.get_all_start_methods()
     # A fork copies threads' locks without the threads, so it is what nothing else can do: only
     # a fork has what was typed into a notebook.
-    typed = not hasattr(sys.modules["__main__"], "__file__")
-    wanted = ["fork", "spawn"] if typed else ["forkserver", "spawn"]
+    wanted = ["fork", "spawn"] if is_typed() else ["forkserver", "spawn"]
     method = next(name for name in wanted if name in methods)
     context = multiprocessing.get_context(method)
     return stack.enter_context(ProcessPoolExecutor(executor, mp_context=context))
