@@ -246,6 +246,29 @@ def test_what_loaded_code_prints_stands_beside_the_answer(tmp_path: Path) -> Non
         assert [word for word in printed if word not in done.stderr] == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no sh")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_with_its_streams_closed_the_command_works_and_leaves_the_store_whole(
+    tmp_path: Path, closed: str
+) -> None:
+    """It failed; and the number of a closed stream was, then, that of a file of the store."""
+    path, store = tmp_path / "shut.py", str(tmp_path / "s")
+    path.write_text(
+        "import subprocess, sys\nimport flowlab as fl\n"
+        "def act(ctx, _):\n"
+        "    subprocess.run([sys.executable, '-c', 'print(\"started\")'])\n"
+        "@fl.workflow\nasync def shut(ctx, _):\n    await ctx.call_activity('act')\n"
+        "    return 'answer'\n"
+    )
+    words = command("run", f"{path}:shut", "--id", "w", "--store", store)
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], check=False)
+    assert done.returncode == 0
+    with EventStore(store) as opened:
+        assert opened.verify().ok
+        events = opened.read("/workflows/w/events").events()
+    assert [event.event_type for event in events][-1] == "WorkflowCompleted"
+
+
 def test_a_workflow_that_cannot_go_on_after_it_was_taken_up_is_told_with_its_parent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import flowlab
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flowlab 0.1.0
         0
     """
-    _accept_any_text()
+    _open_streams()
     words = sys.argv[1:] if argv is None else list(argv)
     debug = "--debug" in words or bool(os.environ.get(DEBUG_VARIABLE))
     try:
@@ -153,10 +154,13 @@ def _message(error: Exception) -> str:
     return f"{name}: {error} (a defect of flowlab: {DEBUG_VARIABLE}=1 shows where)"
 
 
-def _accept_any_text() -> None:
-    # An id or a file's name may hold signs that the terminal's encoding has no bytes for.
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
+def _open_streams() -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the process
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for its life
+            setattr(sys, name, nowhere)
+        # An id or a file's name may hold signs that the terminal's encoding has no bytes for.
+        reconfigure = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import TextIO
 
 
 def load_module(source: str) -> ModuleType:
@@ -45,7 +46,8 @@ def prints_beside() -> Iterator[None]:
     """
     sys.stdout.flush()
     kept = -1
-    with suppress(OSError):  # one of the two is closed: nothing can be mixed up then
+    # Where one of the two was closed, its number may be that of a file of the store.
+    if _is_at(sys.stdout, 1) and _is_at(sys.stderr, 2):
         kept = os.dup(1)
         os.dup2(2, 1)
     try:
@@ -55,6 +57,13 @@ def prints_beside() -> Iterator[None]:
         if kept >= 0:
             os.dup2(kept, 1)
             os.close(kept)
+
+
+def _is_at(stream: TextIO, number: int) -> bool:
+    try:
+        return stream.fileno() == number
+    except (OSError, ValueError):
+        return False
 
 
 def _from_file(path: Path) -> ModuleType:
