@@ -322,3 +322,51 @@ def test_a_log_from_which_an_event_was_taken_is_refused(store: EventStore) -> No
 
     with pytest.raises(CorruptionError, match="a part of it is missing"):
         fold(ORDER, "o", broken).advance(())
+
+
+LATE = Choreography(
+    Reaction("bank", on="Placed", emits="Paid", fails_with="Declined", activity="charge"),
+    Reaction("scout", on="Placed", emits="Found", activity="look", effect=False),
+    Reaction(
+        "stock",
+        on="Found",
+        emits="Kept",
+        activity="keep",
+        compensation="put_back",
+        undone_by="Declined",
+    ),
+    start="Placed",
+    final=["Kept", "Declined"],
+    name="late",
+)
+
+
+def test_who_hears_that_it_is_undone_before_it_is_asked_does_nothing_and_the_saga_ends(
+    store: EventStore,
+) -> None:
+    done: list[str] = []
+
+    def told(word: str) -> bool:
+        return any(word in str(event.data) for event in store.log().events())
+
+    async def work(ctx: ActivityContext, value: Any) -> Any:
+        done.append(ctx.activity)
+        if ctx.activity == "charge":
+            message = "no"
+            raise ValueError(message)
+        while not told("nothing_to_undo"):  # noqa: ASYNC110 - the log says it
+            await asyncio.sleep(0.005)
+        return value
+
+    names = {"bank": ["charge"], "scout": ["look"], "stock": ["keep", "put_back"]}
+    agents = {agent: dict.fromkeys(acts, work) for agent, acts in names.items()}
+
+    async def ended() -> None:
+        async with Runtime(store, LATE, agents=agents) as runtime:
+            handle = await runtime.start(LATE, 7, id="o")
+            with pytest.raises(WorkflowError, match="no"):
+                await asyncio.wait_for(handle.result(), 60)
+
+    asyncio.run(ended())
+    assert sorted(done) == ["charge", "look"]
+    assert told("stock has heard that it is undone")
