@@ -276,6 +276,29 @@ def test_a_world_whose_code_left_a_branch_beside_one_that_failed_is_taken_back_b
     assert [engine() for engine in engines] == [None]
 
 
+def test_a_world_whose_code_waits_with_an_error_in_hand_is_taken_back_by_memory(
+    engines: list[Any],
+) -> None:
+    def refuse(ctx: AgentContext, _: object) -> None:
+        raise ValueError(ctx.activity)
+
+    async def ask(ctx: WorkflowContext) -> None:
+        await ctx.call_activity("refuse")
+
+    @workflow
+    async def waits(ctx: WorkflowContext, _: object) -> None:
+        branch = ctx.when_all(ask(ctx))
+        with suppress(ActivityError):
+            await branch
+        await ctx.wait_for_event("never")
+        await branch
+
+    assert chains(simulate(World([Agent("agent", refuse)], waits))) == {"waits-1": "event 'never'"}
+    gc.collect()  # closes the code that waits
+    gc.collect()
+    assert [engine() for engine in engines] == [None]
+
+
 def test_a_compensation_that_fails_for_ever_is_told_with_the_attempt_that_is_to_come() -> None:
     def refuse(ctx: AgentContext, _: object) -> None:
         raise ValueError(ctx.activity)

@@ -315,6 +315,9 @@ class CodeDriver(Parent):
         """Keep nothing of what it has asked for: it has ended, or its world has."""
         for kept in (self._open, self._labels, self._calls, self._timers):
             kept.clear()
+        if self.status == OPEN:
+            # Code that waits may hold an error, whose frames lead to calls and so back to here.
+            del self._execution
 
     def _renew(self, now_ns: int) -> None:
         value, row = self._next
