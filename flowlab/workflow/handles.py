@@ -130,6 +130,7 @@ class Handle(msgspec.Struct, eq=False, kw_only=True):
         """Call it no more, if it has not been called."""
         if self.told is not None and callback in self.told:
             self.told.remove(callback)
+            self.told = self.told or None
 
     def _finish(self, value: Any, error: BaseException | None, because: Because) -> None:
         if self.done:
