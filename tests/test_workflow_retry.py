@@ -115,3 +115,25 @@ def test_a_policy_that_cannot_be_is_refused(fields: dict[str, Any], told: str) -
 def test_a_damaged_policy_in_json_is_refused(value: Any) -> None:
     with pytest.raises(InvalidArgumentError):
         RetryPolicy.from_json(value)
+
+
+def test_every_duration_of_a_policy_may_be_a_timedelta() -> None:
+    second = timedelta(seconds=1)
+    told = RetryPolicy(
+        initial_interval=second, maximum_interval=4 * second, retry_timeout=9 * second
+    )
+    assert told == RetryPolicy(
+        initial_interval=SECOND, maximum_interval=4 * SECOND, retry_timeout=9 * SECOND
+    )
+    assert [told.interval_ns(retry) for retry in (1, 2, 3, 4)] == [
+        SECOND,
+        2 * SECOND,
+        4 * SECOND,
+        4 * SECOND,
+    ]
+
+
+@pytest.mark.parametrize("draw", [-0.01, 1.0])
+def test_a_draw_that_is_none_is_refused(draw: float) -> None:
+    with pytest.raises(InvalidArgumentError, match="expected a number from 0 up to 1"):
+        RetryPolicy(jitter=0.5).interval_ns(1, draw=draw)
