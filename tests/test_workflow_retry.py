@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.workflow import NO_RETRY, SECOND, RetryPolicy
+from flowlab.workflow.plan_retry import Draws, delay_ns
 
 policies = st.builds(
     RetryPolicy,
@@ -137,3 +138,19 @@ def test_every_duration_of_a_policy_may_be_a_timedelta() -> None:
 def test_a_draw_that_is_none_is_refused(draw: float) -> None:
     with pytest.raises(InvalidArgumentError, match="expected a number from 0 up to 1"):
         RetryPolicy(jitter=0.5).interval_ns(1, draw=draw)
+
+
+@pytest.mark.parametrize(
+    ("policy", "drawn"),
+    [
+        (RetryPolicy(jitter=0.5), 1),
+        (RetryPolicy(), 0),
+        (RetryPolicy(jitter=0.5, maximum_attempts=1), 0),
+    ],
+)
+def test_a_step_draws_only_where_its_policy_has_jitter_and_another_attempt(
+    policy: RetryPolicy, drawn: int
+) -> None:
+    draws = Draws(lambda: 0.25)
+    delay_ns(policy, 1, "Busy", 0, None, draws)
+    assert draws.count == drawn
