@@ -54,9 +54,10 @@ def named(name: str) -> Event:
     return Event.of("MarkerRecorded", name=name)
 
 
+@pytest.mark.parametrize("marked", [True, False], ids=["watermark", "no watermark"])
 @pytest.mark.parametrize("times", [1, 3])
 def test_what_is_acknowledged_after_a_failed_sync_outlives_the_next_power_failure(
-    tmp_path: Path, times: int
+    tmp_path: Path, times: int, *, marked: bool
 ) -> None:
     disk = Forgetful()
     with EventStore(tmp_path, disk=disk) as store:
@@ -68,6 +69,8 @@ def test_what_is_acknowledged_after_a_failed_sync_outlives_the_next_power_failur
         disk.fails = True
         with EventStore(tmp_path, disk=disk) as store, pytest.raises(OSError, match="output error"):
             store.append("w", named("not yet"))
+    if not marked:
+        (tmp_path / "tail" / "watermark").unlink()
     with EventStore(tmp_path, disk=disk) as store:
         store.append("w", named("after"))
     disk.lose_power(next((tmp_path / "tail").glob("*.log")))

@@ -256,7 +256,7 @@ class TailWriter:
         frames = read_tail(self.folder, number, all_whole=True, owner=self._owner)
         data_size = path.stat().st_size
         end = frames[-1].end if frames else FILE_HEADER.size
-        synced = committed_bytes(self.folder, number) or end
+        synced = committed_bytes(self.folder, number)
         with opened(path) as stream:
             header = decode_file_header(stream.read(FILE_HEADER.size), where=path.name)
             stream.seek(synced)
