@@ -270,6 +270,7 @@ def test_what_cannot_be_is_refused_before_anything_runs(given: dict[str, Any], t
     [
         (lambda _: None, "measure 'x' is None in the world of seed 4; expected a number, a te"),
         (lambda run: 1 if run.seed < 6 else None, "is None in the world of seed 6; expected"),
+        (lambda run: 1 << 33 * run.seed, "is an int of 133 bits in the world of seed 4, and a"),
         (lambda run: [run.seed], r"measure 'x' is \[4\] in the world of seed 4; expected"),
         (lambda run: run.seed if run.seed < 6 else "a", "'a' in the world of seed 6, and a number"),
         (lambda run: run.seed == 4 or run.seed, "is 5 in the world of seed 5, and a truth value"),
@@ -288,6 +289,12 @@ def test_numbers_of_several_types_are_one_kind() -> None:
         booking, seeds=4, measures={"x": lambda run: [1, 2.5, np.int64(3), np.float64(4)][run.seed]}
     )
     assert found.rows["x"].to_list() == [1.0, 2.5, 3.0, 4.0]
+
+
+def test_an_int_that_a_column_has_room_for_is_the_value_of_its_row() -> None:
+    large = [(1 << 127) - 1, -(1 << 127) + 1]
+    found = simulate_many(booking, seeds=2, measures={"x": lambda run: large[run.seed]})
+    assert found.rows["x"].to_list() == large
 
 
 def test_an_axis_that_is_a_column_is_refused() -> None:

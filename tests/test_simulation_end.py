@@ -6,6 +6,9 @@ import pytest
 
 from flowlab.errors import InvalidArgumentError
 from flowlab.simulation import Agent, Constant, Network, World, scenario, simulate
+from flowlab.simulation.engine import Engine
+from flowlab.simulation.recipe import Recipe
+from flowlab.simulation.recorder import Recorder
 from flowlab.workflow import SECOND, Step
 
 
@@ -39,3 +42,12 @@ def test_a_negative_number_where_none_makes_sense_is_refused_before_anything_run
 
     with pytest.raises(InvalidArgumentError, match="'clerks' of scenario 'stamps' is -1; expected"):
         simulate(stamps, clerks=-1)
+
+
+def test_an_engine_that_has_let_go_of_everything_can_still_be_looked_at() -> None:
+    world = slow(SECOND, max_time=SECOND)
+    engine = Engine(world, Recipe.of(world, 7, None, {}), Recorder())
+
+    assert repr(engine) == f"Engine({world!r}, seed=7, 0 pending)"
+    engine.close()
+    assert repr(engine) == "Engine(closed)"

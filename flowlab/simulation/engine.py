@@ -102,6 +102,8 @@ class Engine:
         self.transit = Transit(self)
 
     def __repr__(self) -> str:
+        if not vars(self):
+            return "Engine(closed)"
         return f"Engine({self.world!r}, seed={self.seed}, {len(self.agenda)} pending)"
 
     def _source(self, recipe: Recipe) -> FaultSource | None:

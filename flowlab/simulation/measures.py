@@ -19,6 +19,8 @@ _KINDS: Final = (
     ((Real, Decimal), "a number"),
     ((str,), "a text"),
 )
+_MOST_BITS: Final = 127
+"""Of an int in a column, its sign aside."""
 
 
 class Measures:
@@ -75,6 +77,8 @@ class Measures:
             first = {type(value): place for place, value in reversed(list(enumerate(values)))}
             for place in sorted(first.values()):
                 self._check(name, seeds[place], values[place], known)
+            if int in first:
+                _check_sizes(name, seeds, values)
 
     def _check(self, name: str, seed: int, value: Any, known: tuple[str, int]) -> None:
         kind, first = known
@@ -93,3 +97,13 @@ class Measures:
 
 def _kind(value: object) -> str:
     return next((kind for types, kind in _KINDS if isinstance(value, types)), "")
+
+
+def _check_sizes(name: str, seeds: Sequence[int], values: Sequence[Any]) -> None:
+    for seed, value in zip(seeds, values, strict=True):
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            message = (
+                f"measure {name!r} is an int of {value.bit_length():,} bits in the world of seed "
+                f"{seed}, and a column has room for {_MOST_BITS}; return a float"
+            )
+            raise InvalidArgumentError(message)
