@@ -10,12 +10,13 @@ import sysconfig
 import tomllib
 import venv
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -85,6 +86,23 @@ def test_every_requirement_is_pinned_at_or_above_its_lower_bound(python: str) ->
     for bounds in (core(), *extras().values()):
         for name, bound in bounds.items():
             assert pinned[name] >= bound, name
+
+
+def test_what_is_pinned_runs_on_the_first_release_of_its_python() -> None:
+    # soupsieve 4.1 wants Python 3.11.5, so that nothing could be installed on a Debian's 3.11.2.
+    python = "{}.{}".format(*sys.version_info)
+    wanted = {}
+    for name, pin in pins(python).items():
+        try:
+            told = metadata(name)
+        except PackageNotFoundError:  # of an extra that is not installed here
+            continue
+        if Version(told["Version"]) == pin:
+            wanted[name] = told.get("Requires-Python", "")
+
+    assert wanted.keys() >= core().keys()
+    first = f"{python}.0"
+    assert {n: said for n, said in wanted.items() if not SpecifierSet(said).contains(first)} == {}
 
 
 def test_a_requirement_has_the_same_lower_bound_wherever_it_stands() -> None:
