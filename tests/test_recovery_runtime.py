@@ -125,23 +125,28 @@ ROWS = Plan(
 )
 
 
-def nested(depth: int) -> Any:
-    value: Any = 0
-    for _ in range(depth):
-        value = [value, 0]
-    return value
-
-
 def test_a_state_that_is_nested_too_deep_for_a_delta_is_written_whole_and_stops_nothing(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    acts = {f"s{number}": lambda _value: nested(600) for number in range(STEPS)}
-    scheme = Incremental(EveryEvents(2), full_every=10)
+    def compared(_before: Any, _after: Any) -> Any:
+        # A payload has 200 levels at most, and comparing takes two frames for each: too many where
+        # the caller has used up most of its stack.
+        raise RecursionError
+
+    acts = {f"s{number}": lambda _value: "done" for number in range(STEPS)}
+    taken = []
     with EventStore(tmp_path / "s") as store:
-        runtime = Runtime(store, ROWS, activities=acts, recovery=scheme, agents={"a": acts})
-        result = runtime.run("rows", id="w")
-        assert result["s0"] == nested(600)
-        assert ", on " not in store.checkpoints("w")[-1].origin
+        for name, deltas in (("deep", False), ("shallow", True)):
+            with monkeypatch.context() as patched:
+                if not deltas:
+                    patched.setattr("flowlab.recovery.incremental.changes_between", compared)
+                scheme = Incremental(EveryEvents(2), full_every=10, keep=50)
+                runtime = Runtime(store, ROWS, activities=acts, recovery=scheme, agents={"a": acts})
+                assert len(runtime.run("rows", id=name)) == STEPS
+            taken.append(len(store.checkpoints(name)))
+            assert any(", on " in each.origin for each in store.checkpoints(name)) == deltas
+    assert taken[0] == taken[1] > 2
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_after_a_checkpoint_that_could_not_be_written_the_next_ones_are_whole_and_right(
