@@ -171,10 +171,10 @@ def _ends(scale: Scale, faults: Faults | None, *, share: bool) -> Measurement:
 
 
 def _worlds(scale: Scale) -> int:
-    """Return how many seeds: 10 to show that it runs, 100, or 1 000 in full."""
+    """Return how many seeds: 10 to show that it runs, 1 000, or 10 000 in full."""
     if scale.events <= QUICK.events:
         return 10
-    return 1_000 if scale.blocks > Scale().blocks else 100
+    return 10_000 if scale.blocks > Scale().blocks else 1_000
 
 
 # -- retries ---------------------------------------------------------------------------------------
