@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
-from flowlab.errors import FencedError, FlowlabError, InvalidArgumentError, PoisonedError
+from flowlab.errors import FencedError, InvalidArgumentError
 from flowlab.events import Event
 from flowlab.events.vocabulary import WORLD_STREAM
 from flowlab.store import EventStore
@@ -270,14 +270,10 @@ class Standby:
         self.store.append(WORLD_STREAM, [marker])
         self.runtime = self._make(self.store)
         await self.runtime.__aenter__()
-        for workflow_id in self.runtime.unfinished():
-            try:
-                await self.runtime.resume(workflow_id)
-            except (FencedError, PoisonedError):
-                raise
-            except FlowlabError as error:
-                message = f"{workflow_id!r} does not go on with the standby, as others do: {error}"
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
+        _, refused = await self.runtime.resume_all()
+        for workflow_id, error in refused.items():
+            message = f"{workflow_id!r} does not go on with the standby, as others do: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
         return self.runtime
 
     async def lapse(self) -> None:

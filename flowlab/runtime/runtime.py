@@ -9,7 +9,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
-from flowlab.errors import FlowlabError, InvalidArgumentError, NotFoundError
+from flowlab.errors import (
+    FencedError,
+    FlowlabError,
+    InvalidArgumentError,
+    NotFoundError,
+    PoisonedError,
+)
 from flowlab.events.codec import encode_json
 from flowlab.events.wording import brief
 from flowlab.runtime.agents import AgentLike, Agents, AgentSpec
@@ -196,16 +202,27 @@ class Runtime:
             NonDeterminismError: the code of one does not fit its history; all others go on.
             InvalidArgumentError: the code of one is not here; all others go on.
         """
+        handles, refused = await self.resume_all()
+        for error in refused.values():
+            raise error
+        return handles
+
+    async def resume_all(self) -> tuple[tuple[WorkflowHandle, ...], dict[str, FlowlabError]]:
+        """Take up every workflow that has not ended; return them, and why others cannot go on.
+
+        Raises:
+            FencedError, PoisonedError: this runtime may write no more.
+        """
         handles: list[WorkflowHandle] = []
-        refused: FlowlabError | None = None
+        refused: dict[str, FlowlabError] = {}
         for workflow_id in self.unfinished():
             try:
                 handles.append(await self.resume(workflow_id))
+            except (FencedError, PoisonedError):
+                raise
             except FlowlabError as error:
-                refused = refused or error
-        if refused is not None:
-            raise refused
-        return tuple(handles)
+                refused[workflow_id] = error
+        return tuple(handles), refused
 
     def unfinished(self) -> tuple[str, ...]:
         """Return the ids of the store's workflows that have not ended, the oldest first."""
