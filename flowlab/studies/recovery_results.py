@@ -8,7 +8,6 @@ stores were written anew, and what was measured before on the old ones is left o
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -88,7 +87,7 @@ def merged(cell: str, processes: Mapping[int, list[Row]]) -> list[Row]:
     Example:
         >>> one, other = ([{"scheme": "replay", "events": 9, "wall": [s]}] for s in (0.5, 0.75))
         >>> merged("small", {1: one, 2: other})
-        [{'scheme': 'replay', 'events': 9, 'wall': [[0.5], [0.75]], 'between': 0.5}]
+        [{'scheme': 'replay', 'events': 9, 'wall': [[0.5], [0.75]]}]
     """
     rows = list(processes.get(WRITER, ()))
     recovered = [processes[number] for number in sorted(processes) if number != WRITER]
@@ -101,19 +100,8 @@ def merged(cell: str, processes: Mapping[int, list[Row]]) -> list[Row]:
         raise CorruptionError(message)
     for same in zip(*recovered, strict=True):
         times = {name: [row[name] for row in same] for name in TIMES if name in same[0]}
-        rows.append({**same[0], **times, "between": between(times["wall"])})
+        rows.append({**same[0], **times})
     return rows
-
-
-def between(wall: list[list[float]]) -> float:
-    """Return by what share the slowest process is above the quickest, by their medians.
-
-    Example:
-        >>> between([[1.0, 2.0, 9.0], [3.0]]), between([[1.0, 2.0]])
-        (0.5, 0.0)
-    """
-    medians = [statistics.median(each) for each in wall]
-    return max(medians) / min(medians) - 1.0
 
 
 def _read(row: Row) -> Row:
