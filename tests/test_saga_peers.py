@@ -111,6 +111,13 @@ def test_every_contestant_agrees_with_the_loop_on_any_workload(
         assert compiled_run(workload, compiled=False) == expected
 
 
+@pytest.mark.parametrize("agents", [3, 10, 100])
+def test_the_loop_of_machine_code_agrees_to_the_nanosecond_too(agents: int) -> None:
+    expected, ties = reference(agents, 300, 12_345)
+    assert ties == 0, "the order of what happens at one instant would decide"
+    assert compiled_run(SagaWorkload.of(agents=agents, sagas=300)) == expected
+
+
 def test_a_call_whose_timer_goes_off_is_seen_in_every_style() -> None:
     slow = replace(SagaWorkload.of(agents=1, sagas=1), reply_ns=(201 * SECOND,) * 5)
     assert [simpy_run(slow, style=style).timed_out for style in STYLES] == [5, 5, 5]
